@@ -1,0 +1,61 @@
+"""The interface that authors implement: `Adapter`, and one ABC per ability.
+
+Everything an adapter may import from the core is public in `moatbridge.adapter`,
+`moatbridge.changes`, `moatbridge.entities`, `moatbridge.errors`, `moatbridge.http` and,
+for its tests, `moatbridge.testing`.
+"""
+
+from __future__ import annotations
+
+from moatbridge.adapter.abilities import (
+    Ability,
+    CanDiscover,
+    CanFetch,
+    CanFind,
+    CanFollow,
+    CanScan,
+    CanSettle,
+    CanWrite,
+)
+from moatbridge.adapter.base import Adapter, AdapterConfig
+from moatbridge.adapter.net import Address, Net, TlsSettings
+from moatbridge.adapter.secret import Secret
+from moatbridge.adapter.streams import (
+    Field,
+    FieldType,
+    Partition,
+    Probe,
+    Query,
+    Quota,
+    Stream,
+    Suggestion,
+    Suggestions,
+    WriteTraits,
+)
+
+__all__ = [
+    "Ability",
+    "Adapter",
+    "AdapterConfig",
+    "Address",
+    "CanDiscover",
+    "CanFetch",
+    "CanFind",
+    "CanFollow",
+    "CanScan",
+    "CanSettle",
+    "CanWrite",
+    "Field",
+    "FieldType",
+    "Net",
+    "Partition",
+    "Probe",
+    "Query",
+    "Quota",
+    "Secret",
+    "Stream",
+    "Suggestion",
+    "Suggestions",
+    "TlsSettings",
+    "WriteTraits",
+]

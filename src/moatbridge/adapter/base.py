@@ -1,0 +1,121 @@
+"""The mandatory interface: small, and the same for legacy systems and platforms."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from moatbridge.adapter.abilities import Ability
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from moatbridge.adapter.net import Net
+    from moatbridge.adapter.streams import Probe, Stream
+
+
+class AdapterConfig(BaseModel):
+    """Base of every adapter's ``Config`` and ``StreamConfig``.
+
+    Frozen, and an unknown setting is an error. Secrets have the type
+    `moatbridge.adapter.Secret`: a reference, resolved at each ``open``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+C = TypeVar("C", bound=AdapterConfig)
+
+
+class Adapter(ABC, Generic[C]):
+    """The code that speaks to one kind of system.
+
+    One instance is one connection, used by one thread at a time. The core owns
+    pooling, retries, deadlines, rate limits, logging and audit: an adapter never loops
+    on errors, never sleeps, and maps every driver error to one of `moatbridge.errors`.
+
+    Class attributes:
+        name: Short name, the same as the entry point's.
+        Config: Model of ``[systems.NAME]`` (without the core's common settings).
+        StreamConfig: Model of ``[streams."SYSTEM/STREAM"]`` (without ``translator``).
+        reach: ``inside`` may dial private networks, ``outside`` public ones only.
+        exposure: Whether people outside the company see what is written there.
+        abilities: Derived from the bases; never typed by hand.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[AdapterConfig]]
+    StreamConfig: ClassVar[type[AdapterConfig]] = AdapterConfig
+    reach: ClassVar[Literal["inside", "outside"]] = "inside"
+    exposure: ClassVar[Literal["internal", "external"]] = "internal"
+    abilities: ClassVar[frozenset[str]] = frozenset()
+
+    net: Net
+
+    def __init__(self, config: C, streams: Mapping[str, Any]) -> None:
+        """Keep the configuration; no I/O here.
+
+        Args:
+            config: An instance of ``Config``.
+            streams: Local stream name -> instance of ``StreamConfig``.
+        """
+        self.config = config
+        self.stream_configs = streams
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Derive the abilities from the bases, so that they are true."""
+        super().__init_subclass__(**more)
+        cls.abilities = frozenset(
+            base.__name__ for base in cls.__mro__ if Ability in base.__bases__
+        )
+
+    @classmethod
+    @abstractmethod
+    def endpoints(cls, config: Any) -> Sequence[tuple[str, int]]:
+        """Every host and port the configuration makes us dial, for the egress list."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Connect and authenticate. Called once, before anything else.
+
+        Raises:
+            ConfigurationError: Wrong credentials, certificate, address, rights.
+            NotApplied: Unreachable now.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release everything. Idempotent, allowed before ``open``, never raises."""
+
+    def abort(self) -> None:
+        """End the call in progress; called from another thread at the deadline.
+
+        Never blocks, never raises. The default does nothing: the core shuts down every
+        socket known to ``net``. Override only for libraries that hide their socket
+        (SQLite's ``interrupt``).
+        """
+
+    @abstractmethod
+    def probe(self) -> Probe:
+        """Identity, limits and warnings of the connected server."""
+
+    @abstractmethod
+    def streams(self) -> Sequence[Stream]:
+        """Describe the configured streams (may ask the server for types)."""
+
+    def __enter__(self) -> Self:
+        """Open and return the adapter."""
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Close, whatever happened."""
+        self.close()
