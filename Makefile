@@ -1,0 +1,36 @@
+# Two commands for newcomers: `make demo` and `make test`. Both set up everything they need.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench wheels crash-long docs clean
+
+help: ## Show the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: ## Install uv (if missing) and the project's environment
+	@scripts/setup
+
+demo: setup ## The main job end to end on real servers, narrated, ending in a report
+	@scripts/servers demo
+	@scripts/uv run --frozen moatbridge demo
+
+test: setup ## The whole test suite, with every server it needs
+	@scripts/servers test
+	@scripts/uv run --frozen pytest
+
+check: setup ## Lint, types, layers, dependencies, security rules
+	@scripts/check
+
+bench: setup ## Side by side with the plain script a user would write
+	@scripts/servers test
+	@scripts/uv run --frozen python benchmarks/run.py
+
+wheels: setup ## Build all wheels and try them in a fresh environment
+	@scripts/wheels
+
+crash-long: setup ## 10,000 kills instead of 200
+	@scripts/uv run --frozen python tests/crash/long.py --kills 10000
+
+docs: setup ## Write the generated reference pages
+	@scripts/uv run --frozen python scripts/reference.py
+
+clean: ## Remove the environment and caches
+	@rm -rf .venv .tools .mypy_cache .ruff_cache dist

@@ -1,0 +1,214 @@
+"""`settings.md`: every setting of `moatbridge.toml`, adapters' own included."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from moatbridge.adapter import Secret, TlsSettings
+from moatbridge.config import (
+    FlowConfig,
+    FlowGuardConfig,
+    GuardConfig,
+    LedgerConfig,
+    RunConfig,
+    SecurityConfig,
+    SystemConfig,
+    TlsConfig,
+)
+from moatbridge.config.durations import parse_duration
+from moatbridge.config.guard_rules import BUILT_IN
+from moatbridge.registry import Registry
+from reference_pages.text import arguments, description, document, meanings, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic.fields import FieldInfo
+
+_CORE = (
+    ("[ledger]", LedgerConfig),
+    ("[run]", RunConfig),
+    ("[security]", SecurityConfig),
+    ("[guard]", GuardConfig),
+    ("[systems.NAME]", SystemConfig),
+    ("[flows.NAME]", FlowConfig),
+    ("[flows.NAME.guard]", FlowGuardConfig),
+)
+_SAME: dict[type[BaseModel], tuple[type, ...]] = {TlsConfig: (TlsSettings,)}
+"""Where the meaning of the same settings is told."""
+_WORDS = {
+    str: "text", int: "number", float: "number", bool: "`true`, `false`",
+    Secret: "secret",
+    type(None): "", Any: "anything",
+}  # fmt: skip
+_SECONDS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
+_INTRODUCTION = """\
+Everything that `moatbridge.toml` may hold. A table or key that is not here is an
+error, and all errors of a file are told at once. `moatbridge config schema` prints
+the same as JSON Schema for editors.
+
+A *duration* is a number of seconds or text such as `"30s"`, `"5min"`, `"24h"`,
+`"7d"`. A *secret* is a reference: `env:NAME`, `file:PATH` or `keyring:NAME`; the
+secret itself is refused. Relative paths start at the file's own folder.
+
+The key `adapters = ["ldap", "scim"]` at the top of the file lists the adapters that
+may be used; without it, all that are installed."""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [_INTRODUCTION, ""]
+    for title, model in _CORE:
+        parts += _section(f"## `{title}`", model)
+    registry = Registry()
+    for name in registry:
+        adapter = registry.get(name)
+        parts += _section(f"## `[systems.NAME]` of `{name}`", adapter.Config)
+        title = f'## `[streams."SYSTEM/STREAM"]` of `{name}`'
+        parts += _section(title, adapter.StreamConfig)
+    parts += [_TRANSLATOR]
+    return document("Settings", *parts)
+
+
+_TRANSLATOR = """\
+## `[streams."SYSTEM/STREAM".translator]`
+
+| setting | meaning |
+|---|---|
+| `entity` | entity type: `Person` or `Group` |
+| `fields` | table of entity path = source; only what is named here leaves |
+| `back` | table of record path = constant or template, for writing only |
+| `on_error` | what an inconvertible value does: `reject` (default), `null`, `skip` |
+| `label`, `labels` | label of the stream, and of single fields |
+| `lower_label` | the reason why a label is lower than the entity type's |
+| `max_text` | longest text in characters; longer is a reject, never cut |
+
+A *source* is a record field (`"uid"`), `{ from = "mail", pick = "min" }`,
+`{ from = "x", via = "lower" }`, `{ const = "Contractor" }`, `{ template = "{a} {b}" }`,
+`{ ref = "hr/people", from = "manager", by = "name" }` or `{ each = "member", ... }`.
+Converters for `via` are listed in [converters.md](converters.md)."""
+
+
+def _section(title: str, model: type[BaseModel]) -> list[str]:
+    lines = [title, "", description(model), "", *_table(model), ""]
+    for inner in _inner(model):
+        lines += [f"### `{inner.__name__}`", "", *_described(inner), *_table(inner), ""]
+    return lines
+
+
+def _described(model: type[BaseModel]) -> list[str]:
+    text = description(model)
+    return [text, ""] if text else []
+
+
+def _table(model: type[BaseModel]) -> list[str]:
+    rows = [
+        (f"`{field.alias or name}`", kind(field), _default(field), meaning(model, name))
+        for name, field in model.model_fields.items()
+        if (model, name) != (SystemConfig, "settings")
+    ]
+    heads = ("setting", "type", "default", "meaning")
+    return table(heads, rows) if rows else ["No settings of its own."]
+
+
+def meaning(model: type[BaseModel], name: str) -> str:
+    """What a setting means, from the nearest docstring or from `meanings.toml`.
+
+    Raises:
+        LookupError: Nobody says.
+    """
+    known, idle = meanings("settings"), meanings("no_effect")
+    keys = [f"{owner.__name__}.{name}" for owner in model.__mro__]
+    found = next((known[key] for key in keys if key in known), None)
+    for owner in (*model.__mro__, *_SAME.get(model, ())):
+        if found is None:
+            found = arguments(owner).get(name)
+    if found is None and name in BUILT_IN:
+        found = "size of the [rule](guard-rules.md); unset: as below it"
+    if found is not None:
+        why = next((idle[key] for key in keys if key in idle), None)
+        return found if why is None else f"{found} **No effect yet**: {why}."
+    raise LookupError(f"meanings.toml lacks settings: {model.__name__}.{name}")
+
+
+def kind(field: FieldInfo) -> str:
+    """The type of a setting in words."""
+    if any(_is_duration(each) for each in field.metadata):
+        return "duration"
+    return _kind(field.annotation)
+
+
+def _is_duration(metadata: Any) -> bool:
+    return getattr(metadata, "func", None) is parse_duration
+
+
+def _kind(annotation: Any) -> str:
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is not None:
+        return _composed(origin, inner)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"table `{annotation.__name__}`"
+    return _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _composed(origin: Any, inner: tuple[Any, ...]) -> str:
+    if origin is typing.Annotated and any(map(_is_duration, inner[1:])):
+        return "duration"
+    if origin is typing.Literal:
+        return ", ".join(f"`{value}`" for value in inner)
+    if origin in {typing.Union, types.UnionType}:
+        return " or ".join(dict.fromkeys(filter(None, map(_kind, inner))))
+    before = {tuple: "list of ", dict: "table of "}.get(origin, "")
+    return before + _kind(inner[1] if origin is dict else inner[0])
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is None or value in ((), {}):
+        return ""
+    if isinstance(value, tuple):
+        return ", ".join(f"`{each}`" for each in value)
+    return _shown(value, duration=kind(field) == "duration")
+
+
+def _shown(value: Any, *, duration: bool) -> str:
+    if isinstance(value, BaseModel):
+        given = value.model_dump(exclude_defaults=True)
+        return f"`{given}`" if given else "see below"
+    if duration:
+        return f"`{_duration(value)}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in _SECONDS:
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}"
+
+
+def _inner(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """Tables inside a table that have no section of their own."""
+    known = {each for _, each in _CORE}
+    found: list[type[BaseModel]] = []
+    waiting = [model]
+    while waiting:
+        for field in waiting.pop(0).model_fields.values():
+            for inner in _models(field.annotation):
+                if inner not in found and inner not in known:
+                    found.append(inner)
+                    waiting.append(inner)
+    yield from found
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in typing.get_args(annotation):
+        yield from _models(inner)
