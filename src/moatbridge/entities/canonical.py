@@ -1,0 +1,83 @@
+"""One text for one meaning: canonical JSON and fingerprints (entities 7)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from moatbridge.entities.registry import entity_type
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moatbridge.entities.shapes import EntityType, Shape
+
+_encoder = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+)
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces; the same text for the same value."""
+    return _encoder.encode(value)
+
+
+def fingerprint(
+    entity: Mapping[str, Any], kind: str | type | EntityType = "Person"
+) -> bytes:
+    """SHA-256 of what an entity says; equal fingerprints mean "no change".
+
+    Lists of ``unordered`` fields are sorted first, a top-level ``label`` is left out.
+
+    Args:
+        entity: Not changed.
+        kind: Its type.
+
+    Returns:
+        32 bytes.
+
+    Raises:
+        ConfigurationError: ``entity.unknown``.
+    """
+    described = entity_type(kind)
+    arranged: dict[str, Any] = dict(entity)
+    arranged.pop("label", None)
+    for name, value in entity.items():
+        if name in described.unordered and value:
+            arranged[name] = _arranged(value, described.shape.members[name])
+    return hashlib.sha256(_encoder.encode(arranged).encode()).digest()
+
+
+def _arranged(value: Any, shape: Shape | None) -> Any:
+    if shape is None:
+        return value
+    if isinstance(value, dict):
+        return {k: _arranged(v, _below(shape, k)) for k, v in value.items()}
+    if not isinstance(value, list):
+        return value
+    if len(value) == 1 and not (shape.item and _nests(shape.item)):
+        return value
+    entries = [_arranged(each, shape.item) for each in value]
+    if shape.attribute.unordered and len(entries) > 1:
+        entries.sort(key=_order)
+    return entries
+
+
+def _below(shape: Shape, name: str) -> Shape | None:
+    if (
+        shape.kind == "list"
+    ):  # the delta form of a list: {"add": [...], "remove": [...]}
+        return shape
+    return shape.item if shape.kind == "map" else shape.members.get(name)
+
+
+def _nests(shape: Shape) -> bool:
+    return any(member.kind in {"list", "object"} for member in shape.members.values())
+
+
+def _order(entry: Any) -> tuple[str, str, str]:
+    text = canonical_json(entry)
+    if not isinstance(entry, dict):
+        return "", "", text
+    return str(entry.get("type") or ""), str(entry.get("value") or ""), text
