@@ -51,7 +51,7 @@ class MoatbridgeError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.code = code or self.default_code
+        self.code: str = code or self.default_code
         self.system = system
         self.stream = stream
         self.details = details

@@ -40,9 +40,13 @@ class CanScan(Ability):
     ) -> Iterator[Batch]:
         """Yield the partition's records in batches, from ``after`` on.
 
-        Every batch's cursor resumes after it. The last batch says ``complete=True``;
-        if the end was not reached the iterator raises. Nothing is ever cut short
-        silently. A driver error becomes one of `moatbridge.errors`.
+        A scan resumed from a batch's cursor loses nothing that came after that batch.
+        It may read again what came since the cursor last changed (a cursor that never
+        changes restarts the partition: LDAP paging cannot be resumed).
+
+        The last batch says ``complete=True``; if the end was not reached the iterator
+        raises. Nothing is ever cut short silently. A driver error becomes one of
+        `moatbridge.errors`.
         """
 
 

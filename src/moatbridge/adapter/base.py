@@ -24,7 +24,9 @@ class AdapterConfig(BaseModel):
     `moatbridge.adapter.Secret`: a reference, resolved at each ``open``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
 
 C = TypeVar("C", bound=AdapterConfig)
