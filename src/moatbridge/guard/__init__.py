@@ -1,1 +1,102 @@
-"""To be written."""
+"""What may leave, how much at once, and who agreed: pure judgement (guard 1).
+
+`judge` looks at one change, `LiveWindow` at live changes in numbers, `judge_plan` at a
+plan as a whole before its first effect, `check_approval` and `decide` at what people
+agreed to, `KillFlag` at the kill switch. Nothing here does I/O, knows the ledger or a
+translator, or has a clock; whatever fails while judging stops or holds.
+"""
+
+from __future__ import annotations
+
+from moatbridge.guard.approval import Approval, check_approval, person
+from moatbridge.guard.audit import (
+    AuditEvent,
+    AuditRecord,
+    pack_records,
+    unpack_records,
+)
+from moatbridge.guard.context import Context, Memory, Operation, Outgoing, Route
+from moatbridge.guard.held import (
+    HeldItem,
+    decide,
+    expire,
+    expires_at,
+    item_digest,
+    still_approved,
+)
+from moatbridge.guard.judging import judge
+from moatbridge.guard.killswitch import (
+    Kill,
+    KillFlag,
+    KillState,
+    evaluate,
+    file_there,
+    trips,
+)
+from moatbridge.guard.live import LiveWindow
+from moatbridge.guard.paths import PathSet
+from moatbridge.guard.plan_judging import judge_plan
+from moatbridge.guard.plan_rules import PLAN_CHECKS
+from moatbridge.guard.plan_summary import PathCounts, PlanSummary
+from moatbridge.guard.record_rules import RECORD_CHECKS, check_route
+from moatbridge.guard.verdict import (
+    EXIT_CODES,
+    Decision,
+    Finding,
+    Hit,
+    PlanDecision,
+    PlanVerdict,
+    Reason,
+    Verdict,
+    combine,
+)
+from moatbridge.guard.windows import WindowCount, counted, deactivates, window_counts
+
+__all__ = [
+    "EXIT_CODES",
+    "PLAN_CHECKS",
+    "RECORD_CHECKS",
+    "Approval",
+    "AuditEvent",
+    "AuditRecord",
+    "Context",
+    "Decision",
+    "Finding",
+    "HeldItem",
+    "Hit",
+    "Kill",
+    "KillFlag",
+    "KillState",
+    "LiveWindow",
+    "Memory",
+    "Operation",
+    "Outgoing",
+    "PathCounts",
+    "PathSet",
+    "PlanDecision",
+    "PlanSummary",
+    "PlanVerdict",
+    "Reason",
+    "Route",
+    "Verdict",
+    "WindowCount",
+    "check_approval",
+    "check_route",
+    "combine",
+    "counted",
+    "deactivates",
+    "decide",
+    "evaluate",
+    "expire",
+    "expires_at",
+    "file_there",
+    "item_digest",
+    "judge",
+    "judge_plan",
+    "pack_records",
+    "person",
+    "still_approved",
+    "trips",
+    "unpack_records",
+    "window_counts",
+]

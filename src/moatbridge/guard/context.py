@@ -1,0 +1,125 @@
+"""What judging takes: the change, where it goes, the time, and the memory of counts.
+
+The guard does no I/O and has no clock. The flow hands over a `Memory` (the ledger
+implements it, knowing no rules) and the time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from moatbridge.config.guard_rules import WINDOW
+from moatbridge.entities import rank
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moatbridge.entities import Label
+    from moatbridge.guard.paths import PathSet
+
+Operation: TypeAlias = Literal[
+    "create", "update", "renew", "delete", "disable", "left_scope"
+]
+"""``renew`` re-enables; the last three are removals: the source record is gone (and
+the target's is removed or disabled), or it left the stream's scope."""
+
+
+class Memory(Protocol):
+    """Counts of what one flow has sent lately, kept by the ledger (guard 2).
+
+    The flow adds `window_counts` in the same transaction that lets an intent go, so
+    that a crash never forgets a count and a replay never counts twice.
+    """
+
+    def seen(self, rule: str, key: str, window: float) -> int:
+        """The count of ``(rule, key)`` within the last ``window`` seconds.
+
+        Args:
+            rule: Rule name, or ``RULE.held`` for what was held.
+            key: Empty, or an entity path for the rules that count by path.
+            window: Seconds.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The circumstances of a judgement.
+
+    Args:
+        now: Ledger time in POSIX seconds.
+        memory: The flow's counts.
+    """
+
+    now: float
+    memory: Memory
+
+    def seen(self, rule: str, key: str = "") -> int:
+        """What the last 24 h hold of ``(rule, key)``; never negative."""
+        return max(0, self.memory.seen(rule, key, WINDOW))
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What is the same for all changes of a flow.
+
+    Args:
+        flow: The flow's name.
+        entity_type: ``Person``, ``Group``.
+        target: Name of the system that receives.
+        owned: Entity paths that the translators name: nothing else may leave.
+        label: Highest label of the stream and all fields that are read.
+        stream_label: Label of the stream alone.
+        path_labels: Entity path -> label, for paths above the stream's.
+        max_label: Highest label the target may receive.
+        deny_fields: Entity paths that are never sent to this system.
+        exposure: Whether people outside the company see what the target holds.
+
+    Raises:
+        ConfigurationError: ``label.unknown``.
+    """
+
+    flow: str
+    entity_type: str
+    target: str
+    owned: PathSet
+    label: Label
+    stream_label: Label
+    path_labels: Mapping[str, Label] = field(default_factory=dict)
+    max_label: Label = "internal"
+    deny_fields: PathSet | None = None
+    exposure: Literal["internal", "external"] = "internal"
+    fits: bool = field(init=False)
+    """Whether the route's label is not above ``max_label``."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fits", rank(self.label) <= rank(self.max_label))
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One change that would leave.
+
+    Args:
+        route: Where it goes.
+        entity: The entity, complete or partial; None when nothing but the ref leaves.
+            It is never changed here.
+        op: What would happen at the target.
+        link_id: The link, if there is one.
+        changed: Entity paths that differ from the last agreement; None when that is
+            not known, which counts as all.
+        before: The entity as it was, if known; lets additions be told from the rest.
+        label: The record's own label, if it is higher than the route's.
+    """
+
+    route: Route
+    entity: dict[str, Any] | None
+    op: Operation
+    link_id: int | None = None
+    changed: tuple[str, ...] | None = None
+    before: Mapping[str, Any] | None = None
+    label: Label | None = None
+
+    def __repr__(self) -> str:
+        return f"Outgoing({self.op} {self.route.entity_type} link={self.link_id})"

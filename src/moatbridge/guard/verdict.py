@@ -1,0 +1,198 @@
+"""What the guard says about one change and about a whole plan (guard 1, 3, 14)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from moatbridge.errors import GuardStopped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moatbridge.config.guard_rules import Mode
+
+Decision: TypeAlias = Literal["allow", "mask", "hold", "drop"]
+PlanDecision: TypeAlias = Literal["pass", "confirm", "approve", "stop"]
+Reason: TypeAlias = Literal[
+    "approval", "quarantine", "budget", "quiet", "digest", "conflict", "ambiguous",
+    "removal", "limit", "no-audience", "audience", "mass-mention", "label", "loop",
+    "ref-clash", "duplicate-key", "guard-bug",
+]  # fmt: skip
+"""Why an item is held: a closed list (guard 31)."""
+
+STRICTNESS: Final[tuple[Decision, ...]] = ("allow", "mask", "hold", "drop")
+PLAN_STRICTNESS: Final[tuple[PlanDecision, ...]] = (
+    "pass",
+    "confirm",
+    "approve",
+    "stop",
+)
+EXIT_CODES: Final[dict[PlanDecision, int]] = {
+    "pass": 0,
+    "confirm": 10,
+    "approve": 11,
+    "stop": 12,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One rule that had something to say about one change.
+
+    Args:
+        rule: Its name.
+        decision: What it asks for.
+        mode: Only ``enforce`` decides.
+        reason: Why the item would be held.
+        paths: Entity paths concerned; for ``mask`` those that are taken out.
+    """
+
+    rule: str
+    decision: Decision
+    mode: Mode = "enforce"
+    reason: Reason | None = None
+    paths: tuple[str, ...] = ()
+
+    @property
+    def effect(self) -> Decision:
+        """The decision, as far as the mode lets it count."""
+        return self.decision if self.mode == "enforce" else "allow"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement of one outgoing change.
+
+    Args:
+        decision: The strictest of all rules.
+        entity: What may be sent: the entity handed in, or a masked copy. None for a
+            delete.
+        hits: Every rule that hit, whatever its mode.
+        masked: Paths that were taken out.
+    """
+
+    decision: Decision
+    entity: dict[str, Any] | None = None
+    hits: tuple[Hit, ...] = ()
+    masked: tuple[str, ...] = ()
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Names of the rules that hit, each once."""
+        return tuple(dict.fromkeys(hit.rule for hit in self.hits))
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """All reasons of the rules that decide, each once."""
+        found = (hit.reason for hit in self.hits if hit.effect != "allow")
+        return tuple(dict.fromkeys(reason for reason in found if reason))
+
+    def __repr__(self) -> str:
+        return f"Verdict({self.decision}, rules={self.rules}, masked={self.masked})"
+
+
+def strictest(decisions: Iterable[Decision]) -> Decision:
+    """The strictest of these: drop, then hold, mask, allow; nothing means allow."""
+    return max(decisions, key=STRICTNESS.index, default="allow")
+
+
+def combine(first: Verdict, second: Verdict) -> Verdict:
+    """Both verdicts on one change as one; the entity is the first one's."""
+    return Verdict(
+        strictest((first.decision, second.decision)),
+        first.entity,
+        first.hits + second.hits,
+        first.masked + second.masked,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One plan rule that had something to say.
+
+    Args:
+        rule: Its name.
+        mode: Only ``enforce`` decides.
+        decision: What it asks for.
+        seen: The number met, the window of the last 24 h included.
+        limit: The largest (for ``shrink`` the smallest) number that passes.
+        nearest_pass: The nearest number *of this plan* that would pass.
+        sentence: What a manager reads. Numbers and field names, never a value.
+        path: The entity path concerned.
+        sample: Link ids of a few of the records.
+        acceptable: Whether people may accept it at all.
+    """
+
+    rule: str
+    mode: Mode
+    decision: PlanDecision
+    seen: int
+    limit: int
+    nearest_pass: int
+    sentence: str
+    path: str | None = None
+    sample: tuple[int, ...] = ()
+    acceptable: bool = True
+
+    @property
+    def effect(self) -> PlanDecision:
+        """The decision, as far as the mode lets it count."""
+        return self.decision if self.mode == "enforce" else "pass"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanVerdict:
+    """The judgement of a whole plan; nothing has been sent yet.
+
+    Args:
+        flow: The flow's name.
+        decision: The strictest of all findings that decide.
+        findings: All of them, the strictest first.
+        count: Records concerned: the number a person types to agree.
+        deletes_allowed: False when the pass cannot tell what is gone; then nothing
+            may be removed, whatever anybody agrees to.
+        four_eyes: Agreement takes another person.
+        digest: Digest of the plan that was judged.
+        planned_at: POSIX seconds of the judgement.
+    """
+
+    flow: str
+    decision: PlanDecision
+    findings: tuple[Finding, ...] = ()
+    count: int = 0
+    deletes_allowed: bool = True
+    four_eyes: bool = True
+    digest: str = ""
+    planned_at: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 pass, 10 confirm, 11 approve, 12 stop."""
+        return EXIT_CODES[self.decision]
+
+    @property
+    def deciding(self) -> tuple[Finding, ...]:
+        """The findings that make the decision what it is."""
+        return tuple(f for f in self.findings if f.effect == self.decision)
+
+    def stopped(self) -> GuardStopped:
+        """The error that says why this plan is not applied as it stands.
+
+        Its code is ``guard.RULE`` of the first deciding finding. Only for verdicts
+        other than ``pass``.
+        """
+        first = self.deciding[0]
+        sentences = "; ".join(finding.sentence for finding in self.deciding)
+        return GuardStopped(
+            f"the plan of flow {self.flow} {sentences}. Nothing was sent. Look at it "
+            f"with: moatbridge plan {self.flow}",
+            code=f"guard.{first.rule}",
+            rule=first.rule,
+            decision=self.decision,
+            seen=first.seen,
+            limit=first.limit,
+            nearest_pass=first.nearest_pass,
+            digest=self.digest,
+            exit_code=self.exit_code,
+        )
