@@ -1,1 +1,41 @@
-"""To be written."""
+"""The HTTP floor under every adapter that speaks HTTP (platforms 1-8).
+
+One small port, `HttpClient`; pure functions round it. Importing this package is
+cheap: ``httpx2`` (extra ``[http]``) is loaded when a client is opened.
+"""
+
+from __future__ import annotations
+
+from moatbridge.http.client import HttpClient, Response
+from moatbridge.http.credentials import (
+    Auth,
+    BasicAuth,
+    BearerAuth,
+    Credentials,
+    HeaderAuth,
+    MutualTls,
+)
+from moatbridge.http.rate import RateInfo, rate_info
+from moatbridge.http.settings import HttpConfig
+from moatbridge.http.status import Judgement, check_read, judge
+from moatbridge.http.strict_json import parse_json
+from moatbridge.http.url import BaseUrl
+
+__all__ = [
+    "Auth",
+    "BaseUrl",
+    "BasicAuth",
+    "BearerAuth",
+    "Credentials",
+    "HeaderAuth",
+    "HttpClient",
+    "HttpConfig",
+    "Judgement",
+    "MutualTls",
+    "RateInfo",
+    "Response",
+    "check_read",
+    "judge",
+    "parse_json",
+    "rate_info",
+]

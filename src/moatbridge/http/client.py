@@ -1,0 +1,316 @@
+"""`HttpClient`: one request, one typed result. No loops, no sleeps, no retries.
+
+What a caller may rely on (platforms 1-8):
+
+* No redirect is followed, no environment is read, no credential stands in a URL.
+* A body is counted after decompression while it streams, and is parsed strictly.
+* `NotApplied` means that no byte of the request had left, or that the call was safe;
+  `OutcomeUnknown` that something may have happened. Every status but 401 and 3xx comes
+  back as a `Response`, because only the caller knows what it means.
+"""
+
+from __future__ import annotations
+
+import json as json_text
+import logging
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from moatbridge.errors import (
+    ConfigurationError,
+    MoatbridgeError,
+    NotApplied,
+    OutcomeUnknown,
+)
+from moatbridge.http.credentials import Credentials
+from moatbridge.http.rate import RateInfo, rate_info
+from moatbridge.http.strict_json import TooManyValues, parse_json
+from moatbridge.http.url import BaseUrl, host_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import httpx2
+
+    from moatbridge.adapter import Net
+    from moatbridge.http.settings import HttpConfig
+    from moatbridge.http.transport import NetTransport
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+MAX_HEADERS: Final = 100
+_PASSING: Final = frozenset({408, 425, 429})
+"""Statuses that proxies answer with pages of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One complete answer.
+
+    Args:
+        method: The request's method.
+        template: The request's path template: what logs and errors may show.
+        status: HTTP status, never 401 or 3xx.
+        headers: Names in lower case; a repeated one is joined with a comma.
+        body: The parsed JSON; None when there was none, or on an error status none
+            that could be read.
+        rate: What the answer said about the quota.
+    """
+
+    method: str
+    template: str
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: Any = field(default=None, repr=False)
+    rate: RateInfo = field(default_factory=RateInfo, repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """True for 2xx."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+    @property
+    def mapping(self) -> dict[str, Any]:
+        """The body if it is a JSON object, else an empty dict."""
+        return self.body if isinstance(self.body, dict) else {}
+
+
+class HttpClient:
+    """A connection to one base URL, used by one thread at a time.
+
+    Args:
+        net: The adapter's way to the network.
+        config: Base URL, credentials, limits. The secret is resolved now.
+        media_type: Sent as ``Content-Type``, and first in ``Accept``.
+        on_rate: Called with the rate information of every answer that holds any.
+    """
+
+    def __init__(
+        self,
+        net: Net,
+        config: HttpConfig,
+        *,
+        media_type: str = "application/json",
+        on_rate: Callable[[RateInfo], None] | None = None,
+    ) -> None:
+        self.base: BaseUrl = config.base
+        self.requests: int = 0
+        self._net = net
+        self._max_response = config.max_response
+        self._on_rate = on_rate
+        self._credentials = Credentials(config.auth, self.base.origin)
+        self._media_type = media_type
+        self._transport, self._client = _open(net, config, media_type)
+
+    def request(
+        self,
+        method: str,
+        template: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        safe: bool | None = None,
+    ) -> Response:
+        """Send one request and read its whole answer.
+
+        Args:
+            method: HTTP method, in capitals.
+            template: Path below the base URL, such as ``/Users/{id}``.
+            params: Values for the template's braces.
+            query: Query parameters.
+            json: Body, sent as UTF-8 JSON; None sends none. Bytes go as they are.
+            headers: More headers.
+            safe: True if repeating cannot do harm; by default GET, HEAD, OPTIONS.
+
+        Raises:
+            ConfigurationError: ``http.auth`` (401), ``http.redirect``, ``http.not-api``
+                (an HTML page), ``net.*``.
+            NotApplied: ``http.unreachable``, ``http.deadline``, ``http.broken``,
+                ``http.too-large``, ``http.unreadable``, ``net.*``.
+            OutcomeUnknown: The same codes once bytes of an unsafe request had left.
+        """
+        url = self.base.build(template, params, query)
+        repeatable = method in SAFE_METHODS if safe is None else safe
+        return self._send(_Call(method, template, url, repeatable), json, headers)
+
+    def follow(self, link: str, template: str) -> Response:
+        """GET a link from an answer, if it lies below the base URL.
+
+        Raises:
+            ConfigurationError: ``http.other-origin``, and as `request`.
+            NotApplied: As `request`.
+        """
+        url = self.base.text + self.base.accept(link)
+        return self._send(_Call("GET", template, url, safe=True), None, None)
+
+    def close(self) -> None:
+        """Close every connection; idempotent, never raises."""
+        try:
+            self._client.close()
+        except Exception:  # noqa: BLE001 - closing must not hide why we close
+            logging.getLogger(__name__).debug("closing a connection failed")
+
+    def __enter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close."""
+        self.close()
+
+    def _send(
+        self, call: _Call, json: Any, headers: Mapping[str, str] | None
+    ) -> Response:
+        content = _content(json)
+        sent_headers = dict(headers or {}) | self._credentials.headers(self.base.origin)
+        if content is not None:
+            sent_headers.setdefault("Content-Type", self._media_type)
+        if self._net.remaining() <= 0:
+            raise NotApplied(
+                f"{call} was not sent: no time left.", code="http.deadline"
+            )
+        self.requests += 1
+        try:
+            with self._client.stream(
+                call.method, call.url, content=content, headers=sent_headers
+            ) as answer:
+                return self._read(call, answer)
+        except MoatbridgeError as error:
+            if isinstance(error, NotApplied) and self._transport.flight.sent:
+                raise call.failed(error.message, error.code, sent=True) from error
+            raise
+        except Exception as error:
+            raise self._failure(call, error) from error
+
+    def _read(self, call: _Call, answer: httpx2.Response) -> Response:
+        headers = _headers(call, answer)
+        rate = rate_info(headers)
+        if self._on_rate is not None and not rate.silent:
+            self._on_rate(rate)
+        status = answer.status_code
+        _check_status(call, status, headers)
+        content = b"".join(self._limited(call, answer))
+        body = _parsed(call, status, headers, content)
+        return Response(call.method, call.template, status, headers, body, rate)
+
+    def _limited(self, call: _Call, answer: httpx2.Response) -> Iterator[bytes]:
+        total = 0
+        for chunk in answer.iter_bytes():
+            total += len(chunk)
+            if total > self._max_response:
+                words = f"{call} was answered with more than {self._max_response} bytes"
+                advice = "raise max_response if that is expected"
+                raise call.failed(f"{words}; {advice}.", "http.too-large", sent=True)
+            yield chunk
+
+    def _failure(self, call: _Call, error: Exception) -> MoatbridgeError:
+        sent = self._transport.flight.sent
+        if self._net.remaining() <= 0 or "Timeout" in type(error).__name__:
+            words = f"{call} did not end before its deadline."
+            return call.failed(words, "http.deadline", sent=sent)
+        kind = type(error).__name__
+        if not sent:
+            words = f"{call} could not be sent ({kind})."
+            return call.failed(words, "http.unreachable", sent=False)
+        words = f"The answer to {call} broke off ({kind})."
+        return call.failed(words, "http.broken", sent=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    method: str
+    template: str
+    url: str = field(repr=False)
+    safe: bool
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.template}"
+
+    def failed(self, words: str, code: str, *, sent: bool) -> MoatbridgeError:
+        """`NotApplied` where nothing can have happened, else `OutcomeUnknown`."""
+        if self.safe or not sent:
+            return NotApplied(words, code=code)
+        return OutcomeUnknown(words, code=code)
+
+
+def _open(
+    net: Net, config: HttpConfig, media_type: str
+) -> tuple[NetTransport, httpx2.Client]:
+    try:
+        from importlib.metadata import version  # noqa: PLC0415 - slow to import
+
+        import httpx2  # noqa: PLC0415 - an extra, loaded where it is used
+
+        from moatbridge.http.transport import NetTransport  # noqa: PLC0415
+    except ImportError:
+        message = "This adapter needs httpx2: pip install 'moatbridge[http]'."
+        raise ConfigurationError(message, code="http.missing") from None
+    # Their INFO line prints the whole URL (platforms 6).
+    for name in ("httpx2", "httpcore2"):
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logger.level, logging.WARNING))
+    encrypted = config.base.scheme == "https"
+    transport = NetTransport(net, encrypted=encrypted, proxy=config.proxy)
+    client = httpx2.Client(
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        timeout=None,  # the transport's streams obey the call's total deadline
+        headers={
+            "User-Agent": config.user_agent or f"moatbridge/{version('moatbridge')}",
+            "Accept": f"{media_type}, application/json;q=0.9",
+            "Accept-Encoding": "gzip",
+        },
+    )
+    return transport, client
+
+
+def _content(json: Any) -> bytes | None:
+    if json is None or isinstance(json, bytes):
+        return json
+    return json_text.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _headers(call: _Call, answer: httpx2.Response) -> dict[str, str]:
+    if len(answer.headers.raw) > MAX_HEADERS:
+        words = f"{call} was answered with more than {MAX_HEADERS} header lines."
+        raise call.failed(words, "http.too-large", sent=True)
+    return {name.lower(): value for name, value in answer.headers.items()}
+
+
+def _check_status(call: _Call, status: int, headers: Mapping[str, str]) -> None:
+    if status == HTTPStatus.UNAUTHORIZED:
+        message = f"{call} was answered 401: the credentials are not accepted."
+        raise ConfigurationError(f"{message} Check auth.", code="http.auth")
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        host = host_of(headers.get("location", ""))
+        message = f"{call} was redirected ({status}) to host {host}, which is refused"
+        raise ConfigurationError(f"{message}. Check base_url.", code="http.redirect")
+    passing = status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if not passing and "text/html" in headers.get("content-type", "").lower():
+        message = f"{call} was answered with an HTML page, which is not the API"
+        advice = "Check base_url, and whether a login page stands in front"
+        raise ConfigurationError(f"{message}. {advice}.", code="http.not-api")
+
+
+def _parsed(
+    call: _Call, status: int, headers: Mapping[str, str], content: bytes
+) -> Any:
+    if not content or call.method == "HEAD":
+        return None
+    ok = status < HTTPStatus.BAD_REQUEST
+    if not ok and "json" not in headers.get("content-type", "").lower():
+        return None
+    try:
+        return parse_json(content)
+    except (ValueError, RecursionError) as error:
+        if not ok:
+            return None
+        if isinstance(error, TooManyValues):
+            words = f"{call} was answered with {error}; ask for smaller pages."
+            raise call.failed(words, "http.too-large", sent=True) from None
+        why = str(error) if isinstance(error, ValueError) else "nested too deep"
+        words = f"The answer to {call} cannot be read: {why}."
+        raise call.failed(words, "http.unreadable", sent=True) from None
