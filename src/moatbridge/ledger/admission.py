@@ -1,0 +1,400 @@
+"""Admission (transaction B): a planned intent becomes real, or steps aside.
+
+Compare-and-set on the mark: an intent was judged against one observation; if the mark
+has moved since, a newer observation got there first and this one must not be sent
+(delivery 38b). The same transaction writes link, mark and open slot, freezes the bytes
+and puts the parcel in flight, all before the first byte leaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from moatbridge.ledger import flows, holds, marks, parcels
+from moatbridge.ledger.clock import wall_clock
+from moatbridge.ledger.keys import key_hash, name_hash
+from moatbridge.ledger.states import LinkState, State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moatbridge.ledger.database import Transaction
+    from moatbridge.ledger.marks import Mark
+    from moatbridge.ledger.parcels import Item, Parcel
+
+WAIT: float = 1.0
+"""Seconds until an intent whose link is busy is looked at again."""
+
+BLOCKED: float = 60.0
+"""The same, when the link waits for a person."""
+
+
+_AFTER = {
+    "create": LinkState.LIVE,
+    "update": LinkState.LIVE,
+    "disable": LinkState.DISABLED,
+    "delete": LinkState.REMOVED,
+}
+"""What a link is when there was nothing left to send."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A planned intent with its encoded bytes.
+
+    Args:
+        item: The planned row.
+        frozen: Encoded intent (`frozen.dumps`), or None when there is nothing to send:
+            then only link and mark are written.
+        before: Target record before the write, for undo.
+        target: Key, name and version of the target record that is adopted.
+        version: Source version to remember.
+        mark: Mark of an adopted target record, as its own side would see it.
+    """
+
+    item: Item
+    frozen: str | None
+    before: str | None = None
+    target: tuple[str, str | None, str | None] | None = None
+    version: str | None = None
+    mark: tuple[bytes, bytes | None, bytes | None] | None = None
+
+
+@dataclass(slots=True)
+class Admitted:
+    """What became of the candidates: positions by outcome, and link ids.
+
+    ``blocked`` counts those of ``waiting`` that wait for a person.
+    """
+
+    link_ids: dict[int, int] = field(default_factory=dict)
+    ready: list[int] = field(default_factory=list)
+    noop: list[int] = field(default_factory=list)
+    waiting: list[int] = field(default_factory=list)
+    blocked: int = 0
+    dropped: list[tuple[int, State, str]] = field(default_factory=list)
+    again: list[int] = field(default_factory=list)
+
+
+def admit(
+    tx: Transaction,
+    *,
+    flow_id: int,
+    pair_id: int,
+    side: int,
+    named: bool,
+    conditional: bool,
+    parcel: Parcel,
+    fence: int,
+    retry_for: float,
+    candidates: Sequence[Candidate],
+) -> Admitted:
+    """Admit a planned parcel and put it in flight.
+
+    Args:
+        tx: The slice's step transaction.
+        flow_id: The flow.
+        pair_id: Its pair.
+        side: Source side, 0 or 1.
+        named: The source's records are referred to by name: keep aliases.
+        conditional: The target refuses a write based on an older version.
+        parcel: A PLANNED parcel.
+        fence: Fence of the lane's lease.
+        retry_for: Seconds after which an undelivered intent is parked.
+        candidates: All of the parcel's intents.
+    """
+    side_id = pair_id * 2 + side
+    result = Admitted()
+    known = marks.lookup(tx, side_id, [c.item.k for c in candidates])
+    linked = [c.item.link_id for c in candidates if c.item.link_id]
+    busy = _busy(tx, flow_id, linked, conditional=conditional)
+    chosen: list[Candidate] = []
+    taken: set[bytes] = set()
+    owned = _owned(tx, side_id ^ 1, candidates)
+    for candidate in candidates:
+        if _claims(candidate, owned):
+            result.dropped.append((candidate.item.pos, State.REJECTED, "ref-clash"))
+        elif candidate.item.k in taken:
+            result.dropped.append((candidate.item.pos, State.REJECTED, "duplicate-key"))
+        elif _passes(tx, candidate, known.get(candidate.item.k), busy, result):
+            taken.add(candidate.item.k)
+            chosen.append(candidate)
+    holds.outdate_holds(tx, flow_id, [c.item.k for c in chosen])
+    _write_links(tx, pair_id, side, chosen, result)
+    _write_marks(tx, side_id, chosen, result, named=named)
+    _write_intents(tx, parcel, chosen, result)
+    done = [c for c in chosen if c.frozen is None and c.target]
+    flows.wake_waiting(tx, pair_id, [(c.item.k, c.item.source[1]) for c in done])
+    again(tx, flow_id, result.again, "newer")
+    parcels.settle_one(tx, parcel, result.dropped)
+    if result.waiting:
+        _postpone(tx, parcel, result)
+    now = wall_clock()
+    if result.ready:
+        parcels.move(
+            tx,
+            parcel,
+            State.IN_FLIGHT,
+            attempt=parcel.attempt + 1,
+            fence=fence,
+            first_sent=now,
+            last_sent=now,
+            deadline=now + retry_for,
+        )
+    else:
+        tx.run(
+            "UPDATE parcel SET state=? WHERE parcel_id=?",
+            State.DONE if result.noop else State.CANCELLED,
+            parcel.parcel_id,
+        )
+    return result
+
+
+def _postpone(tx: Transaction, parcel: Parcel, result: Admitted) -> None:
+    """A planned parcel's waiting intents travel on in a planned parcel of their own."""
+    new = tx.insert(
+        "INSERT INTO parcel(flow_id, run_id, lane, phase, part, upto, state, n, "
+        "not_before) SELECT flow_id, run_id, lane, phase, part, upto, state, ?, ? "
+        "FROM parcel WHERE parcel_id=?",
+        len(result.waiting),
+        wall_clock() + (BLOCKED if result.blocked == len(result.waiting) else WAIT),
+        parcel.parcel_id,
+    )
+    tx.many(
+        "UPDATE intent SET parcel_id=? WHERE parcel_id=? AND pos=?",
+        [(new, parcel.parcel_id, pos) for pos in result.waiting],
+    )
+
+
+def _passes(
+    tx: Transaction,
+    candidate: Candidate,
+    mark: Mark | None,
+    busy: dict[int, tuple[int, int, State]],
+    result: Admitted,
+) -> bool:
+    item = candidate.item
+    if (why := _moved(item, mark)) is not None:
+        result.dropped.append((item.pos, State.CANCELLED, why))
+        if why == "newer" and mark is not None:
+            result.again.append(mark.link_id)
+        return False
+    holder = busy.get(item.link_id or 0)
+    if holder is None:
+        return True
+    other_parcel, other_pos, state = holder
+    if state is State.RETRY:  # certainly not applied: the newer one replaces it
+        tx.run(
+            "UPDATE intent SET state=?, error='newer', payload=NULL "
+            "WHERE parcel_id=? AND pos=?",
+            State.SUPERSEDED,
+            other_parcel,
+            other_pos,
+        )
+        tx.run("DELETE FROM open WHERE link_id=? AND slot=0", item.link_id)
+        return True
+    result.waiting.append(item.pos)
+    result.blocked += state in {State.PARKED, State.HELD}
+    return False
+
+
+def _owned(
+    tx: Transaction, target_side: int, candidates: Sequence[Candidate]
+) -> dict[bytes, int | None]:
+    """Target records that are to be adopted, and whose they are already."""
+    keys = [key_hash(c.target[0]) for c in candidates if c.target]
+    return {k: mark.link_id for k, mark in marks.lookup(tx, target_side, keys).items()}
+
+
+def _claims(candidate: Candidate, owned: dict[bytes, int | None]) -> bool:
+    """Whether it would take a target record that belongs to another source record."""
+    if candidate.target is None:
+        return False
+    k, mine = key_hash(candidate.target[0]), candidate.item.link_id
+    if k in owned:
+        return owned[k] is None or owned[k] != mine
+    owned[k] = mine
+    return False
+
+
+def _moved(item: Item, mark: Mark | None) -> str | None:
+    """Why this intent no longer rests on the newest observation; None if it does."""
+    if item.link_id is None and mark is None:
+        return None
+    if mark is None:
+        return "erased"
+    if item.link_id is not None and mark.fp == item.prev_fp:
+        return None
+    return "already" if mark.out_fp == item.out_fp else "newer"
+
+
+def _busy(
+    tx: Transaction, flow_id: int, link_ids: Sequence[int], *, conditional: bool
+) -> dict[int, tuple[int, int, State]]:
+    """Links with something admitted and not settled: parcel, position, state.
+
+    A link also rests for the longest life of a request after an attempt of unknown
+    outcome, unless writes are conditional: a request that lingers must not overwrite
+    the newer value (delivery 25).
+    """
+    found: dict[int, tuple[int, int, State]] = {}
+    for part in marks.chunks(link_ids, 500):
+        holes = ",".join("?" * len(part))
+        if not conditional:
+            for (link_id,) in tx.all(
+                f"SELECT link_id FROM link WHERE link_id IN ({holes}) "
+                "AND quiet_until>?",
+                *part,
+                wall_clock(),
+            ):
+                found[link_id] = (0, 0, State.UNKNOWN)
+        for link_id, parcel_id, pos, state in tx.all(
+            "SELECT o.link_id, o.parcel_id, o.pos, "
+            "CASE WHEN p.flow_id=? THEN p.state ELSE ? END FROM open o "
+            "JOIN parcel p ON p.parcel_id=o.parcel_id "
+            f"WHERE o.slot=0 AND o.link_id IN ({holes})",
+            flow_id,
+            State.UNKNOWN,  # the opposite flow's: its fields are not ours to replace
+            *part,
+        ):
+            found[link_id] = (parcel_id, pos, State(state))
+    return found
+
+
+def _write_links(
+    tx: Transaction,
+    pair_id: int,
+    side: int,
+    chosen: Sequence[Candidate],
+    result: Admitted,
+) -> None:
+    new = [c for c in chosen if c.item.link_id is None]
+    ids = marks.allocate(tx, len(new)) if new else range(0)
+    mine, other = ("a", "b") if side == 0 else ("b", "a")
+    tx.many(
+        f"INSERT INTO link(link_id, pair_id, {mine}_key, {mine}_name, {mine}_ver, "
+        f"{other}_key, {other}_name, {other}_ver, state, origin) "
+        "VALUES(?,?,?,?,?,?,?,?,?,?)",
+        [
+            (
+                link_id,
+                pair_id,
+                *c.item.source,
+                c.version,
+                *(c.target or (None, None, None)),
+                LinkState.LIVE if c.target else LinkState.PENDING,
+                0 if c.target else 1,
+            )
+            for link_id, c in zip(ids, new, strict=True)
+        ],
+    )
+    result.link_ids = {c.item.pos: c.item.link_id for c in chosen if c.item.link_id}
+    result.link_ids.update(zip((c.item.pos for c in new), ids, strict=True))
+    tx.many(
+        f"UPDATE link SET {mine}_name=?, {mine}_ver=? WHERE link_id=?",
+        [
+            (c.item.source[1], c.version, c.item.link_id)
+            for c in chosen
+            if c.item.link_id is not None
+        ],
+    )
+    tx.many(
+        f"UPDATE link SET {other}_key=?, {other}_name=?, {other}_ver=?, state=? "
+        "WHERE link_id=?",
+        [
+            (*c.target, LinkState.LIVE, c.item.link_id)
+            for c in chosen
+            if c.target and c.item.link_id is not None
+        ],
+    )
+
+
+def _write_marks(
+    tx: Transaction,
+    side_id: int,
+    chosen: Sequence[Candidate],
+    result: Admitted,
+    *,
+    named: bool,
+) -> None:
+    marks.put(
+        tx,
+        side_id,
+        [
+            (c.item.k, c.item.fp, c.item.out_fp, result.link_ids[c.item.pos])
+            for c in chosen
+        ],
+    )
+    marks.put(
+        tx,
+        side_id ^ 1,
+        [
+            (
+                *(c.mark or (key_hash(c.target[0]), None, None)),
+                result.link_ids[c.item.pos],
+            )
+            for c in chosen
+            if c.target
+        ],
+    )
+    if named:
+        marks.alias_put(
+            tx,
+            side_id,
+            [
+                (name_hash(name), result.link_ids[c.item.pos], None)
+                for c in chosen
+                if (name := c.item.source[1])
+            ],
+        )
+
+
+def _write_intents(
+    tx: Transaction, parcel: Parcel, chosen: Sequence[Candidate], result: Admitted
+) -> None:
+    for candidate in chosen:
+        ready = candidate.frozen is not None
+        (result.ready if ready else result.noop).append(candidate.item.pos)
+    tx.many(
+        "UPDATE intent SET link_id=?, payload=?, state=? WHERE parcel_id=? AND pos=?",
+        [
+            (
+                result.link_ids[c.item.pos],
+                c.frozen,
+                None if c.frozen is not None else State.DONE,
+                parcel.parcel_id,
+                c.item.pos,
+            )
+            for c in chosen
+        ],
+    )
+    tx.many(
+        "UPDATE link SET state=?, remove_at=NULL WHERE link_id=?",
+        [
+            (_AFTER[c.item.op], result.link_ids[c.item.pos])
+            for c in chosen
+            if c.frozen is None
+        ],
+    )
+    tx.many(
+        "INSERT INTO open(link_id, slot, parcel_id, pos) VALUES(?,0,?,?)",
+        [
+            (result.link_ids[c.item.pos], parcel.parcel_id, c.item.pos)
+            for c in chosen
+            if c.frozen is not None
+        ],
+    )
+    tx.many(
+        "INSERT INTO before(parcel_id, pos, image) VALUES(?,?,?)",
+        [
+            (parcel.parcel_id, c.item.pos, c.before)
+            for c in chosen
+            if c.before is not None and c.frozen is not None
+        ],
+    )
+
+
+def again(tx: Transaction, flow_id: int, link_ids: Sequence[int], reason: str) -> None:
+    """Ask for these records to be read and judged afresh by this flow."""
+    flows.ask_again(tx, [(flow_id, link_id) for link_id in link_ids], reason)

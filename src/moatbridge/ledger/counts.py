@@ -1,0 +1,46 @@
+"""Sliding windows for the guard: what was sent within the last day (guard 2, 9)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moatbridge.ledger.clock import wall_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moatbridge.ledger.database import Database, Transaction
+
+HOUR: Final = 3600.0
+
+
+def add(tx: Transaction, flow_id: int, counts: Mapping[tuple[str, str], int]) -> None:
+    """Add to this hour's counters: (rule, key) -> number."""
+    hour = int(wall_clock() // HOUR)
+    tx.many(
+        "INSERT INTO guard_count(flow_id, rule, key, hour, n) VALUES(?,?,?,?,?) "
+        "ON CONFLICT DO UPDATE SET n=n+excluded.n",
+        [(flow_id, rule, key, hour, n) for (rule, key), n in counts.items() if n],
+    )
+
+
+class Window:
+    """The guard's ``Memory``, over the ledger."""
+
+    def __init__(self, db: Database, flow_id: int) -> None:
+        self._db = db
+        self._flow_id = flow_id
+
+    def seen(self, rule: str, key: str, window: float) -> int:
+        """How many were counted within the last ``window`` seconds."""
+        with self._db.read() as tx:
+            return int(
+                tx.value(
+                    "SELECT coalesce(sum(n), 0) FROM guard_count "
+                    "WHERE flow_id=? AND rule=? AND key=? AND hour>?",
+                    self._flow_id,
+                    rule,
+                    key,
+                    int((wall_clock() - window) // HOUR),
+                )
+            )

@@ -1,0 +1,78 @@
+"""What waits for a person about a record, and how the waiting ends (guard 31-35)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moatbridge.ledger.clock import wall_clock
+from moatbridge.ledger.parcels import split
+from moatbridge.ledger.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moatbridge.ledger.database import Transaction
+    from moatbridge.ledger.parcels import Parcel
+
+
+def held(tx: Transaction, flow_id: int) -> set[bytes]:
+    """Key hashes of the records about which something waits for a person."""
+    rows = tx.all("SELECT k FROM hold WHERE flow_id=? AND decided IS NULL", flow_id)
+    return {k for (k,) in rows}
+
+
+def outdate_holds(tx: Transaction, flow_id: int, ks: Sequence[bytes]) -> None:
+    """What waits for a person about these records is over: they moved on, or back."""
+    for k in held(tx, flow_id).intersection(ks):
+        old = tx.value(
+            "DELETE FROM hold WHERE flow_id=? AND k=? AND decided IS NULL "
+            "RETURNING parcel_id",
+            flow_id,
+            k,
+        )
+        if old is not None:
+            end_held(tx, old, State.SUPERSEDED)
+
+
+def end_held(tx: Transaction, parcel_id: int, state: State) -> None:
+    """A held parcel ends; its content goes."""
+    tx.run(
+        "UPDATE parcel SET state=? WHERE parcel_id=? AND state=?",
+        state,
+        parcel_id,
+        State.HELD,
+    )
+    tx.run("UPDATE intent SET payload=NULL WHERE parcel_id=?", parcel_id)
+
+
+def hold_planned(
+    tx: Transaction, flow_id: int, parcel: Parcel, pos: int, reason: str, rule: str
+) -> None:
+    """Hold one intent of a planned parcel for a person, in a parcel of its own."""
+    new = split(tx, parcel, [pos], State.HELD)
+    tx.run("DELETE FROM hold WHERE flow_id=? AND k=(SELECT k FROM intent "
+           "WHERE parcel_id=? AND pos=?)", flow_id, new, pos)  # fmt: skip
+    tx.run(
+        "INSERT INTO hold(flow_id, parcel_id, k, out_fp, reason, rule, detail, created)"
+        " SELECT ?, parcel_id, k, out_fp, ?, ?, '', ? FROM intent "
+        "WHERE parcel_id=? AND pos=?",
+        flow_id,
+        reason,
+        rule,
+        wall_clock(),
+        new,
+        pos,
+    )
+
+
+def expire_holds(tx: Transaction, flow_id: int, before: float) -> int:
+    """Items that nobody decided in time are cancelled, never sent."""
+    rows = tx.all(
+        "UPDATE hold SET decided='expire' WHERE flow_id=? AND decided IS NULL "
+        "AND created<? RETURNING parcel_id",
+        flow_id,
+        before,
+    )
+    for (parcel_id,) in rows:
+        end_held(tx, parcel_id, State.CANCELLED)
+    return len(rows)

@@ -1,0 +1,104 @@
+"""Hashes of the ledger: key hashes, source fingerprints, idempotency keys."""
+
+from __future__ import annotations
+
+import base64
+import re
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_core import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MAX_KEY_BYTES: Final = 512
+"""Longer record keys are rejected (delivery 6)."""
+
+_HEX: Final = re.compile(r"[0-9A-Fa-f]{2}")
+
+
+def key_hash(key: str) -> bytes:
+    """Hash of a record key (`Ref.key`): the only thing the ledger indexes; 16 bytes."""
+    return blake2b(key.encode(), digest_size=16).digest()
+
+
+def name_hash(name: str) -> bytes:
+    """Hash of a mutable name.
+
+    Two mentions of one DN differ in case, in spaces around separators and in escapes
+    (RFC 4514); any other name is taken as it is.
+    """
+    return key_hash(_normal_dn(name) if "=" in name else name)
+
+
+def _normal_dn(name: str) -> str:
+    """One spelling per DN, in one pass: RDNs joined by NUL, which none can contain."""
+    parts: list[list[str]] = [[]]
+    at, end = 0, len(name)
+    while at < end:
+        char = name[at]
+        if char == "\\" and at + 1 < end:
+            pair = name[at + 1 : at + 3]
+            escaped = _HEX.fullmatch(pair) is not None
+            # A sign that no bare character shares keeps an escaped comma apart.
+            parts[-1].append("\x01" + (pair.lower() if escaped else _hex(pair[0])))
+            at += 3 if escaped else 2
+            continue
+        if char in ",;":
+            parts.append([])
+        else:
+            parts[-1].append(char)
+        at += 1
+    return "\0".join(_normal_rdn("".join(part)) for part in parts)
+
+
+def _normal_rdn(text: str) -> str:
+    kind, equals, value = text.partition("=")
+    return f"{kind.strip()}{equals}{value.strip()}".casefold()
+
+
+def _hex(char: str) -> str:
+    return char.encode().hex()
+
+
+def path_hash(value: Any) -> bytes:
+    """Four bytes that stand for one path's value in ``link.base`` (delivery 48)."""
+    return blake2b(_json(value), digest_size=4).digest()
+
+
+def fingerprinter(version: str) -> Callable[[str, str | None, Sequence[Any]], bytes]:
+    """Make the function that fingerprints source records (delivery 15).
+
+    Args:
+        version: Version of the compiled translator; part of every fingerprint.
+
+    Returns:
+        A function of (key, name, projected values) that gives 16 bytes. The values
+        come in the translator's own fixed order, unordered lists sorted already.
+    """
+    seed = blake2b(version.encode(), digest_size=16)
+
+    def fingerprint(key: str, name: str | None, values: Sequence[Any]) -> bytes:
+        state = seed.copy()
+        state.update(_json((key, name, values)))
+        return state.digest()
+
+    return fingerprint
+
+
+def idempotency_key(*parts: str | int | bytes | None) -> str:
+    """26 lower-case base32 characters over length-prefixed parts (delivery 14).
+
+    Never from time, never random, never per attempt: computed once and stored.
+    """
+    state = blake2b(digest_size=16)
+    for part in parts:
+        raw = part if isinstance(part, bytes) else str(part).encode()
+        state.update(len(raw).to_bytes(4, "big"))
+        state.update(raw)
+    return base64.b32encode(state.digest()).decode().rstrip("=").lower()
+
+
+def _json(value: Any) -> bytes:
+    return to_json(value, bytes_mode="base64")

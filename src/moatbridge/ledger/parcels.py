@@ -1,0 +1,239 @@
+"""Parcels: up to a few hundred intents of one lane that share one state (delivery A).
+
+Staging appends and touches nothing else. What leaves the company of its parcel moves,
+with its key, into a parcel of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from moatbridge.ledger.clock import wall_clock
+from moatbridge.ledger.states import State, check_move
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moatbridge.ledger.database import Transaction
+
+
+class Parcel(NamedTuple):
+    """A parcel's row.
+
+    ``doubt`` is 1 once an attempt had an unknown outcome that nothing has settled
+    since: a later attempt that was certainly not applied says nothing about it.
+    """
+
+    parcel_id: int
+    run_id: int
+    lane: int
+    phase: int
+    state: State
+    n: int
+    attempt: int
+    fence: int | None
+    not_before: float
+    deadline: float | None
+    first_sent: float | None
+    last_sent: float | None
+    doubt: int
+
+
+class Item(NamedTuple):
+    """An intent's row, of those that are not final one by one."""
+
+    pos: int
+    link_id: int | None
+    k: bytes
+    ref: str
+    op: str
+    key: str
+    prev_fp: bytes | None
+    fp: bytes | None
+    out_fp: bytes | None
+    payload: str
+    label: str | None
+    receipt: str | None
+
+    @property
+    def source(self) -> tuple[str, str | None]:
+        """Key and name of the source record."""
+        key, name = json.loads(self.ref)
+        return key, name
+
+
+_PARCEL = (
+    "parcel_id, run_id, lane, phase, state, n, attempt, fence, not_before, deadline, "
+    "first_sent, last_sent, doubt"
+)
+_ITEM = "pos, link_id, k, ref, op, key, prev_fp, fp, out_fp, payload, label, receipt"
+
+
+def next_parcel(tx: Transaction, flow_id: int, lane: int) -> Parcel | None:
+    """The parcel to work on next, or None.
+
+    Found IN_FLIGHT means that a crash left its outcome unknown: such parcels come
+    first. Planned ones count only while their run is being applied, and a phase of a
+    pass begins when the one before it has nothing new to send: deletes come last. What
+    waits for another try stops nobody. (The literal ``state<10`` lets SQLite use the
+    partial index.)
+    """
+    gates = tx.all(
+        "SELECT p.run_id, min(p.phase) FROM parcel p JOIN run r ON r.run_id=p.run_id "
+        "WHERE p.flow_id=? AND p.state<10 AND p.state<3 AND r.kind='pass' "
+        "AND r.state='applying' GROUP BY p.run_id",
+        flow_id,
+    )
+    cases = "".join(f" WHEN {int(run)} THEN {int(phase)}" for run, phase in gates)
+    gate = f"phase<=(CASE run_id{cases} ELSE 9 END)" if gates else "1"
+    row = tx.one(
+        f"SELECT {_PARCEL} FROM parcel p WHERE flow_id=? AND lane=? AND state<10 "
+        f"AND not_before<=? AND (state IN (2,4) OR (state IN (1,3) AND {gate}) OR "
+        f"(state=0 AND {gate} AND run_id IN (SELECT run_id FROM run "
+        "WHERE run.flow_id=p.flow_id AND run.state='applying'))) "
+        "ORDER BY state IN (2,4) DESC, phase, parcel_id LIMIT 1",
+        flow_id,
+        lane,
+        wall_clock(),
+    )
+    return None if row is None else _parcel(row)
+
+
+def _parcel(row: Any) -> Parcel:
+    return Parcel._make((*row[:4], State(row[4]), *row[5:]))
+
+
+def unfinished(tx: Transaction, flow_id: int, run_id: int) -> tuple[int, float | None]:
+    """How many parcels of a run still have something to send, and when the next may."""
+    count, earliest = tx.one(
+        "SELECT count(*), min(not_before) FROM parcel "
+        "WHERE flow_id=? AND run_id=? AND state<10 AND state<5",
+        flow_id,
+        run_id,
+    )
+    return int(count), earliest
+
+
+def items(tx: Transaction, parcel_id: int) -> list[Item]:
+    """The parcel's intents that are not final one by one."""
+    rows = tx.all(
+        f"SELECT {_ITEM} FROM intent WHERE parcel_id=? AND state IS NULL ORDER BY pos",
+        parcel_id,
+    )
+    return [Item(*row) for row in rows]
+
+
+def flies(tx: Transaction, parcel_id: int, fence: int) -> bool:
+    """Whether the parcel is still in flight under this fence."""
+    return bool(
+        tx.one(
+            "SELECT 1 FROM parcel WHERE parcel_id=? AND state=? AND fence=?",
+            parcel_id,
+            State.IN_FLIGHT,
+            fence,
+        )
+    )
+
+
+def move(tx: Transaction, parcel: Parcel, state: State, **columns: Any) -> None:
+    """Put a whole parcel into another state (checked against the state machine)."""
+    check_move(parcel.state, state)
+    if state is State.UNKNOWN:
+        columns["doubt"] = 1
+    names = "".join(f", {name}=?" for name in columns)
+    tx.run(
+        f"UPDATE parcel SET state=?{names} WHERE parcel_id=?",
+        state,
+        *columns.values(),
+        parcel.parcel_id,
+    )
+
+
+def settle_one(
+    tx: Transaction, parcel: Parcel, rows: Sequence[tuple[int, State, str]]
+) -> None:
+    """Mark intents final one by one: rows of (position, state, reason code)."""
+    for _pos, state, _why in rows:
+        check_move(parcel.state, state)
+    tx.many(
+        "UPDATE intent SET state=?, error=?, payload=NULL WHERE parcel_id=? AND pos=?",
+        [(state, why, parcel.parcel_id, pos) for pos, state, why in rows],
+    )
+
+
+def split(
+    tx: Transaction,
+    parcel: Parcel,
+    positions: Sequence[int],
+    state: State,
+    *,
+    not_before: float = 0.0,
+) -> int:
+    """Move intents into a parcel of their own: same keys, order and positions."""
+    check_move(parcel.state, state)
+    new = tx.insert(
+        "INSERT INTO parcel(flow_id, run_id, lane, phase, part, upto, state, n, "
+        "attempt, fence, not_before, deadline, first_sent, last_sent, doubt) "
+        "SELECT flow_id, run_id, lane, phase, part, upto, ?, ?, attempt, fence, ?, "
+        "deadline, first_sent, last_sent, max(doubt, ?) FROM parcel WHERE parcel_id=?",
+        state,
+        len(positions),
+        not_before,
+        int(state in {State.UNKNOWN, State.PARKED}),
+        parcel.parcel_id,
+    )
+    for table in ("intent", "open", "before"):
+        tx.many(
+            f"UPDATE {table} SET parcel_id=? WHERE parcel_id=? AND pos=?",
+            [(new, parcel.parcel_id, pos) for pos in positions],
+        )
+    return new
+
+
+def close_open(tx: Transaction, parcel_id: int, positions: Sequence[int]) -> None:
+    """Free the links' slots: nothing of theirs may touch the target any more."""
+    tx.many(
+        "DELETE FROM open WHERE link_id=(SELECT link_id FROM intent "
+        "WHERE parcel_id=? AND pos=?) AND slot=0 AND parcel_id=?",
+        [(parcel_id, pos, parcel_id) for pos in positions],
+    )
+
+
+def cancel_planned(tx: Transaction, flow_id: int, *, keep_run: int) -> None:
+    """A new plan cancels the older ones of its flow; held items stay."""
+    older = (
+        "flow_id=? AND state=? AND run_id<>? AND run_id IN "
+        "(SELECT run_id FROM run WHERE flow_id=? AND state<>'applying')"
+    )
+    values = (flow_id, State.PLANNED, keep_run, flow_id)
+    tx.run(
+        "UPDATE intent SET payload=NULL WHERE parcel_id IN "
+        f"(SELECT parcel_id FROM parcel WHERE {older})",
+        *values,
+    )
+    tx.run(f"UPDATE parcel SET state=? WHERE {older}", State.CANCELLED, *values)
+
+
+def cancel_removals(tx: Transaction, run_id: int) -> None:
+    """A pass that cannot tell what is gone removes nothing, whoever agrees."""
+    tx.run(
+        "DELETE FROM hold WHERE decided IS NULL AND parcel_id IN (SELECT parcel_id "
+        "FROM parcel WHERE run_id=? AND phase>0 AND state=?)",
+        run_id,
+        State.HELD,
+    )
+    tx.run(
+        "UPDATE intent SET payload=NULL WHERE parcel_id IN (SELECT parcel_id "
+        "FROM parcel WHERE run_id=? AND phase>0 AND state IN (?,?))",
+        run_id,
+        State.PLANNED,
+        State.HELD,
+    )
+    tx.run(
+        "UPDATE parcel SET state=? WHERE run_id=? AND phase>0 AND state IN (?,?)",
+        State.CANCELLED,
+        run_id,
+        State.PLANNED,
+        State.HELD,
+    )

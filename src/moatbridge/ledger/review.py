@@ -1,0 +1,396 @@
+"""What waits for a person: held, parked and rejected items, and their decisions.
+
+One function decides for every face (CLI now, console later). A version number on each
+hold makes a second click harmless (guard 35).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from moatbridge.errors import ConfigurationError, Rejected
+from moatbridge.ledger import marks
+from moatbridge.ledger.admission import again
+from moatbridge.ledger.audit import record
+from moatbridge.ledger.clock import wall_clock
+from moatbridge.ledger.keys import key_hash
+from moatbridge.ledger.states import MOVES, LinkState, State
+
+if TYPE_CHECKING:
+    from moatbridge.ledger.database import Transaction
+
+Action = Literal["approve", "refuse", "resend", "arrived", "give-up", "replay"]
+
+ACTIONS: Final[dict[str, tuple[Action, ...]]] = {
+    "held": ("approve", "refuse"),
+    "parked": ("resend", "arrived", "give-up"),
+    "rejected": ("replay",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One item that waits for a person.
+
+    Args:
+        item: Its name for `decide`: ``h12`` (held), ``p7.3`` (parked), ``r4``.
+        kind: ``held``, ``parked`` or ``rejected``.
+        flow_id: Its flow.
+        op: What would be done; empty for a record that could not be translated.
+        reason: From a closed list.
+        detail: Rule or field, without values.
+        ref: Source key and name (personal: show by role only).
+        since: POSIX seconds.
+        times: How often it was seen.
+        entity: What would be sent, for people who may see it; None when not kept.
+    """
+
+    item: str
+    kind: str
+    flow_id: int
+    op: str
+    reason: str
+    detail: str
+    ref: tuple[str, str | None] | None
+    since: float
+    times: int = 1
+    entity: Any = None
+
+    def __repr__(self) -> str:
+        return f"Waiting({self.item} {self.kind} {self.reason})"
+
+
+def waiting(tx: Transaction, flow_id: int, *, limit: int = 1000) -> list[Waiting]:
+    """Everything of a flow that waits for a person, oldest first."""
+    return [
+        *_held(tx, flow_id, limit),
+        *_parked(tx, flow_id, limit),
+        *_dead(tx, flow_id, limit),
+    ]
+
+
+def _held(tx: Transaction, flow_id: int, limit: int) -> list[Waiting]:
+    rows = tx.all(
+        "SELECT h.hold_id, i.op, h.reason, coalesce(h.detail, h.rule), i.ref, "
+        "h.created, i.payload FROM hold h JOIN parcel p ON p.parcel_id=h.parcel_id "
+        "JOIN intent i ON i.parcel_id=p.parcel_id "
+        "WHERE h.flow_id=? AND h.decided IS NULL AND p.state=? "
+        "ORDER BY h.hold_id LIMIT ?",
+        flow_id,
+        State.HELD,
+        limit,
+    )
+    clashes = tx.all(
+        "SELECT p.parcel_id, i.pos, i.op, i.error, i.ref, p.last_sent FROM parcel p "
+        "JOIN intent i ON i.parcel_id=p.parcel_id LEFT JOIN hold h "
+        "ON h.parcel_id=p.parcel_id WHERE p.flow_id=? AND p.state=? "
+        "AND h.hold_id IS NULL AND i.state IS NULL LIMIT ?",
+        flow_id,
+        State.HELD,
+        limit,
+    )
+    return [
+        Waiting(
+            f"h{hold_id}",
+            "held",
+            flow_id,
+            op,
+            reason,
+            detail or "",
+            _ref(ref),
+            created,
+            entity=json.loads(payload).get("entity") if payload else None,
+        )
+        for hold_id, op, reason, detail, ref, created, payload in rows
+    ] + [
+        Waiting(
+            f"p{parcel_id}.{pos}",
+            "parked",
+            flow_id,
+            op,
+            error or "held",
+            "",
+            _ref(ref),
+            sent or 0.0,
+        )
+        for parcel_id, pos, op, error, ref, sent in clashes
+    ]
+
+
+def _parked(tx: Transaction, flow_id: int, limit: int) -> list[Waiting]:
+    rows = tx.all(
+        "SELECT p.parcel_id, i.pos, i.op, i.error, i.ref, p.last_sent, p.attempt "
+        "FROM parcel p JOIN intent i ON i.parcel_id=p.parcel_id "
+        "WHERE p.flow_id=? AND p.state=? AND i.state IS NULL "
+        "ORDER BY p.parcel_id, i.pos LIMIT ?",
+        flow_id,
+        State.PARKED,
+        limit,
+    )
+    return [
+        Waiting(
+            f"p{parcel_id}.{pos}",
+            "parked",
+            flow_id,
+            op,
+            error or "unknown",
+            "",
+            _ref(ref),
+            sent or 0.0,
+            attempt,
+        )
+        for parcel_id, pos, op, error, ref, sent, attempt in rows
+    ]
+
+
+def _dead(tx: Transaction, flow_id: int, limit: int) -> list[Waiting]:
+    rows = tx.all(
+        "SELECT reject_id, location, reason, field, ref, created, times FROM reject "
+        "WHERE flow_id=? ORDER BY reject_id LIMIT ?",
+        flow_id,
+        limit,
+    )
+    return [
+        Waiting(
+            f"r{reject_id}",
+            "rejected",
+            flow_id,
+            "",
+            reason,
+            field or location or "",
+            _ref(ref),
+            created,
+            times,
+        )
+        for reject_id, location, reason, field, ref, created, times in rows
+    ]
+
+
+def decide(
+    tx: Transaction,
+    flow_id: int,
+    item: str,
+    action: Action,
+    *,
+    actor: str,
+    reason: str = "",
+) -> None:
+    """Carry out a person's decision on one waiting item.
+
+    Args:
+        tx: Open transaction.
+        flow_id: The flow.
+        item: `Waiting.item`.
+        action: One of `ACTIONS` for its kind.
+        actor: Who decides.
+        reason: Why, up to 500 characters.
+
+    Raises:
+        ConfigurationError: ``review.item``: no such item, or not that action.
+        Rejected: ``review.decided``: somebody was faster.
+    """
+    kind = {"h": "held", "p": "parked", "r": "rejected"}.get(item[:1], "")
+    if action not in ACTIONS.get(kind, ()):
+        allowed = ", ".join(ACTIONS.get(kind, ())) or "none"
+        raise ConfigurationError(
+            f"{item}: {action!r} is not possible here (possible: {allowed}).",
+            code="review.item",
+        )
+    {"held": _decide_hold, "parked": _decide_parked, "rejected": _replay}[kind](
+        tx, flow_id, item, action, actor
+    )
+    record(tx, "decision", item=item, action=action, actor=actor, reason=reason[:500])
+
+
+def _decide_hold(
+    tx: Transaction, flow_id: int, item: str, action: Action, actor: str
+) -> None:
+    row = tx.one(
+        "SELECT h.hold_id, h.parcel_id, h.decided, h.decided_by, h.reason FROM hold h "
+        "WHERE h.flow_id=? AND h.hold_id=?",
+        flow_id,
+        _number(item),
+    )
+    if row is None:
+        raise _unknown(item)
+    hold_id, parcel_id, decided, by, why = row
+    if decided:
+        raise Rejected(f"{item} was decided by {by} already.", code="review.decided")
+    if action == "approve" and why == "ambiguous":
+        raise ConfigurationError(
+            f"{item}: several target records match; make them distinct (or remove the "
+            "wrong one) and plan again, or refuse.",
+            code="review.ambiguous",
+        )
+    run_id = tx.insert(
+        "INSERT INTO run(flow_id, kind, state, auto, actor, created) "
+        "VALUES(?, 'review', ?, 1, ?, ?)",
+        flow_id,
+        "applying" if action == "approve" else "cancelled",
+        actor,
+        wall_clock(),
+    )
+    if action == "approve":
+        _release(tx, flow_id, parcel_id)
+    else:
+        tx.run("UPDATE intent SET payload=NULL WHERE parcel_id=?", parcel_id)
+    tx.run(
+        "UPDATE parcel SET state=?, run_id=? WHERE parcel_id=? AND state=?",
+        State.PLANNED if action == "approve" else State.CANCELLED,
+        run_id,
+        parcel_id,
+        State.HELD,
+    )
+    tx.run(
+        "UPDATE hold SET decided=?, decided_by=?, version=version+1 WHERE hold_id=?",
+        action,
+        actor,
+        hold_id,
+    )
+
+
+def _release(tx: Transaction, flow_id: int, parcel_id: int) -> None:
+    """What is approved rests on the record as it is known now.
+
+    A newer change of the record would have replaced the held one, so the mark can only
+    have moved without touching its content.
+    """
+    here = (
+        "FROM mark m, flow f WHERE f.flow_id=? AND m.side_id=f.pair_id*2+f.side "
+        "AND m.k=intent.k"
+    )
+    tx.run(
+        f"UPDATE intent SET prev_fp=(SELECT m.fp {here}), "
+        f"link_id=coalesce((SELECT m.link_id {here}), link_id) WHERE parcel_id=?",
+        flow_id,
+        flow_id,
+        parcel_id,
+    )
+
+
+def starter_of(tx: Transaction, flow_id: int, item: str) -> str | None:
+    """Who started the run that a held item belongs to; None for other items."""
+    if not item.startswith("h"):
+        return None
+    actor = tx.value(
+        "SELECT r.actor FROM hold h JOIN parcel p ON p.parcel_id=h.parcel_id "
+        "JOIN run r ON r.run_id=p.run_id WHERE h.flow_id=? AND h.hold_id=?",
+        flow_id,
+        _number(item),
+    )
+    return None if actor is None else str(actor)
+
+
+def _decide_parked(
+    tx: Transaction, flow_id: int, item: str, action: Action, actor: str
+) -> None:
+    del actor
+    parcel_id, _, pos = item[1:].partition(".")
+    row = tx.one(
+        "SELECT p.state, i.link_id, i.k, f.pair_id*2+f.side, i.op, f.side "
+        "FROM parcel p JOIN intent i ON i.parcel_id=p.parcel_id "
+        "JOIN flow f ON f.flow_id=p.flow_id "
+        "WHERE p.flow_id=? AND p.parcel_id=? AND i.pos=? AND i.state IS NULL",
+        flow_id,
+        _number("p" + parcel_id),
+        _number("p" + pos),
+    )
+    if row is None:
+        raise _unknown(item)
+    state, link_id, k, side_id, op, side = row
+    new = {
+        "resend": State.READY,
+        "arrived": State.DONE,
+        "give-up": State.CANCELLED,
+    }[action]
+    if new not in MOVES[State(state)]:
+        raise ConfigurationError(
+            f"{item}: {action!r} is not possible here (possible: resend, give-up).",
+            code="review.item",
+        )
+    tx.run(
+        "UPDATE parcel SET not_before=0 WHERE flow_id=? AND state=?",
+        flow_id,
+        State.PLANNED,
+    )
+    if new is State.READY:
+        moved = tx.insert(
+            "INSERT INTO parcel(flow_id, run_id, lane, phase, part, upto, state, n, "
+            "attempt, doubt) "
+            "SELECT flow_id, run_id, lane, phase, part, upto, ?, 1, attempt, doubt "
+            "FROM parcel WHERE parcel_id=?",
+            State.READY,
+            parcel_id,
+        )
+        for table in ("intent", "open", "before"):
+            tx.run(
+                f"UPDATE {table} SET parcel_id=? WHERE parcel_id=? AND pos=?",
+                moved,
+                parcel_id,
+                pos,
+            )
+        return
+    tx.run(
+        "UPDATE intent SET state=?, payload=NULL WHERE parcel_id=? AND pos=?",
+        new,
+        parcel_id,
+        pos,
+    )
+    tx.run("DELETE FROM open WHERE link_id=? AND slot=0", link_id)
+    if new is State.CANCELLED:
+        marks.forget(tx, side_id, [k])
+    elif op == "create":
+        # It is there, but we do not know its id: the next pass looks for it. With its
+        # mark forgotten, nothing that was judged without that knowledge is admitted.
+        marks.forget(tx, side_id, [k])
+        other = "a" if side else "b"
+        tx.run(
+            f"UPDATE link SET state=? WHERE link_id=? AND {other}_key IS NULL",
+            LinkState.LIVE,
+            link_id,
+        )
+
+
+def _replay(
+    tx: Transaction, flow_id: int, item: str, action: Action, actor: str
+) -> None:
+    """Read the record again and judge it afresh, as if it had just changed."""
+    del action, actor
+    row = tx.one(
+        "SELECT r.k, r.ref, f.pair_id*2+f.side FROM reject r "
+        "JOIN flow f ON f.flow_id=r.flow_id WHERE r.flow_id=? AND r.reject_id=?",
+        flow_id,
+        _number(item),
+    )
+    if row is None:
+        raise _unknown(item)
+    k, ref, side_id = row
+    if k is None and ref:
+        k = key_hash(json.loads(ref)[0])
+    mark = marks.lookup(tx, side_id, [k]).get(k) if k else None
+    if mark is not None:
+        marks.forget(tx, side_id, [k])
+        again(tx, flow_id, [mark.link_id], "replay")
+    tx.run("DELETE FROM reject WHERE flow_id=? AND reject_id=?", flow_id, _number(item))
+
+
+def _number(item: str) -> int:
+    try:
+        return int(item[1:])
+    except ValueError:
+        raise _unknown(item) from None
+
+
+def _unknown(item: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"No waiting item {item!r}; `moatbridge review` lists them.", code="review.item"
+    )
+
+
+def _ref(text: str | None) -> tuple[str, str | None] | None:
+    if text is None:
+        return None
+    key, name = json.loads(text)
+    return key, name

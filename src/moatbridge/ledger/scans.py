@@ -1,0 +1,222 @@
+"""Generations: one full pass each, and the bitmap of what it saw (delivery 35, 41).
+
+One bit per link, in chunks of 4,096 bytes. Dirty chunks are written in the same
+transaction as the cursor: a cursor that becomes durable before its bits turns into
+wrong deletes. Every path that touches a link while a generation is open sets its bit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from moatbridge.ledger.clock import wall_clock
+from moatbridge.ledger.states import LinkState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moatbridge.ledger.database import Transaction
+
+CHUNK_BYTES: Final = 4096
+CHUNK_LINKS: Final = CHUNK_BYTES * 8
+
+
+class Scan(NamedTuple):
+    """One generation of a flow's source."""
+
+    generation: int
+    state: str
+    link_high: int
+    server: str | None
+    query: str | None
+    seen: int
+    prev_seen: int | None
+    blind: int
+
+
+class Bits:
+    """Seen bits of one partition, loaded lazily and written when dirty."""
+
+    def __init__(self, flow_id: int, generation: int, part: str) -> None:
+        self._where = (flow_id, generation, part)
+        self._chunks: dict[int, bytearray] = {}
+        self._dirty: set[int] = set()
+
+    def load(self, tx: Transaction) -> None:
+        """Read back what this partition had written (a resumed pass)."""
+        self._chunks = {
+            chunk: bytearray(bits)
+            for chunk, bits in tx.all(
+                "SELECT chunk, bits FROM seen "
+                "WHERE flow_id=? AND generation=? AND part=?",
+                *self._where,
+            )
+        }
+        self._dirty.clear()
+
+    def add(self, link_id: int) -> bool:
+        """Set the bit; False if it was set already."""
+        number, rest = divmod(link_id, CHUNK_LINKS)
+        chunk = self._chunks.get(number)
+        if chunk is None:
+            chunk = self._chunks[number] = bytearray(CHUNK_BYTES)
+        byte, bit = rest >> 3, 1 << (rest & 7)
+        if chunk[byte] & bit:
+            return False
+        chunk[byte] |= bit
+        self._dirty.add(number)
+        return True
+
+    def has(self, link_id: int) -> bool:
+        """Whether the bit is set."""
+        number, rest = divmod(link_id, CHUNK_LINKS)
+        chunk = self._chunks.get(number)
+        return chunk is not None and bool(chunk[rest >> 3] & 1 << (rest & 7))
+
+    def save(self, tx: Transaction) -> None:
+        """Write the dirty chunks; call it in the transaction that moves the cursor."""
+        tx.many(
+            "INSERT INTO seen(flow_id, generation, part, chunk, bits) "
+            "VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE SET bits=excluded.bits",
+            [(*self._where, n, bytes(self._chunks[n])) for n in sorted(self._dirty)],
+        )
+
+    def saved(self) -> None:
+        """The transaction of `save` has committed."""
+        self._dirty.clear()
+
+
+def begin(
+    tx: Transaction, flow_id: int, *, link_high: int, server: str, query: str
+) -> int:
+    """Open a new generation; returns its number."""
+    generation = int(
+        tx.value(
+            "UPDATE flow SET generation=generation+1 WHERE flow_id=? "
+            "RETURNING generation",
+            flow_id,
+        )
+    )
+    tx.run(
+        "INSERT INTO scan(flow_id, generation, state, link_high, server, query, "
+        "started, prev_seen) VALUES(?,?,'open',?,?,?,?,("
+        "SELECT seen FROM scan WHERE flow_id=? AND state='complete' "
+        "ORDER BY generation DESC LIMIT 1))",
+        flow_id,
+        generation,
+        link_high,
+        server,
+        query,
+        wall_clock(),
+        flow_id,
+    )
+    return generation
+
+
+def get(tx: Transaction, flow_id: int, generation: int) -> Scan:
+    """The generation's row."""
+    row = tx.one(
+        "SELECT generation, state, link_high, server, query, seen, prev_seen, blind "
+        "FROM scan WHERE flow_id=? AND generation=?",
+        flow_id,
+        generation,
+    )
+    return Scan(*row)
+
+
+def current(tx: Transaction, flow_id: int) -> Scan | None:
+    """The open generation of the flow, if there is one."""
+    row = tx.one(
+        "SELECT generation, state, link_high, server, query, seen, prev_seen, blind "
+        "FROM scan WHERE flow_id=? AND state='open' ORDER BY generation DESC LIMIT 1",
+        flow_id,
+    )
+    return None if row is None else Scan(*row)
+
+
+def last_server(tx: Transaction, flow_id: int) -> str | None:
+    """Identity of the server at the last complete generation."""
+    value = tx.value(
+        "SELECT server FROM scan WHERE flow_id=? AND state='complete' "
+        "ORDER BY generation DESC LIMIT 1",
+        flow_id,
+    )
+    return None if value is None else str(value)
+
+
+def count(
+    tx: Transaction, flow_id: int, generation: int, seen: int, blind: int
+) -> None:
+    """Add to the records seen, and to the rejects that name no record."""
+    tx.run(
+        "UPDATE scan SET seen=seen+?, blind=blind+? WHERE flow_id=? AND generation=?",
+        seen,
+        blind,
+        flow_id,
+        generation,
+    )
+
+
+def finish(tx: Transaction, flow_id: int, generation: int, state: str) -> None:
+    """Close a generation as ``complete`` or ``abandoned``; older bits are dropped."""
+    tx.run(
+        "UPDATE scan SET state=?, finished=? WHERE flow_id=? AND generation=?",
+        state,
+        wall_clock(),
+        flow_id,
+        generation,
+    )
+    tx.run("DELETE FROM seen WHERE flow_id=? AND generation<=?", flow_id, generation)
+
+
+def missing(
+    tx: Transaction, flow_id: int, scan: Scan, pair_id: int, *, after: int, limit: int
+) -> tuple[list[int], int | None]:
+    """Live links of the pair that no partition of the generation saw.
+
+    Args:
+        tx: Open transaction.
+        flow_id: Whose scan.
+        scan: The generation; only links that existed when it began are considered.
+        pair_id: Whose links.
+        after: Highest link id looked at so far.
+        limit: How many link ids to look at in this step.
+
+    Returns:
+        The missing link ids, and where to go on (None: all were looked at).
+    """
+    top = min(after + limit, scan.link_high)
+    if after >= scan.link_high:
+        return [], None
+    bits = dict(_merged(tx, flow_id, scan.generation, after + 1, top))
+    rows = tx.all(
+        "SELECT link_id FROM link WHERE link_id>? AND link_id<=? AND pair_id=? "
+        "AND state=?",
+        after,
+        top,
+        pair_id,
+        LinkState.LIVE,
+    )
+    gone = [row[0] for row in rows if not _seen(bits, row[0])]
+    return gone, (None if top >= scan.link_high else top)
+
+
+def _seen(bits: dict[int, int], link_id: int) -> bool:
+    number, rest = divmod(link_id, CHUNK_LINKS)
+    return bool(bits.get(number, 0) >> rest & 1)
+
+
+def _merged(
+    tx: Transaction, flow_id: int, generation: int, low: int, high: int
+) -> Iterator[tuple[int, int]]:
+    """Union of all partitions' bitmaps, chunk by chunk, as little-endian integers."""
+    for number in range(low // CHUNK_LINKS, high // CHUNK_LINKS + 1):
+        union = 0
+        for (bits,) in tx.all(
+            "SELECT bits FROM seen WHERE flow_id=? AND generation=? AND chunk=?",
+            flow_id,
+            generation,
+            number,
+        ):
+            union |= int.from_bytes(bits, "little")
+        yield number, union

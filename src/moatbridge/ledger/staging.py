@@ -1,0 +1,184 @@
+"""Staging (transaction A): planned intents, appended; nothing else is touched."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from moatbridge.ledger.clock import wall_clock
+from moatbridge.ledger.holds import end_held, outdate_holds
+from moatbridge.ledger.keys import idempotency_key
+from moatbridge.ledger.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from moatbridge.ledger.database import Transaction
+
+
+@dataclass(slots=True)
+class Staged:
+    """One intent to stage.
+
+    Args:
+        k: Hash of the source record's key.
+        ref: Source key and name.
+        op: ``create``, ``update``, ``disable`` or ``delete``.
+        link_id: Link of the record; None for a record never seen before.
+        prev_fp: Mark that it was compared with (compare-and-set at admission).
+        fp: Source fingerprint to set at admission.
+        out_fp: Fingerprint of the entity to be sent.
+        payload: JSON text of ``{"entity": ..., "adopt": ...}``.
+        label: Confidentiality label.
+        version: Source version, if it never repeats for the record.
+        round: The link's round.
+        lane: Delivery lane.
+        hold: (reason, rule, detail) when a person must decide first.
+    """
+
+    k: bytes
+    ref: tuple[str, str | None]
+    op: str
+    link_id: int | None
+    prev_fp: bytes | None
+    fp: bytes | None
+    out_fp: bytes | None
+    payload: str
+    label: str = ""
+    version: str | None = None
+    round: int = 0
+    lane: int = 0
+    hold: tuple[str, str, str] | None = None
+
+
+class KeySeed(NamedTuple):
+    """What every idempotency key of a flow has in common (delivery 14)."""
+
+    scope: str
+    flow: str
+    server: str
+    ledger_id: str
+    epoch: str
+
+
+class Stager:
+    """Appends parcels of one run; one object per transaction."""
+
+    def __init__(
+        self,
+        tx: Transaction,
+        *,
+        flow_id: int,
+        run_id: int,
+        seed: KeySeed,
+        part: str,
+        upto: int,
+        size: int,
+    ) -> None:
+        self._tx = tx
+        self._flow_id = flow_id
+        self._run_id = run_id
+        self._seed = seed
+        self._part = part
+        self._upto = upto
+        self._size = size
+
+    def stage(self, items: Iterable[Staged], *, phase: int = 0) -> None:
+        """Append the intents, lane by lane; held ones each in a parcel of its own."""
+        lanes: dict[int, list[Staged]] = {}
+        items = list(items)
+        newer = [i.k for i in items if i.hold is None]
+        outdate_holds(self._tx, self._flow_id, newer)
+        for item in items:
+            if item.hold is None:
+                lanes.setdefault(item.lane, []).append(item)
+            else:
+                self._hold(item, phase)
+        for lane, mine in lanes.items():
+            for start in range(0, len(mine), self._size):
+                part = mine[start : start + self._size]
+                self._append(part, lane, phase, State.PLANNED)
+
+    def _append(
+        self, items: Sequence[Staged], lane: int, phase: int, state: State
+    ) -> int:
+        parcel_id = self._tx.insert(
+            "INSERT INTO parcel(flow_id, run_id, lane, phase, part, upto, state, n) "
+            "VALUES(?,?,?,?,?,?,?,?)",
+            self._flow_id,
+            self._run_id,
+            lane,
+            phase,
+            self._part,
+            self._upto,
+            state,
+            len(items),
+        )
+        self._tx.many(
+            "INSERT INTO intent(parcel_id, pos, link_id, k, ref, op, key, prev_fp, fp, "
+            "out_fp, payload, label) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
+            [
+                (
+                    parcel_id,
+                    pos,
+                    item.link_id,
+                    item.k,
+                    json.dumps(item.ref),
+                    item.op,
+                    self._key(item, parcel_id, pos),
+                    item.prev_fp,
+                    item.fp,
+                    item.out_fp,
+                    item.payload,
+                    item.label,
+                )
+                for pos, item in enumerate(items)
+            ],
+        )
+        return parcel_id
+
+    def _key(self, item: Staged, parcel_id: int, pos: int) -> str:
+        seed = self._seed
+        version: tuple[str | int, ...] = (
+            (item.version,)
+            if item.version is not None
+            else (seed.ledger_id, seed.epoch, parcel_id, pos)
+        )
+        return idempotency_key(
+            seed.scope,
+            seed.flow,
+            seed.server,
+            item.ref[0],
+            item.op,
+            *version,
+            item.out_fp,
+            item.round,
+        )
+
+    def _hold(self, item: Staged, phase: int) -> None:
+        reason, rule, detail = item.hold or ("", "", "")
+        known = self._tx.one(
+            "SELECT hold_id, parcel_id, out_fp, decided FROM hold "
+            "WHERE flow_id=? AND k=?",
+            self._flow_id,
+            item.k,
+        )
+        if known and known[2] == item.out_fp and known[3] in {None, "refuse"}:
+            return  # the same content waits already, or was refused already
+        if known:
+            self._tx.run("DELETE FROM hold WHERE hold_id=?", known[0])
+            end_held(self._tx, known[1], State.SUPERSEDED)
+        parcel_id = self._append([item], item.lane, phase, State.HELD)
+        self._tx.run(
+            "INSERT INTO hold(flow_id, parcel_id, k, out_fp, reason, rule, detail, "
+            "created) VALUES(?,?,?,?,?,?,?,?)",
+            self._flow_id,
+            parcel_id,
+            item.k,
+            item.out_fp,
+            reason,
+            rule,
+            detail,
+            wall_clock(),
+        )

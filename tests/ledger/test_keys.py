@@ -1,0 +1,139 @@
+"""Keys and fingerprints: the same for the same, different for different (delivery 14-19)."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from ledger.ground import Ground
+from moatbridge.changes import Ref
+from moatbridge.ledger.keys import fingerprinter, idempotency_key, key_hash, name_hash
+
+PARTS = st.lists(
+    st.text(max_size=8) | st.integers() | st.binary(max_size=8), max_size=6
+)
+IDS = st.text(max_size=8) | st.lists(st.text(max_size=6), min_size=2, max_size=3).map(
+    tuple
+)
+
+
+def texts(parts):
+    return [p if isinstance(p, bytes) else str(p).encode() for p in parts]
+
+
+@given(PARTS)
+def test_an_idempotency_key_is_26_base32_characters_and_never_changes(parts):
+    key = idempotency_key(*parts)
+    assert re.fullmatch(r"[a-z2-7]{26}", key)
+    assert key == idempotency_key(*parts)
+
+
+@given(PARTS, PARTS)
+def test_different_parts_give_different_keys(one, other):
+    assume(texts(one) != texts(other))
+    assert idempotency_key(*one) != idempotency_key(*other)
+
+
+def test_parts_cannot_run_into_each_other():
+    assert (
+        idempotency_key("ab", "c")
+        != idempotency_key("a", "bc")
+        != idempotency_key("abc")
+    )
+
+
+@given(IDS, IDS)
+def test_key_hash_is_injective_over_plain_and_compound_ids(one, other):
+    assert (key_hash(Ref(one).key) == key_hash(Ref(other).key)) == (one == other)
+
+
+@given(IDS)
+def test_a_ref_comes_back_from_its_key(identity):
+    key = Ref(identity).key
+    assert Ref.from_key(key).key == key
+
+
+def test_names_differ_in_case_and_spacing_only_to_people():
+    assert (
+        name_hash("cn=Ada,  ou=People")
+        == name_hash("CN=ada,ou=people")
+        != name_hash("cn=ada,ou=other")
+    )
+
+
+VALUES = st.lists(
+    st.none()
+    | st.text(st.characters(codec="utf-8"), max_size=5)
+    | st.integers()
+    | st.booleans(),
+    max_size=4,
+)
+
+
+@given(VALUES, VALUES)
+def test_fingerprints_differ_when_values_do(one, other):
+    assume([(type(v), v) for v in one] != [(type(v), v) for v in other])
+    make = fingerprinter("1")
+    assert make("k", None, one) != make("k", None, other)
+    assert make("k", None, one) == fingerprinter("1")("k", None, list(one))
+
+
+def test_another_translator_name_or_key_gives_another_fingerprint():
+    make = fingerprinter("1")
+    prints = {
+        make("k", None, []),
+        fingerprinter("2")("k", None, []),
+        make("j", None, []),
+        make("k", "n", []),
+    }
+    assert len(prints) == 4
+
+
+def keys(ground):
+    return [
+        key for (key,) in ground.all("SELECT key FROM intent ORDER BY parcel_id, pos")
+    ]
+
+
+def test_a_source_version_gives_the_same_key_even_in_a_rebuilt_ledger(tmp_path):
+    made = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        ground = Ground(tmp_path / name)
+        ground.stage(ground.item("u1", version="v7"))
+        made += keys(ground)
+        ground.close()
+    assert made[0] == made[1]
+
+
+def test_without_a_version_a_to_b_to_a_is_three_different_keys(ground):
+    for fp in (b"a" * 16, b"b" * 16, b"a" * 16):
+        ground.stage(ground.item("u1", fp=fp))
+    assert len(set(keys(ground))) == 3
+
+
+def test_round_operation_content_and_record_are_part_of_the_key(ground):
+    base = {"version": "v1"}
+    for more in ({}, {"round": 1}, {"op": "update"}, {"out_fp": b"z" * 16}):
+        ground.stage(ground.item("u1", **{**base, **more}))
+    ground.stage(ground.item("u2", **base))
+    assert len(set(keys(ground))) == 5
+
+
+def test_a_restored_ledger_never_uses_a_key_again(ground):
+    seed = ground.ledger.seed("people", "srv")
+    ground.stage(ground.item("u1"))
+    with ground.ledger.write() as tx:
+        tx.run("DELETE FROM intent")
+        tx.run("DELETE FROM parcel")
+    first = keys(ground)
+    ground.stage(ground.item("u1"), seed=seed)
+    again = keys(ground)
+    with ground.ledger.write() as tx:
+        tx.run("DELETE FROM intent")
+        tx.run("DELETE FROM parcel")
+    ground.stage(ground.item("u1"), seed=seed._replace(epoch="1"))
+    assert first == []
+    assert again != keys(ground)
