@@ -1,1 +1,9 @@
-"""To be written."""
+"""Runners carry slices of work; the local one is threads of this process."""
+
+from __future__ import annotations
+
+from moatbridge.run.bridge import Bridge, RunResult
+from moatbridge.run.local import LocalRunner
+from moatbridge.run.principals import principal
+
+__all__ = ["Bridge", "LocalRunner", "RunResult", "principal"]

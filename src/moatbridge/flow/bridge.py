@@ -1,0 +1,189 @@
+"""`Bridge`: one tenant's systems, flows, secrets and ledger; what a slice receives."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Self
+
+from moatbridge.errors import ConfigurationError, MoatbridgeError
+from moatbridge.flow.compiling import Described, compile_route
+from moatbridge.flow.keeping import Keeper
+from moatbridge.guard import Kill, KillFlag, KillState, evaluate, file_there
+from moatbridge.ledger import Ledger, killswitch
+from moatbridge.ledger.leases import KINDS
+from moatbridge.registry import Registry
+from moatbridge.resilience.pool import SessionPool
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+
+    from moatbridge.config import BridgeConfig, Redactor
+    from moatbridge.flow.route import Route
+    from moatbridge.ledger import Lease
+    from moatbridge.ledger.leases import Due
+    from moatbridge.resilience.session import Session
+
+
+class Bridge:
+    """Everything a slice needs, owned by one object: no global state.
+
+    Safe to share between threads; never across a fork. Use as a context manager.
+
+    Args:
+        config: Checked configuration.
+        registry: Adapters; None for all that are installed (and allowed).
+        scope: Tenant.
+        redactor: Learns the secrets of this bridge; None for one of its own.
+
+    Raises:
+        ConfigurationError: The ledger cannot be used.
+        NotApplied: ``ledger.unavailable``.
+    """
+
+    def __init__(
+        self,
+        config: BridgeConfig,
+        *,
+        registry: Registry | None = None,
+        scope: str = "default",
+        redactor: Redactor | None = None,
+    ) -> None:
+        self.config = config
+        self.registry: Registry = registry or Registry(allow=config.adapters)
+        self.ledger: Ledger = Ledger(
+            config.ledger.url, durability=config.ledger.durability, scope=scope
+        )
+        self._pool = SessionPool(config, self.registry, redactor=redactor)
+        self._keeper = Keeper(self.ledger.leases, interval=config.run.ttl / 3)
+        self._routes: dict[str, Route] = {}
+        self._described: dict[str, Described] = {}
+        self._lock = threading.RLock()
+        self._kill = KillFlag(self._kill_state)
+        self._kill.__enter__()
+        self._closed = False
+
+    @property
+    def redactor(self) -> Redactor:
+        """Knows every secret used so far: for a `RedactionFilter` on log handlers."""
+        return self._pool.redactor
+
+    @property
+    def checkpoint(self) -> tuple[int, float]:
+        """Longest stretch of unchanged records without a commit: records, seconds."""
+        found = self.config.ledger.checkpoint
+        return found.records, found.seconds
+
+    @property
+    def keep(self) -> tuple[float, float]:
+        """Seconds for which before-images and finished parcels are kept."""
+        return self.config.ledger.keep_undo, self.config.ledger.keep_history
+
+    def route(self, flow: str) -> Route:
+        """The flow, described, bound and checked; made at first use.
+
+        Raises:
+            ConfigurationError: Unknown flow, or whatever a person must change.
+            NotApplied: One of its systems cannot be reached now.
+        """
+        if flow not in self.config.flows:
+            known = ", ".join(self.config.flows) or "none"
+            raise ConfigurationError(
+                f"No flow named {flow!r} (configured: {known}).", code="flow.unknown"
+            )
+        with self._lock:
+            if flow not in self._routes:
+                self._routes[flow] = compile_route(self, flow)
+            return self._routes[flow]
+
+    def describe(self, address: str) -> Described:
+        """What the stream's system says about it; asked once.
+
+        Raises:
+            ConfigurationError: The system has no such stream.
+            NotApplied: It cannot be reached now.
+        """
+        with self._lock:
+            if address not in self._described:
+                self._describe_system(address.partition("/")[0])
+            if address not in self._described:
+                known = ", ".join(sorted(self._described)) or "none"
+                raise ConfigurationError(
+                    f"There is no stream {address}; there are: {known}.",
+                    code="flow.stream",
+                    stream=address,
+                )
+            return self._described[address]
+
+    def _describe_system(self, system: str) -> None:
+        with self.session(system) as session:
+            probe = session.probe()
+            for stream in session.streams():
+                abilities = probe.abilities.get(stream.name, stream.abilities)
+                writes = "CanWrite" in abilities and "CanWrite" in stream.abilities
+                self._described[f"{system}/{stream.name}"] = Described(
+                    stream, probe, session.traits(stream.name) if writes else None
+                )
+
+    def session(self, system: str) -> AbstractContextManager[Session]:
+        """Borrow an open session of the system for one thread."""
+        return self._pool.session(system)
+
+    def renewing(self, lease: Lease) -> AbstractContextManager[None]:
+        """Keep a lease alive while a slice works."""
+        return self._keeper.keep(lease)
+
+    def due(
+        self, flows: Sequence[str], kinds: Sequence[str] = KINDS
+    ) -> tuple[list[tuple[str, Due]], float | None]:
+        """Partitions of these flows that are due, and when the next one will be."""
+        names: dict[int, str] = {}
+        for flow in flows:
+            names[self.route(flow).row.flow_id] = flow
+        ready, later = self.ledger.leases.due(list(names), kinds)
+        return [(names[due.flow_id], due) for due in ready], later
+
+    def killed(self, flow: str, system: str) -> bool:
+        """Whether sending from this flow to this system is switched off right now."""
+        return self._kill.state.stops(flow=flow, system=system) is not None
+
+    def kill_state(self) -> KillState:
+        """Everything that is switched off, read afresh."""
+        return self._kill_state()
+
+    def _kill_state(self) -> KillState:
+        there = file_there(self.config.guard.kill_file)
+        rows: list[Kill] | None
+        try:
+            with self.ledger.read() as tx:
+                rows = [Kill(*row) for row in killswitch.rows(tx)]
+        except MoatbridgeError:
+            rows = None
+        return evaluate(
+            environment=os.environ.get("MOATBRIDGE_KILL"), file_exists=there, rows=rows
+        )
+
+    def close(self) -> None:
+        """Give everything back. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self._keeper.close()
+        self._kill.__exit__(None, None, None)
+        self._pool.close()
+        self.ledger.close()
+
+    def __enter__(self) -> Self:
+        """The bridge itself."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Close, whatever happened."""
+        self.close()

@@ -1,0 +1,43 @@
+"""One write call, and what its end means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moatbridge.changes import Receipt
+from moatbridge.errors import (
+    ConfigurationError,
+    LeaseLost,
+    MoatbridgeError,
+    NotApplied,
+    OutcomeUnknown,
+    Rejected,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moatbridge.changes import Intent
+    from moatbridge.resilience.session import Session
+
+
+def call(
+    target: Session, stream: str, intents: Sequence[Intent]
+) -> tuple[Sequence[Receipt], MoatbridgeError | None]:
+    """One call; whatever it raises becomes receipts."""
+    failure: MoatbridgeError | None
+    try:
+        return target.write(stream, intents), None
+    except LeaseLost:
+        raise
+    except OutcomeUnknown as error:
+        receipt, failure = Receipt("unknown", code=error.code), None
+    except Rejected as error:
+        receipt = Receipt("rejected", code=error.code)
+        failure = None
+    except NotApplied as error:
+        receipt = Receipt("not_applied", code=error.code, retry_after=error.retry_after)
+        failure = error
+    except ConfigurationError as error:
+        receipt, failure = Receipt("not_applied", code=error.code), error
+    return [receipt] * len(intents), failure

@@ -1,0 +1,317 @@
+"""From configuration to routes: describe both ends, bind translators, check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from moatbridge.config.guard import effective
+from moatbridge.errors import ConfigurationError
+from moatbridge.flow.carry import Carry
+from moatbridge.flow.guarantee import check_required, guarantee
+from moatbridge.flow.references import nests
+from moatbridge.flow.route import End, Reference, Route
+from moatbridge.guard import PathSet, check_route
+from moatbridge.guard import Route as GuardRoute
+from moatbridge.ledger import flows
+from moatbridge.translate import Translator, join_report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moatbridge.adapter import Probe, Stream, WriteTraits
+    from moatbridge.config import BridgeConfig, FlowConfig
+    from moatbridge.flow.bridge import Bridge
+    from moatbridge.ledger.flows import FlowRow
+    from moatbridge.translate import BoundTranslator
+
+EXISTENCE: Final = "."
+_ALWAYS: Final = ("externalId", "active")
+"""Paths a native target is asked for beyond what the source names: our key, and the
+switch that disables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What an open connection said about one stream."""
+
+    stream: Stream
+    probe: Probe
+    traits: WriteTraits | None
+
+
+def compile_route(bridge: Bridge, name: str) -> Route:
+    """Make a flow ready to run.
+
+    Raises:
+        ConfigurationError: Whatever a person must change, with the setting's name.
+        NotApplied: One of the systems cannot be reached now.
+    """
+    config = bridge.config
+    settings = config.flows[name]
+    source, target, traits = _ends(bridge, settings)
+    row = _row(bridge, name, settings)
+    joined = join_report(source.bound, target.bound)
+    shared = _shared(source, target, [c.entity for c in joined.carried])
+    owner = _owner(config, settings)
+    mine = [path for path in shared if owner(path) == source.address]
+    rival = _opposite(config, settings)
+    theirs = [path for path in shared if owner(path) != source.address]
+    promise = guarantee(
+        traits,
+        retry_for=settings.retry_for,
+        on_unknown=settings.on_unknown,
+        can_find=target.can("CanFind"),
+    )
+    check_required(name, promise, settings.require)
+    creates = rival is None or owner(EXISTENCE) == source.address
+    _check_first_run(name, settings, traits, creates=creates)
+    _check_needs(name, source, target)
+    rules = effective(config.guard, settings.guard)
+    judged = _judged(bridge, name, source, target, shared)
+    check_route(judged, rules)
+    return Route(
+        name=name,
+        config=settings,
+        row=row,
+        source=source,
+        target=target,
+        traits=traits,
+        guarantee=promise,
+        express=target.bound.restrict(
+            dict.fromkeys((*source.bound.paths, *_ALWAYS)),
+        ),
+        carry=Carry(mine),
+        initial=Carry(shared),
+        back=Carry(theirs) if rival is not None else None,
+        rules=rules,
+        judged=judged,
+        seed=bridge.ledger.seed(name, source.probe.server),
+        creates=creates,
+        parcel=_parcel(config.ledger.parcel, traits),
+        source_named=_named(config, source.address) or nests(source.bound.entity),
+        target_named=_named(config, target.address),
+        references=_references(bridge, source, target),
+        report_lines=tuple(
+            f"{c.source} -> {c.entity} -> {c.target}" for c in joined.carried
+        ),
+    )
+
+
+def _ends(bridge: Bridge, settings: FlowConfig) -> tuple[End, End, WriteTraits]:
+    """Describe both streams; a native one without translator mirrors the other."""
+    here, there = settings.source, settings.target
+    a, b = bridge.describe(here), bridge.describe(there)
+    table_a, table_b = _translator(bridge, here, a), _translator(bridge, there, b)
+    if table_a is None and table_b is None:
+        names = [f.name for f in a.stream.fields]
+        table_a = _mirror(here, a, a.stream.entity, names)
+    if table_a is None:
+        bound_b = _bind(table_b, b, there)
+        table_a = _mirror(here, a, bound_b.entity, bound_b.paths)
+    bound_a = _bind(table_a, a, here)
+    if table_b is None:
+        table_b = _mirror(there, b, bound_a.entity, bound_a.paths)
+    bound_b = _bind(table_b, b, there)
+    if bound_a.entity != bound_b.entity:
+        raise ConfigurationError(
+            f"{here} is translated to {bound_a.entity} and {there} to "
+            f"{bound_b.entity}; both ends of a flow need the same entity.",
+            code="flow.entity",
+        )
+    if b.traits is None:
+        raise ConfigurationError(
+            f"{there} cannot be written; it can only be the source of a flow.",
+            code="flow.target",
+            stream=there,
+        )
+    return _end(bridge, here, a, bound_a), _end(bridge, there, b, bound_b), b.traits
+
+
+def _end(
+    bridge: Bridge, address: str, described: Described, bound: BoundTranslator
+) -> End:
+    system, _, name = address.partition("/")
+    return End(
+        address=address,
+        system=system,
+        name=name,
+        config=bridge.config.systems[system],
+        stream=described.stream,
+        probe=described.probe,
+        bound=bound,
+    )
+
+
+def _translator(
+    bridge: Bridge, address: str, described: Described
+) -> Translator | None:
+    entry = bridge.config.streams.get(address)
+    given: Any = entry.translator if entry is not None else None
+    if isinstance(given, Translator):
+        return given
+    if given:
+        return Translator.from_table(given, entity=described.stream.entity)
+    if described.stream.native:
+        return None
+    raise ConfigurationError(
+        f'{address} has no translator. Add [streams."{address}".translator], or let '
+        "`moatbridge discover` suggest one.",
+        code="flow.translator",
+        stream=address,
+    )
+
+
+def _mirror(
+    address: str, described: Described, entity: str | None, paths: Iterable[str]
+) -> Translator:
+    if entity is None:
+        raise ConfigurationError(
+            f"{address} needs a translator with an `entity`.",
+            code="flow.translator",
+            stream=address,
+        )
+    wanted = dict.fromkeys((*paths, *_ALWAYS))
+    return Translator.identity(entity, list(wanted), described.stream)
+
+
+def _bind(
+    translator: Translator | None, described: Described, address: str
+) -> BoundTranslator:
+    assert translator is not None  # noqa: S101 - one of the two ends has a table
+    return translator.bind(described.stream, address)
+
+
+def _shared(source: End, target: End, carried: Iterable[str]) -> list[str]:
+    paths = list(dict.fromkeys(carried))
+    if "externalId" in target.bound.paths and "externalId" not in paths:
+        paths.append("externalId")
+    del source
+    return paths
+
+
+def _row(bridge: Bridge, name: str, settings: FlowConfig) -> FlowRow:
+    with bridge.ledger.write() as tx:
+        return flows.ensure(
+            tx, bridge.ledger.scope, name, settings.source, settings.target
+        )
+
+
+def _opposite(config: BridgeConfig, settings: FlowConfig) -> FlowConfig | None:
+    for other in config.flows.values():
+        if (other.source, other.target) == (settings.target, settings.source):
+            return other
+    return None
+
+
+def _owner(config: BridgeConfig, settings: FlowConfig) -> Any:
+    """Who owns a path: the exact entry, then the field's, then ``*`` (delivery 47)."""
+    rival = _opposite(config, settings)
+    if rival is None:
+        return lambda _path: settings.source
+    table = settings.owner or rival.owner or {}
+    first = next(
+        f
+        for f in config.flows.values()
+        if {f.source, f.target} == {settings.source, settings.target}
+    )
+
+    def owner(path: str) -> str:
+        if path == EXISTENCE:
+            return str(table.get(EXISTENCE, first.source))
+        head = path.partition(".")[0].partition("[")[0]
+        for key in (path, head, "*"):
+            if key in table:
+                return str(table[key])
+        return first.source
+
+    return owner
+
+
+def _check_first_run(
+    name: str, settings: FlowConfig, traits: WriteTraits, *, creates: bool
+) -> None:
+    if creates and not settings.match and traits.dedup != "keyed":
+        raise ConfigurationError(
+            f"Flow {name!r}: the target does not recognise a repeated create, so "
+            "existing records must be found first. Set `match`, for example "
+            'match = ["externalId"].',
+            code="flow.match",
+        )
+
+
+def _check_needs(name: str, source: End, target: End) -> None:
+    if source.stream.settle_destroys:
+        raise ConfigurationError(
+            f"Flow {name!r}: settling {source.address} destroys what was read, which "
+            "must wait for delivery; this version cannot do that yet.",
+            code="flow.settle",
+            stream=source.address,
+        )
+    for end, ability in ((source, "CanScan"), (target, "CanWrite")):
+        if not end.can(ability):
+            raise ConfigurationError(
+                f"Flow {name!r} needs the ability {ability} of {end.address}, which "
+                "this server or account does not give.",
+                code="flow.ability",
+                stream=end.address,
+            )
+
+
+def _judged(
+    bridge: Bridge, name: str, source: End, target: End, shared: list[str]
+) -> GuardRoute:
+    system = target.config
+    adapter = bridge.registry.get(system.adapter)
+    return GuardRoute(
+        flow=name,
+        entity_type=source.bound.entity,
+        target=target.system,
+        owned=PathSet([*shared, "active"]),
+        label=source.bound.label,
+        stream_label=source.bound.label,
+        max_label=system.max_label,
+        deny_fields=PathSet(system.deny_fields) if system.deny_fields else None,
+        exposure=system.exposure or adapter.exposure,
+    )
+
+
+def _parcel(size: int, traits: WriteTraits) -> int:
+    """Parcel size by class of target (delivery 2)."""
+    if traits.dedup == "keyed":
+        return size
+    if traits.dedup == "lookup":
+        return min(size, max(traits.max_batch, 50))
+    return max(1, min(size, traits.max_batch))
+
+
+def _named(config: BridgeConfig, address: str) -> bool:
+    """Whether some translator may refer to this stream's records (keeps aliases)."""
+    return any(
+        address in _words(entry.translator)
+        for entry in config.streams.values()
+        if entry.translator is not None
+    )
+
+
+def _words(translator: Any) -> str:
+    if isinstance(translator, Translator):
+        return repr([source.identity for source in translator.fields.values()])
+    return repr(translator)
+
+
+def _references(bridge: Bridge, source: End, target: End) -> dict[str, Reference]:
+    """How each stream that the source refers to is joined with the target's system."""
+    found: dict[str, Reference] = {}
+    named = [address for _path, address, _by in source.bound.references]
+    if nests(source.bound.entity):
+        named.append(source.address)
+    for address in named:
+        for name, flow in bridge.config.flows.items():
+            ends = (flow.source, flow.target)
+            for mine, other in (ends, ends[::-1]):
+                if mine == address and other.partition("/")[0] == target.system:
+                    row = _row(bridge, name, flow)
+                    side = row.side if mine == flow.source else 1 - row.side
+                    found[address] = Reference(row.pair_id, side, other)
+    return found

@@ -1,0 +1,387 @@
+"""The control partition: opens and closes passes, judges plans, ends runs (scale 1).
+
+A run goes scanning -> planned -> applying -> done. Each step is one or more short
+transactions under the control lease and can be repeated after a kill.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from moatbridge.changes import Ref
+from moatbridge.errors import ConfigurationError, CursorTooOld
+from moatbridge.flow.envelope import Envelope
+from moatbridge.flow.judging import judge_run, verdict_to_json
+from moatbridge.flow.observation import Observation
+from moatbridge.flow.reading import write
+from moatbridge.flow.vanished import Vanished
+from moatbridge.guard import Finding
+from moatbridge.ledger import (
+    audit,
+    flows,
+    holds,
+    marks,
+    parcels,
+    retention,
+    runs,
+    scans,
+    settlement,
+)
+from moatbridge.ledger.clock import wall_clock
+from moatbridge.ledger.keys import key_hash
+from moatbridge.resilience.crash import crash_point
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moatbridge.flow.observe import Observer
+    from moatbridge.flow.route import Route
+    from moatbridge.guard import PlanVerdict
+    from moatbridge.ledger import Lease, Ledger
+    from moatbridge.ledger.scans import Scan
+    from moatbridge.resilience.session import Session
+
+CONTROL = "control"
+LIVE = "live"
+_CONFIRM = 500
+_TRIES = 5
+_MAX_PARTITIONS = 10_000
+
+
+def request_pass(ledger: Ledger, route: Route, *, auto: bool, actor: str) -> int:
+    """Ask for a new pass, or join the one that is being read; returns the run's id.
+
+    Args:
+        ledger: The ledger.
+        route: The flow.
+        auto: Apply by itself when the verdict is *pass*.
+        actor: Who asked.
+    """
+    row = route.row
+    with ledger.write() as tx:
+        found = runs.latest(tx, row.flow_id, "scanning")
+        if found is None:
+            run_id = runs.begin(
+                tx, row.flow_id, kind="pass", state="scanning", auto=auto, actor=actor
+            )
+            audit.record(tx, "plan-begun", flow=route.name, run=run_id, actor=actor)
+        else:
+            run_id = found.run_id
+            # Joining a pass that a person only wants to look at never applies it.
+            tx.run("UPDATE run SET auto=auto AND ? WHERE run_id=?", auto, run_id)
+        ensure_partitions(ledger, route, tx)
+        tx.run(
+            "UPDATE partition SET state='ready' WHERE flow_id=? AND state='blocked'",
+            row.flow_id,
+        )
+        ledger.leases.wake(tx, row.flow_id, "control")
+    return run_id
+
+
+def ensure_partitions(ledger: Ledger, route: Route, tx: Any) -> None:
+    """The flow's standing partitions: control and lanes."""
+    flow_id = route.row.flow_id
+    have = {
+        part
+        for (part,) in tx.all("SELECT part FROM partition WHERE flow_id=?", flow_id)
+    }
+    wanted = {CONTROL: "control"} | {f"lane/{n}": "lane" for n in range(route.lanes)}
+    for part, kind in wanted.items():
+        if part not in have:
+            ledger.leases.add(tx, flow_id, part, kind)
+
+
+class Control:
+    """One slice of the control partition.
+
+    Args:
+        route: The flow.
+        ledger: Its ledger.
+        lease: Lease of the control partition.
+        source: Gives a session of the source system.
+        observer: Judges what vanished or must be read again.
+        keep: Seconds for which before-images and history are kept.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        ledger: Ledger,
+        lease: Lease,
+        *,
+        source: Callable[[], Session],
+        observer: Observer,
+        keep: tuple[float, float],
+    ) -> None:
+        self._keep = keep
+        self._route = route
+        self._ledger = ledger
+        self._lease = lease
+        self._source = source
+        self._observer = observer
+        self._flow_id = route.row.flow_id
+        self._vanished = Vanished(route, ledger, lease, observer)
+
+    def work(self) -> bool:
+        """Take the next step of the flow's runs; False when there is nothing to do."""
+        with self._ledger.read() as tx:
+            scanning = runs.latest(tx, self._flow_id, "scanning")
+            applying = runs.applying(tx, self._flow_id)
+            due = flows.due_again(tx, self._flow_id, limit=_CONFIRM, tries=_TRIES)
+        if scanning is not None and self._scan(scanning):
+            return True
+        if applying and due:
+            return self._again(applying[-1], [link_id for link_id, _why in due])
+        return max(map(self._finish, applying), default=False)
+
+    # --- a pass -----------------------------------------------------------------
+
+    def _scan(self, run: runs.Run) -> bool:
+        if run.generation is None:
+            self._open(run)
+            return True
+        with self._ledger.read() as tx:
+            scan = scans.get(tx, self._flow_id, run.generation)
+            open_ = tx.value(
+                "SELECT count(*) FROM partition WHERE flow_id=? AND kind='scan' "
+                "AND generation=? AND state<>'done'",
+                self._flow_id,
+                run.generation,
+            )
+            seen = tx.value(
+                "SELECT coalesce(sum(records), 0) FROM partition WHERE flow_id=? "
+                "AND kind='scan' AND generation=?",
+                self._flow_id,
+                run.generation,
+            )
+        if open_:
+            return False
+        self._close(run, scan._replace(seen=int(seen)))
+        return True
+
+    def _open(self, run: runs.Run) -> None:
+        """Follow before scan: the tail's position is taken before anything is read."""
+        route, session = self._route, self._source()
+        server = session.probe().server  # not the one of yesterday's connection
+        live = self._live_position(session)
+        split = session.split(route.source.name, route.config.partitions)
+        if not split or len(split) > _MAX_PARTITIONS:
+            raise ConfigurationError(
+                f"{route.source.address} splits into {len(split)} partitions; 1 to "
+                f"{_MAX_PARTITIONS} are possible.",
+                code="flow.partitions",
+            )
+        with self._ledger.step(self._lease, cursor=None) as tx:
+            generation = scans.begin(
+                tx,
+                self._flow_id,
+                link_high=marks.highest(tx),
+                server=server,
+                query=route.source.stream.query,
+            )
+            tx.run("UPDATE run SET generation=? WHERE run_id=?", generation, run.run_id)
+            flows.fresh_again(tx, self._flow_id)
+            self._tidy(tx)
+            self._drop_old_partitions(tx)
+            for part in split:
+                self._ledger.leases.add(
+                    tx,
+                    self._flow_id,
+                    f"g{generation}/{part.key}",
+                    "scan",
+                    generation=generation,
+                    spec={"key": part.key, "spec": part.spec, "run": run.run_id},
+                )
+            if live is not None:
+                self._ledger.leases.add(tx, self._flow_id, LIVE, LIVE, cursor=live)
+
+    def _tidy(self, tx: Any) -> None:
+        """What waited too long expires; what may no longer be kept goes."""
+        now, ttl = wall_clock(), self._route.rules.approval_ttl
+        holds.expire_holds(tx, self._flow_id, now - ttl)
+        retention.prune(
+            tx,
+            self._flow_id,
+            undo=now - self._keep[0],
+            history=now - self._keep[1],
+        )
+
+    def _drop_old_partitions(self, tx: Any) -> None:
+        tx.run(
+            "UPDATE partition SET state='done' WHERE flow_id=? AND kind='scan'",
+            self._flow_id,
+        )
+
+    def _live_position(self, session: Session) -> dict[str, Any] | None:
+        route = self._route
+        if not route.source.can("CanFollow"):
+            return None
+        server, query = route.source.probe.server, route.source.stream.query
+        with self._ledger.read() as tx:
+            cursor = self._ledger.leases.cursor(tx, self._flow_id, LIVE)
+        try:
+            if cursor and Envelope.from_json(cursor, server, query).at is not None:
+                return None  # followed already
+        except CursorTooOld:
+            pass
+        batches = list(session.changes(route.source.name, None))
+        return Envelope(batches[-1].cursor, server, query).to_json()
+
+    def _close(self, run: runs.Run, scan: Scan) -> None:
+        missing = 0
+        whole = self._whole(scan)
+        if whole:
+            missing = self._vanished.stage(run, scan)
+        with self._ledger.read() as tx:
+            last = scans.last_server(tx, self._flow_id)
+            report = tx.value("SELECT report FROM flow WHERE flow_id=?", self._flow_id)
+        lines = self._route.report_lines
+        known = set((report or "").splitlines())
+        new = tuple(line for line in lines if report and line not in known)
+        crash_point("verdict.before")
+        summary, verdict, digest = judge_run(
+            self._route,
+            self._ledger,
+            run,
+            scan=scan,
+            complete=whole,
+            server_changed=last is not None and last != scan.server,
+            missing=missing,
+            new_fields=new,
+        )
+        verdict = self._too_many_rejects(scan, verdict)
+        go = run.auto and verdict.decision == "pass"
+        with self._ledger.step(self._lease, cursor=None) as tx:
+            crash_point("plan.done")
+            if not verdict.deletes_allowed:
+                parcels.cancel_removals(tx, run.run_id)
+            tx.run(
+                "UPDATE scan SET seen=? WHERE flow_id=? AND generation=?",
+                scan.seen,
+                self._flow_id,
+                scan.generation,
+            )
+            good = whole and verdict.deletes_allowed
+            if whole:
+                settlement.forget_unseen_rejects(tx, self._flow_id, scan.generation)
+            scans.finish(
+                tx, self._flow_id, scan.generation, "complete" if good else "abandoned"
+            )
+            parcels.cancel_planned(tx, self._flow_id, keep_run=run.run_id)
+            self._replace_older(tx, run)
+            runs.set_state(
+                tx,
+                run.run_id,
+                "applying" if go else "planned",
+                plan_digest=digest,
+                planned=wall_clock(),
+                verdict=verdict_to_json(summary, verdict),
+            )
+            audit.record(
+                tx,
+                "verdict",
+                flow=self._route.name,
+                run=run.run_id,
+                decision=verdict.decision,
+                rules=[f.rule for f in verdict.deciding],
+                counts=dict(summary.counts),
+            )
+            self._ledger.leases.wake(tx, self._flow_id, "lane")
+
+    def _too_many_rejects(self, scan: Scan, verdict: PlanVerdict) -> PlanVerdict:
+        """A pass that could not read or translate too much is not applied at all."""
+        with self._ledger.read() as tx:
+            rejects = tx.value(
+                "SELECT coalesce(sum(rejects), 0) FROM partition WHERE flow_id=? "
+                "AND kind='scan' AND generation=?",
+                self._flow_id,
+                scan.generation,
+            )
+        limit = self._route.config.reject_limit.of(scan.seen + rejects)
+        if rejects <= limit:
+            return verdict
+        finding = Finding(
+            rule="reject_limit",
+            mode="enforce",
+            decision="stop",
+            seen=int(rejects),
+            limit=limit,
+            nearest_pass=limit,
+            sentence=f"leaves out {rejects:,} records that could not be read or "
+            f"translated; the limit is {limit:,}",
+            acceptable=False,
+        )
+        return replace(
+            verdict,
+            decision="stop",
+            findings=(finding, *verdict.findings),
+            deletes_allowed=False,
+        )
+
+    def _whole(self, scan: Scan) -> bool:
+        """May this pass say that something is gone? Never an empty or a blind one."""
+        return (
+            scan.blind == 0
+            and scan.seen > 0
+            and scan.server == self._source().probe().server
+        )
+
+    def _replace_older(self, tx: Any, run: runs.Run) -> None:
+        """A new plan of a flow cancels its older one (delivery 51)."""
+        tx.run(
+            "UPDATE run SET state='cancelled', finished=? WHERE flow_id=? "
+            "AND kind='pass' AND state='planned' AND run_id<>?",
+            wall_clock(),
+            self._flow_id,
+            run.run_id,
+        )
+
+    # --- while applying ---------------------------------------------------------
+
+    def _again(self, run: runs.Run, link_ids: list[int]) -> bool:
+        """Stale writes and resolved references: read at the source, judge, stage."""
+        route, side = self._route, self._route.row.side
+        with self._ledger.step(self._lease) as tx:
+            flows.next_round(tx, link_ids)
+            links = marks.links(tx, link_ids)
+        found = Observation()
+        if route.source.can("CanFetch"):
+            refs = [
+                Ref.from_key(key, link.name(side))
+                for link in links.values()
+                if (key := link.key(side))
+            ]
+            back = self._observer.fetched(refs, found)
+            seen = self._observer.observe(back, force=True)
+            found.upserts += seen.upserts
+            found.rejects += seen.rejects
+            # What is gone is for the next pass, where its number is judged.
+            found.disables.clear()
+            found.deletes.clear()
+        with self._ledger.step(self._lease) as tx:
+            write(tx, route, found, run.run_id, self._lease)
+            if not route.source.can("CanFetch"):
+                keys = [link.key(side) or "" for link in links.values()]
+                marks.forget(tx, route.row.source_side, [key_hash(k) for k in keys])
+            flows.taken_again(tx, self._flow_id, link_ids)
+            self._ledger.leases.wake(tx, self._flow_id, "lane")
+        return True
+
+    def _finish(self, run: runs.Run) -> bool:
+        """End a run that has nothing left to send; live runs stay open."""
+        with self._ledger.read() as tx:
+            left, _next = parcels.unfinished(tx, self._flow_id, run.run_id)
+        if left or run.kind == "live":
+            return False
+        with self._ledger.step(self._lease) as tx:
+            runs.set_state(tx, run.run_id, "done", counts=runs.outcome(tx, run.run_id))
+            if run.kind == "pass":
+                tx.run(
+                    "UPDATE flow SET report=?, translator=? WHERE flow_id=?",
+                    "\n".join(self._route.report_lines),
+                    self._route.source.bound.version,
+                    self._flow_id,
+                )
+            audit.record(tx, "run-done", flow=self._route.name, run=run.run_id)
+        return True

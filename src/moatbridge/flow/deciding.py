@@ -1,0 +1,351 @@
+"""What a record that differs means: update, create, adopt; judged one by one."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from moatbridge.errors import TranslationError
+from moatbridge.flow.adopt import adopt
+from moatbridge.flow.removals import GONE
+from moatbridge.guard import Context, Outgoing, judge
+from moatbridge.ledger import runs
+from moatbridge.ledger.keys import key_hash
+from moatbridge.ledger.staging import Staged
+from moatbridge.ledger.states import LinkState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moatbridge.changes import Change, Record, Ref
+    from moatbridge.flow.observation import Observation
+    from moatbridge.flow.route import Route
+    from moatbridge.guard import Memory
+    from moatbridge.ledger import Ledger
+    from moatbridge.ledger.marks import Link, Mark
+    from moatbridge.resilience.session import Session
+    from moatbridge.translate import BoundTranslator
+
+Hold = tuple[str, str, str]
+"""(reason, rule, detail)."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """One observed record on its way through the comparison."""
+
+    change: Change
+    key: str
+    k: bytes
+    fp: bytes
+    mark: Mark | None = None
+
+
+class Decider:
+    """Translates and judges differing records of one flow.
+
+    Args:
+        route: The flow.
+        ledger: Its ledger.
+        target: Gives an open session, to match new records with existing ones.
+        memory: The guard's counts.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        ledger: Ledger,
+        *,
+        target: Callable[[], Session],
+        memory: Memory,
+    ) -> None:
+        self._route = route
+        self._ledger = ledger
+        self._target = target
+        self._memory = memory
+
+    def decide(
+        self,
+        differing: Sequence[Seen],
+        known: dict[int, Link],
+        result: Observation,
+        *,
+        force: bool,
+    ) -> None:
+        """Stage what these records mean.
+
+        Args:
+            differing: Records whose mark is missing or differs.
+            known: Their links.
+            result: Where to add intents, rejects and counts.
+            force: Stage linked records even when nothing about them changed.
+        """
+        context = Context(now=time.time(), memory=self._memory)
+        new: list[tuple[Seen, dict[str, Any]]] = []
+        for one in differing:
+            link = known.get(one.mark.link_id) if one.mark else None
+            try:
+                entity = self._translated(one)
+            except TranslationError as error:
+                result.rejects.append(
+                    (
+                        one.k,
+                        ref_json(one.change.ref),
+                        "translate",
+                        error.code,
+                        error.path,
+                    )
+                )
+                continue
+            if lacking := self._lacking(entity, link):
+                result.rejects.append(
+                    (
+                        one.k,
+                        ref_json(one.change.ref),
+                        "translate",
+                        "translate.required",
+                        lacking,
+                    )
+                )
+                continue
+            result.fine.append(one.k)
+            unseen = False
+            if link is not None and link.key(1 - self._route.row.side) is None:
+                # Its create was refused or undone; or a person said that it arrived.
+                unseen, link = link.state is LinkState.LIVE, None
+            if one.mark is not None and link is not None:
+                self._update(one, entity, link, context, result, force=force)
+            elif not self._route.creates:
+                result.count("not-owned")
+            elif one.mark is not None and not unseen:
+                round_ = known[one.mark.link_id].round
+                self._create(
+                    one, entity, one.mark.link_id, None, context, result, round_=round_
+                )
+            else:
+                new.append((one, entity))
+        self._new(new, context, result)
+
+    def _lacking(self, entity: dict[str, Any], link: Link | None) -> str | None:
+        """A required path without which a new record would only be refused later."""
+        if link is not None and link.key(1 - self._route.row.side) is not None:
+            return None
+        members = self._route.source.bound.translator.entity.shape.members
+        needed = (name for name, each in members.items() if each.required)
+        return next((name for name in needed if not entity.get(name)), None)
+
+    def _translated(self, one: Seen) -> dict[str, Any]:
+        bound, change = self._route.source.bound, one.change
+        data = change.data or {}
+        decode = bound.decode_partial if change.partial else bound.decode
+        entity = decode(data, change.incomplete)
+        if "externalId" in self._route.initial.paths and self._route.row.side == 0:
+            entity.setdefault("externalId", one.key)
+        return entity
+
+    def _update(
+        self,
+        one: Seen,
+        entity: dict[str, Any],
+        link: Link,
+        context: Context,
+        result: Observation,
+        *,
+        force: bool,
+    ) -> None:
+        mark = one.mark
+        assert mark is not None  # noqa: S101 - the caller found it
+        # A removal that was admitted may still be on its way: the mark knows it first.
+        gone = {LinkState.DISABLED, LinkState.REMOVED}
+        back = link.state in gone or mark.fp == GONE
+        carried = self._route.carry.cut(entity)
+        out_fp = out_fingerprint(self._route.source.bound, carried)
+        if back and "active" in self._route.target.bound.paths:
+            carried.setdefault("active", True)
+        if one.change.ref.name != link.name(self._route.row.side):
+            result.renamed.append(
+                (link.link_id, one.change.ref.name, link.name(self._route.row.side))
+            )
+        if mark.out_fp == out_fp and mark.fp is not None and not force:
+            result.touched.append((one.fp, one.k, mark.fp))
+            result.count("irrelevant" if self._route.back is None else "drift-or-echo")
+            if (
+                self._route.back is not None
+                and self._route.config.on_drift == "restore"
+            ):
+                result.restore.append(
+                    key_hash(link.key(1 - self._route.row.side) or "")
+                )
+            return
+        self._stage(
+            one,
+            carried,
+            "update",
+            link,
+            out_fp,
+            context,
+            result,
+            renew=back,
+        )
+
+    def _create(
+        self,
+        one: Seen,
+        entity: dict[str, Any],
+        link_id: int | None,
+        hold: tuple[str, str, str] | None,
+        context: Context,
+        result: Observation,
+        *,
+        round_: int = 0,
+    ) -> None:
+        carried = self._route.initial.cut(entity)
+        out_fp = out_fingerprint(
+            self._route.source.bound, self._route.carry.cut(entity)
+        )
+        self._stage(
+            one, carried, "create", None, out_fp, context, result,
+            link_id=link_id, hold=hold, round_=round_,
+        )  # fmt: skip
+
+    def _new(
+        self,
+        new: Sequence[tuple[Seen, dict[str, Any]]],
+        context: Context,
+        result: Observation,
+    ) -> None:
+        if not new:
+            return
+        matches = adopt(
+            self._route, self._ledger, self._target, [entity for _one, entity in new]
+        )
+        for (one, entity), match in zip(new, matches, strict=True):
+            link_id = one.mark.link_id if one.mark else None
+            if match.ambiguous:
+                hold = ("ambiguous", "match", match.detail)
+                self._create(one, entity, link_id, hold, context, result)
+            elif match.record is None:
+                # Somebody said that it is there, but it is not to be found.
+                lost = ("unlinked", "match", "") if link_id is not None else None
+                self._create(one, entity, link_id, lost, context, result)
+            else:
+                carried = self._route.carry.cut(entity)
+                record = match.record
+                self._stage(
+                    one, carried, "update", None,
+                    out_fingerprint(self._route.source.bound, carried), context,
+                    result, adopt=[record.ref.key, record.ref.name, record.version],
+                    link_id=link_id, hold=self._stranger(entity, record),
+                )  # fmt: skip
+                result.count("adopted")
+
+    def _stranger(self, entity: dict[str, Any], record: Record) -> Hold | None:
+        """Linking an account that was there before us needs a person, later on.
+
+        In the first run the whole diff is confirmed; afterwards a new source record
+        must not take over an account by itself, unless the account says it is ours.
+        """
+        there = self._route.target.bound.decode(record.data, record.incomplete)
+        ours = entity.get("externalId")
+        if ours and there.get("externalId") == ours:
+            return None
+        with self._ledger.read() as tx:
+            first = not runs.ever_applied(tx, self._route.row.flow_id)
+        return None if first else ("approval", "match", "existing account")
+
+    def _stage(
+        self,
+        one: Seen,
+        entity: dict[str, Any],
+        op: str,
+        link: Link | None,
+        out_fp: bytes,
+        context: Context,
+        result: Observation,
+        *,
+        link_id: int | None = None,
+        renew: bool = False,
+        adopt: list[Any] | None = None,
+        hold: tuple[str, str, str] | None = None,
+        round_: int = 0,
+    ) -> None:
+        changed = self._route.carry.changed(entity, link.base) if link else None
+        verdict = judge(
+            Outgoing(
+                self._route.judged,
+                entity,
+                "renew" if renew else "create" if op == "create" else "update",
+                link_id=link.link_id if link else link_id,
+                changed=changed,
+            ),
+            self._route.rules,
+            context,
+        )
+        if verdict.decision == "drop":
+            result.count("dropped")
+            if one.mark is not None and one.mark.fp is not None:
+                result.touched.append((one.fp, one.k, one.mark.fp))
+            return
+        if verdict.decision == "hold":
+            reason = verdict.reasons[0] if verdict.reasons else "guard-bug"
+            hold = hold or (reason, ", ".join(verdict.rules), "")
+        payload: dict[str, Any] = {"entity": verdict.entity}
+        if changed:
+            values = self._route.carry.values(verdict.entity or entity)
+            payload["changed"] = changed
+            payload["blank"] = [p for p in changed if values.get(p) in (None, [], "")]
+        if adopt is not None:
+            payload["adopt"] = adopt
+        if renew:
+            payload["renew"] = True
+        if "privileged" in verdict.rules:
+            payload["privileged"] = True
+        if verdict.decision == "hold" and link and entity.get("active") is False:
+            result.upserts.append(self._leaver(one, link))
+        result.upserts.append(
+            Staged(
+                k=one.k,
+                ref=(one.key, one.change.ref.name),
+                op=op,
+                link_id=link.link_id if link else link_id,
+                prev_fp=one.mark.fp if one.mark else None,
+                fp=None if one.change.partial else one.fp,
+                out_fp=out_fp,
+                payload=json.dumps(payload, ensure_ascii=False),
+                label=self._route.source.bound.label,
+                version=one.change.version,
+                round=link.round if link else round_,
+                lane=self._route.lane_of(one.key),
+                hold=hold,
+            )
+        )
+
+    def _leaver(self, one: Seen, link: Link) -> Staged:
+        """Whoever leaves is disabled at once, whatever else waits for a person."""
+        entity = {"active": False}
+        payload = {"entity": entity, "changed": ["active"], "blank": []}
+        return Staged(
+            k=one.k,
+            ref=(one.key, one.change.ref.name),
+            op="update",
+            link_id=link.link_id,
+            prev_fp=one.mark.fp if one.mark else None,
+            fp=None,
+            out_fp=out_fingerprint(self._route.source.bound, entity),
+            payload=json.dumps(payload),
+            label=self._route.source.bound.label,
+            round=link.round,
+            lane=self._route.lane_of(one.key),
+        )
+
+
+def out_fingerprint(bound: BoundTranslator, entity: dict[str, Any]) -> bytes:
+    """First 16 bytes of the entity's fingerprint (delivery 16)."""
+    return bound.fingerprint(entity)[:16]
+
+
+def ref_json(ref: Ref) -> str:
+    """A ref as the ledger keeps it."""
+    return json.dumps([ref.key, ref.name])

@@ -1,0 +1,395 @@
+"""Slices that deliver: one lane, parcel by parcel (delivery D).
+
+B: admitted and IN_FLIGHT, durable before the first byte leaves. Then the calls. C: what
+the receipts say. A crash between B and C leaves parcels IN_FLIGHT; whoever claims the
+lane next resolves them before anything newer of those records is sent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moatbridge.adapter import Query
+from moatbridge.changes import Receipt
+from moatbridge.errors import (
+    ConfigurationError,
+    LeaseLost,
+    MoatbridgeError,
+)
+from moatbridge.flow.adopt import target_field
+from moatbridge.flow.calling import call
+from moatbridge.flow.outcomes import results_of
+from moatbridge.flow.policies import policy_of
+from moatbridge.flow.preparing import prepare, thaw
+from moatbridge.guard import window_counts
+from moatbridge.ledger import (
+    admission,
+    audit,
+    counts,
+    flows,
+    holds,
+    killswitch,
+    marks,
+    parcels,
+    runs,
+    settlement,
+)
+from moatbridge.ledger.clock import wall_clock
+from moatbridge.ledger.states import State
+from moatbridge.resilience.crash import crash_point
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moatbridge.flow.route import Route
+    from moatbridge.ledger import Lease, Ledger, Transaction
+    from moatbridge.ledger.parcels import Item, Parcel
+    from moatbridge.resilience.session import Session
+
+
+class Stopped(Exception):
+    """Sending is switched off; everything stays as it is."""
+
+
+class Lane:
+    """Delivers one lane of a flow under one lease.
+
+    Args:
+        route: The flow.
+        ledger: Its ledger.
+        lease: Lease of the lane's partition.
+        number: Which lane.
+        source: Gives a session to confirm removals with.
+        target: Gives an open session of the target, borrowed only when needed.
+        killed: Whether sending is switched off right now.
+        stopping: Whether the slice should end.
+        beat: Called after every commit.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        ledger: Ledger,
+        lease: Lease,
+        *,
+        number: int,
+        source: Callable[[], Session],
+        target: Callable[[], Session],
+        killed: Callable[[], bool],
+        stopping: Callable[[], bool],
+        beat: Callable[[], None],
+    ) -> None:
+        self._route = route
+        self._ledger = ledger
+        self._lease = lease
+        self._number = number
+        self._source = source
+        self._open_target = target
+        self._killed = killed
+        self._stopping = stopping
+        self._beat = beat
+        self._policy = policy_of(route)
+
+    @property
+    def _target(self) -> Session:
+        return self._open_target()
+
+    def work(self) -> bool:
+        """Deliver one parcel; False when there is none to deliver now.
+
+        Raises:
+            Stopped: The kill switch is on.
+            ConfigurationError: The system refuses us; nothing more was sent.
+            NotApplied: Preparing failed; the parcel stays as it is.
+        """
+        if self._killed():
+            raise Stopped
+        with self._ledger.read() as tx:
+            parcel = parcels.next_parcel(tx, self._route.row.flow_id, self._number)
+            items = parcels.items(tx, parcel.parcel_id) if parcel else []
+        if parcel is None:
+            return False
+        crash_point("claim.done")
+        if parcel.state is State.PLANNED:
+            flying = self._admit(parcel, items)
+        elif parcel.state in {State.IN_FLIGHT, State.UNKNOWN}:
+            flying = self._resolve(parcel, items)
+        else:
+            flying = self._fly(parcel)
+        if flying is not None:
+            self._send(flying)
+        self._beat()
+        return True
+
+    # --- transaction B ---------------------------------------------------------
+
+    def _admit(self, parcel: Parcel, items: Sequence[Item]) -> Parcel | None:
+        route, row = self._route, self._route.row
+        with self._ledger.read() as tx:
+            agreed = runs.get(tx, parcel.run_id).kind == "review"
+        ready = prepare(
+            route,
+            self._ledger,
+            items,
+            source=self._source,
+            target=self._target,
+            agreed=agreed,
+        )
+        with self._ledger.step(self._lease) as tx:
+            self._check_switch(tx)
+            crash_point("admit.in")
+            parcels.settle_one(
+                tx, parcel, [(p, State.CANCELLED, "returned") for p in ready.returned]
+            )
+            admitted = admission.admit(
+                tx,
+                flow_id=row.flow_id,
+                pair_id=row.pair_id,
+                side=row.side,
+                named=route.source_named,
+                conditional=route.traits.conditional,
+                parcel=parcel,
+                fence=self._lease.fence,
+                retry_for=route.guarantee.retry_for,
+                candidates=ready.candidates,
+            )
+            for pos, missing in ready.waits.items():
+                if (link_id := admitted.link_ids.get(pos)) is not None:
+                    self._wait_for(tx, link_id, missing)
+            parcels.settle_one(
+                tx, parcel, [(p, State.REJECTED, code) for p, code in ready.rejected]
+            )
+            self._dead(tx, items, dict(ready.rejected))
+            for pos, reason, rules in ready.held:
+                holds.hold_planned(tx, row.flow_id, parcel, pos, reason, rules)
+            sent = set(admitted.ready)
+            keys = [k for pos, found in ready.counted if pos in sent for k in found]
+            self._count(tx, parcel.run_id, keys)
+        crash_point("inflight.done")
+        return self._reload(parcel) if admitted.ready else None
+
+    def _wait_for(
+        self, tx: Transaction, link_id: int, missing: list[tuple[int, bytes, bool]]
+    ) -> None:
+        """Wait for references, unless one was linked since we looked."""
+        flows.wait_for(tx, self._route.row.flow_id, link_id, missing)
+        for side_id, k, by_name in missing:
+            if marks.resolve(tx, side_id, [k], by_name=by_name):
+                admission.again(tx, self._route.row.flow_id, [link_id], "reference")
+
+    def _dead(
+        self, tx: Transaction, items: Sequence[Item], codes: dict[int, str]
+    ) -> None:
+        """What cannot be encoded is a reject; it stops nobody else."""
+        settlement.reject(
+            tx,
+            self._route.row.flow_id,
+            [
+                (i.k, i.ref, "target", codes[i.pos], None)
+                for i in items
+                if i.pos in codes
+            ],
+        )
+
+    def _check_switch(self, tx: Transaction) -> None:
+        """The kill switch as this very transaction sees it, and as the flag does."""
+        route = self._route
+        scopes = {"all", f"flow:{route.name}", f"system:{route.target.system}"}
+        on = any(scope in scopes for scope, _why, _who in killswitch.rows(tx))
+        if on or self._killed():
+            raise Stopped
+
+    def _count(
+        self,
+        tx: Transaction,
+        run_id: int,
+        keys: list[tuple[str, str]],
+    ) -> None:
+        """What leaves counts against the day's windows, unless people agreed to it.
+
+        Live changes were counted when they were staged.
+        """
+        run = runs.get(tx, run_id)
+        verdict = run.verdict.get("verdict", {})
+        if run.kind != "pass" or verdict.get("decision", "pass") != "pass":
+            return
+        numbers = {(c.rule, c.key): c.n for c in window_counts(keys)}
+        counts.add(tx, self._route.row.flow_id, numbers)
+
+    def _fly(self, parcel: Parcel, *, doubt: int | None = None) -> Parcel:
+        """Put an admitted parcel in flight (again): same bytes, same keys."""
+        with self._ledger.step(self._lease) as tx:
+            self._check_switch(tx)
+            now = wall_clock()
+            parcels.move(
+                tx,
+                parcel,
+                State.IN_FLIGHT,
+                attempt=parcel.attempt + 1,
+                fence=self._lease.fence,
+                first_sent=parcel.first_sent or now,
+                last_sent=now,
+                deadline=parcel.deadline or now + self._route.guarantee.retry_for,
+                doubt=parcel.doubt if doubt is None else doubt,
+            )
+        crash_point("inflight.done")
+        return self._reload(parcel)._replace(
+            doubt=parcel.doubt if doubt is None else doubt
+        )
+
+    def _reload(self, parcel: Parcel) -> Parcel:
+        return parcel._replace(
+            state=State.IN_FLIGHT,
+            attempt=parcel.attempt + 1,
+            fence=self._lease.fence,
+            last_sent=wall_clock(),
+            deadline=parcel.deadline or wall_clock() + self._route.guarantee.retry_for,
+        )
+
+    # --- unknown outcomes (delivery 24) ------------------------------------------
+
+    def _resolve(self, parcel: Parcel, items: Sequence[Item]) -> Parcel | None:
+        traits, now = self._route.traits, wall_clock()
+        parcel = self._as_unknown(parcel)
+        if traits.dedup == "keyed":
+            first = parcel.first_sent or now
+            forgotten = (
+                traits.key_scope == "request"
+                and traits.key_ttl is not None
+                and now > first + traits.key_ttl - traits.max_request_life
+            )
+            if not forgotten:
+                return self._fly(parcel)
+        elif traits.dedup == "lookup":
+            settled = (parcel.last_sent or 0.0) + traits.max_request_life
+            if now < settled:
+                self._wait(parcel, settled)
+                return None
+            return self._look(parcel, items)
+        elif self._route.config.on_unknown == "resend":
+            return self._fly(parcel)
+        with self._ledger.step(self._lease) as tx:
+            parcels.move(tx, parcel, State.PARKED)
+        return None
+
+    def _as_unknown(self, parcel: Parcel) -> Parcel:
+        if parcel.state is State.UNKNOWN:
+            return parcel
+        with self._ledger.step(self._lease) as tx:
+            parcels.move(tx, parcel, State.UNKNOWN)
+        return parcel._replace(state=State.UNKNOWN, doubt=1)
+
+    def _wait(self, parcel: Parcel, until: float) -> None:
+        with self._ledger.step(self._lease) as tx:
+            tx.run(
+                "UPDATE parcel SET not_before=? WHERE parcel_id=?",
+                until,
+                parcel.parcel_id,
+            )
+
+    def _park(self, parcel: Parcel) -> None:
+        with self._ledger.step(self._lease) as tx:
+            parcels.move(tx, parcel, State.PARKED)
+
+    def _look(self, parcel: Parcel, items: Sequence[Item]) -> Parcel | None:
+        """No request can linger any more: what is there, arrived."""
+        queries, asked = [], []
+        field = target_field(self._route, "externalId")
+        for item in items:
+            intent, _base = thaw(item, fence=0, attempt=0)
+            external = (intent.record or {}).get(field)
+            if intent.op != "create":
+                continue
+            if not isinstance(external, str):
+                self._park(parcel)  # nothing to ask by, and we do not guess
+                return None
+            queries.append(Query(field, external))
+            asked.append(item)
+        answers = self._target.find(self._route.target.name, queries) if queries else []
+        if any(len(hits) > 1 for hits in answers):
+            self._park(parcel)
+            return None
+        arrived = {
+            item.pos: Receipt("applied", hits[0].ref, hits[0].version, hits[0].data)
+            for item, hits in zip(asked, answers, strict=True)
+            if len(hits) == 1
+        }
+        flying = self._fly(parcel, doubt=0)  # the look-up settled it
+        if not arrived:
+            return flying
+        receipts = {pos: (receipt, 0) for pos, receipt in arrived.items()}
+        self._settle(flying, items, receipts, started=set(arrived))
+        return None
+
+    # --- the calls, and transaction C -----------------------------------------
+
+    def _send(self, parcel: Parcel) -> None:
+        items = self._flying(parcel)
+        size = max(1, self._route.traits.max_batch)
+        receipts: dict[int, tuple[Receipt, int]] = {}
+        started: set[int] = set()
+        failure: MoatbridgeError | None = None
+        for number, start in enumerate(range(0, len(items), size)):
+            if number and (self._killed() or self._stopping()):
+                break
+            part = items[start : start + size]
+            intents = [
+                thaw(i, fence=self._lease.fence, attempt=parcel.attempt)[0]
+                for i in part
+            ]
+            crash_point("send.half")
+            answers, failure = call(self._target, self._route.target.name, intents)
+            started.update(item.pos for item in part)
+            for item, receipt in zip(part, answers, strict=True):
+                receipts[item.pos] = (receipt, number)
+            if failure is not None:
+                break
+        crash_point("answer.read")
+        self._settle(parcel, items, receipts, started=started)
+        if isinstance(failure, ConfigurationError):
+            raise failure
+
+    def _flying(self, parcel: Parcel) -> list[Item]:
+        """The parcel's intents, if it is still we who sent it off."""
+        with self._ledger.read() as tx:
+            if not parcels.flies(tx, parcel.parcel_id, self._lease.fence):
+                raise LeaseLost(
+                    f"Lane {self._number} of flow {self._route.name} was taken over "
+                    "while this process stood still; nothing was sent."
+                )
+            return parcels.items(tx, parcel.parcel_id)
+
+    def _settle(
+        self,
+        parcel: Parcel,
+        items: Sequence[Item],
+        receipts: dict[int, tuple[Receipt, int]],
+        *,
+        started: set[int],
+    ) -> None:
+        route, row = self._route, self._route.row
+        results = results_of(route, items, receipts, started, self._target)
+        crash_point("settle.in")
+        with self._ledger.step(self._lease) as tx:
+            settlement.settle(
+                tx,
+                flow_id=row.flow_id,
+                pair_id=row.pair_id,
+                side=row.side,
+                parcel=parcel,
+                results=results,
+                policy=self._policy,
+            )
+            tally: dict[str, int] = {}
+            for result in results:
+                tally[result.state.name] = tally.get(result.state.name, 0) + 1
+            audit.record(
+                tx,
+                "parcel",
+                flow=route.name,
+                run=parcel.run_id,
+                target=route.target.address,
+                fields=list(route.carry.paths),
+                label=route.source.bound.label,
+                outcome=tally,
+            )

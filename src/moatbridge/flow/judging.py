@@ -1,0 +1,190 @@
+"""A plan as a whole, judged before its first effect (delivery 51, guard C).
+
+The numbers are gathered from the staged intents themselves, so they are the same
+however often the pass was interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from moatbridge.guard import (
+    Approval,
+    Context,
+    Finding,
+    PlanSummary,
+    PlanVerdict,
+    judge_plan,
+)
+from moatbridge.ledger import counts, marks, runs
+from moatbridge.ledger.clock import wall_clock
+from moatbridge.ledger.states import State
+
+if TYPE_CHECKING:
+    from moatbridge.flow.route import Route
+    from moatbridge.guard import Operation
+    from moatbridge.ledger import Ledger, Transaction
+    from moatbridge.ledger.scans import Scan
+
+SAMPLES = 100
+_PAGE = 2000
+_OPERATIONS: dict[str, Operation] = {
+    "create": "create",
+    "update": "update",
+    "disable": "disable",
+    "delete": "delete",
+}
+
+
+def judge_run(
+    route: Route,
+    ledger: Ledger,
+    run: runs.Run,
+    *,
+    scan: Scan | None,
+    complete: bool,
+    server_changed: bool,
+    missing: int,
+    new_fields: tuple[str, ...],
+) -> tuple[PlanSummary, PlanVerdict, str]:
+    """Count, judge and digest a run's staged intents."""
+    with ledger.read() as tx:
+        links = marks.count_live(tx, route.row.pair_id)
+        digest = runs.digest(tx, route.row.flow_id, run.run_id)
+        first = not runs.ever_applied(tx, route.row.flow_id)
+    summary = PlanSummary(
+        flow=route.name,
+        target=route.target.system,
+        links=links,
+        seen=scan.seen if scan else None,
+        prev_seen=scan.prev_seen if scan else None,
+        complete=complete,
+        server_changed=server_changed,
+        first_run=first,
+        entity_type=str(route.source.bound.entity),
+        exposure=route.judged.exposure,
+        missing=missing,
+        new_fields=new_fields,
+        digest=digest,
+        salt=ledger.ledger_id.encode(),
+    )
+    _gather(route, ledger, run.run_id, summary)
+    context = Context(
+        now=wall_clock(), memory=counts.Window(ledger.db, route.row.flow_id)
+    )
+    return summary, judge_plan(summary, route.rules, context), digest
+
+
+def _gather(route: Route, ledger: Ledger, run_id: int, summary: PlanSummary) -> None:
+    after = (0, -1)
+    while True:
+        with ledger.read() as tx:
+            rows = tx.all(
+                "SELECT i.parcel_id, i.pos, i.op, i.link_id, i.payload, p.state "
+                "FROM intent i JOIN parcel p ON p.parcel_id=i.parcel_id "
+                "WHERE p.run_id=? AND (i.parcel_id, i.pos) > (?, ?) "
+                "ORDER BY i.parcel_id, i.pos LIMIT ?",
+                run_id,
+                *after,
+                _PAGE,
+            )
+        for parcel_id, pos, op, link_id, payload, state in rows:
+            after = (parcel_id, pos)
+            if state == State.HELD:
+                summary.hold(["held"])
+            elif state == State.PLANNED:
+                _add(route, summary, op, link_id, payload)
+        if len(rows) < _PAGE:
+            return
+
+
+def _add(
+    route: Route, summary: PlanSummary, op: str, link_id: int | None, payload: str
+) -> None:
+    held = json.loads(payload)
+    if op == "create":
+        summary.add("create", link_id=link_id)
+        summary.privileged += bool(held.get("privileged"))
+        return
+    kind: Operation = _OPERATIONS[op]
+    if held.get("renew"):
+        kind = "renew"
+    elif held.get("why") == "left-scope":
+        kind = "left_scope"
+    changed = held.get("changed", [])
+    values = route.carry.values(held.get("entity") or {})
+    summary.add(
+        kind,
+        link_id=link_id,
+        changed=changed,
+        blanked=held.get("blank", []),
+        after={path: values[path] for path in changed if path in values},
+    )
+    summary.privileged += bool(held.get("privileged"))
+
+
+def verdict_to_json(summary: PlanSummary, verdict: PlanVerdict) -> dict[str, Any]:
+    """Everything that ``apply`` and the printed plan need, as plain JSON."""
+    return {
+        "verdict": asdict(verdict),
+        "counts": dict(summary.counts),
+        "held": dict(summary.held),
+        "paths": {
+            path: {"changes": c.changes, "blanks": c.blanks}
+            for path, c in summary.by_path.items()
+        },
+        "links": summary.links,
+        "seen": summary.seen,
+        "prev_seen": summary.prev_seen,
+        "first_run": summary.first_run,
+        "complete": summary.complete,
+        "missing": summary.missing,
+        "new_fields": list(summary.new_fields),
+    }
+
+
+def verdict_from_json(value: dict[str, Any]) -> PlanVerdict:
+    """The verdict as it was judged."""
+    held = dict(value["verdict"])
+    held["findings"] = tuple(
+        Finding(**{**f, "sample": tuple(f["sample"])}) for f in held["findings"]
+    )
+    return PlanVerdict(**held)
+
+
+def approvals(tx: Transaction, run_id: int) -> list[Approval]:
+    """Everything anybody agreed to for this run."""
+    return [
+        Approval(
+            digest=digest,
+            principal=principal,
+            time=at,
+            accepted=frozenset(json.loads(accepted)),
+            count=count,
+        )
+        for principal, digest, at, accepted, count in tx.all(
+            "SELECT principal, digest, at, accepted, count FROM approval "
+            "WHERE run_id=?",
+            run_id,
+        )
+    ]
+
+
+def approve(tx: Transaction, run_id: int, given: Approval) -> None:
+    """Keep one person's agreement; a second one of the same person adds to it."""
+    old = [a for a in approvals(tx, run_id) if a.principal == given.principal]
+    accepted = set(given.accepted).union(*(a.accepted for a in old))
+    count = given.count if given.count is not None else (old[0].count if old else None)
+    tx.run(
+        "INSERT INTO approval(run_id, principal, digest, at, accepted, count) "
+        "VALUES(?,?,?,?,?,?) ON CONFLICT DO UPDATE SET digest=excluded.digest, "
+        "at=excluded.at, accepted=excluded.accepted, count=excluded.count",
+        run_id,
+        given.principal,
+        given.digest,
+        given.time,
+        json.dumps(sorted(accepted)),
+        count,
+    )

@@ -1,0 +1,222 @@
+"""From observed changes to staged intents: compare, translate, judge (delivery E).
+
+An unchanged record costs a projection, two hashes, its share of one look-up and one
+bit: no translation, no guard, no write. Everything here is read-only; the caller
+commits the `Observation` together with the cursor.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moatbridge.changes import Absent, Change, OutOfScope, Record, Ref
+from moatbridge.flow.deciding import Decider, Seen, ref_json
+from moatbridge.flow.observation import Observation
+from moatbridge.flow.removals import Removals
+from moatbridge.ledger import holds, marks
+from moatbridge.ledger.keys import MAX_KEY_BYTES, key_hash
+from moatbridge.ledger.states import LinkState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moatbridge.flow.observation import Dead
+    from moatbridge.flow.route import Route
+    from moatbridge.guard import Memory
+    from moatbridge.ledger import Ledger
+    from moatbridge.resilience.session import Session
+
+
+class Observer:
+    """Turns changes of a flow's source into an `Observation`.
+
+    Used by one slice at a time. ``source`` and ``target`` give open sessions, borrowed
+    only when something must be looked up; they are only read from.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        ledger: Ledger,
+        *,
+        source: Callable[[], Session],
+        target: Callable[[], Session],
+        memory: Memory,
+    ) -> None:
+        self._route = route
+        self._ledger = ledger
+        self._source = source
+        self._decider = Decider(route, ledger, target=target, memory=memory)
+        self.removals: Removals = Removals(route, ledger)
+        self._fingerprint = route.fingerprint
+        self._project = route.source.bound.project
+
+    def observe(
+        self,
+        changes: Sequence[Change],
+        *,
+        duplicate: Callable[[int], bool] = lambda _link_id: False,
+        stale: Callable[[int], bool] = lambda _link_id: False,
+        force: bool = False,
+        feed: bool = False,
+    ) -> Observation:
+        """Compare a batch with the ledger, translate and judge what differs.
+
+        Args:
+            changes: As the adapter gave them; thin ones are fetched here.
+            duplicate: Says whether a link was seen before by the same pass.
+            stale: Says whether another path saw the link during this pass: what was
+                read may be older than what is known, so it is looked at again.
+            feed: Several changes of one record are in order: the last one counts. In
+                a scan they are duplicate keys, and all but the first are rejected.
+            force: Stage linked records even when nothing about them changed.
+        """
+        result = Observation()
+        whole = self._hydrated(changes, result, feed=feed)
+        seen = self._fingerprinted(whole, result)
+        with self._ledger.read() as tx:
+            found = marks.lookup(tx, self._route.row.source_side, [s.k for s in seen])
+            differing = []
+            for one in seen:
+                one.mark = found.get(one.k)
+                if one.mark is not None and duplicate(one.mark.link_id):
+                    result.rejects.append(_duplicate(one))
+                elif one.mark is None or one.mark.fp != one.fp or force:
+                    differing.append(one)
+                if one.mark is not None:
+                    result.links.append(one.mark.link_id)
+            known = marks.links(tx, [s.mark.link_id for s in differing if s.mark])
+            held = holds.held(tx, self._route.row.flow_id)
+        if held:  # what waited for a person is over when the record is as it was
+            same = [s for s in seen if s.mark is not None and s.mark.fp == s.fp]
+            result.restored += [s.k for s in same if s.k in held]
+        result.count("unchanged", len(seen) - len(differing))
+        old = [one for one in differing if one.mark and stale(one.mark.link_id)]
+        if old and self._route.source.can("CanFetch"):
+            differing = [one for one in differing if one not in old]
+            differing += self._looked_again(old, result)
+        self._decider.decide(differing, known, result, force=force)
+        return result
+
+    def _looked_again(self, old: Sequence[Seen], result: Observation) -> list[Seen]:
+        mark_of = {one.k: one.mark for one in old}
+        again = Observation()
+        fresh = self._fingerprinted(
+            self.fetched([one.change.ref for one in old], result), again
+        )
+        result.rejects += again.rejects
+        result.blind += again.blind
+        for one in fresh:
+            one.mark = mark_of.get(one.k)
+        return [one for one in fresh if one.mark is None or one.mark.fp != one.fp]
+
+    # --- the steps of observe -------------------------------------------------
+
+    def _hydrated(
+        self, changes: Sequence[Change], result: Observation, *, feed: bool
+    ) -> list[Change]:
+        """Thin, partial and deleted ones are looked at in the source, in one go."""
+        every = list(changes)
+        if feed:
+            every = list({change.ref.key: change for change in changes}.values())
+        look = [c for c in every if _needs_look(c)]
+        if not look:
+            return every
+        whole = [c for c in every if not _needs_look(c)]
+        if not self._route.source.can("CanFetch"):
+            gone = [c for c in look if c.op == "delete"]
+            self._deleted([c.ref for c in gone], "deleted", result)
+            return whole + [c for c in look if c.op != "delete" and c.data is not None]
+        return whole + self.fetched([c.ref for c in look], result)
+
+    def fetched(self, refs: Sequence[Ref], result: Observation) -> list[Change]:
+        """Look at these records in the source; what is gone is staged as removal."""
+        present: list[Change] = []
+        gone: dict[str, list[Ref]] = {"deleted": [], "left-scope": []}
+        for found in self._source().fetch(self._route.source.name, refs):
+            match found:
+                case Record():
+                    present.append(
+                        Change(
+                            found.ref,
+                            data=found.data,
+                            version=found.version,
+                            incomplete=found.incomplete,
+                        )
+                    )
+                case Absent():
+                    gone["deleted"].append(found.ref)
+                case OutOfScope():
+                    gone["left-scope"].append(found.ref)
+        for why, refs_gone in gone.items():
+            self._deleted(refs_gone, why, result)
+        return present
+
+    def _deleted(self, refs: Sequence[Ref], why: str, result: Observation) -> None:
+        if not refs:
+            return
+        with self._ledger.read() as tx:
+            found = marks.lookup(
+                tx, self._route.row.source_side, [key_hash(r.key) for r in refs]
+            )
+            links = marks.links(tx, [mark.link_id for mark in found.values()])
+        result.links += links
+        alive = [link for link in links.values() if link.state is LinkState.LIVE]
+        self.removals.vanished(alive, result, why=why, hold=False)
+
+    def _fingerprinted(
+        self, changes: Sequence[Change], result: Observation
+    ) -> list[Seen]:
+        seen: dict[bytes, Seen] = {}
+        for change in changes:
+            one = self._recognised(change, result)
+            if one is None:
+                continue
+            if one.k in seen:
+                result.rejects.append(_duplicate(one))
+            else:
+                seen[one.k] = one
+        result.seen = len(seen)
+        return list(seen.values())
+
+    def _recognised(self, change: Change, result: Observation) -> Seen | None:
+        """Key and fingerprint of one record; a reject if it has none that can be."""
+        key = change.ref.key
+        if change.data is None or not _keepable(key):
+            k = key_hash(f"unusable/{key!a}")
+            result.rejects.append((k, None, "source", "record.key", None))
+            result.blind += 1
+            return None
+        k = key_hash(key)
+        try:
+            values = self._project(change.data)
+            fp = self._fingerprint(key, change.ref.name, values)
+        except (TypeError, ValueError, KeyError) as error:
+            why = type(error).__name__
+            result.rejects.append((k, ref_json(change.ref), why, "record.shape", None))
+            result.links += self.link_of(k)
+            return None
+        return Seen(change, key, k, fp)
+
+    def link_of(self, k: bytes) -> list[int]:
+        """The link of a source record, by its key hash: none or one."""
+        with self._ledger.read() as tx:
+            found = marks.lookup(tx, self._route.row.source_side, [k])
+        return [mark.link_id for mark in found.values()]
+
+
+def _needs_look(change: Change) -> bool:
+    return change.data is None or change.partial or change.op == "delete"
+
+
+def _keepable(key: str) -> bool:
+    """Short enough, and text that a database can hold (no lone surrogates)."""
+    try:
+        return len(key.encode()) <= MAX_KEY_BYTES
+    except UnicodeEncodeError:
+        return False
+
+
+def _duplicate(one: Seen) -> Dead:
+    k = key_hash(f"duplicate/{one.key}")
+    return k, ref_json(one.change.ref), "source", "duplicate-key", None

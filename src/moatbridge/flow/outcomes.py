@@ -1,0 +1,125 @@
+"""What receipts mean for the ledger: states, links, and the mark against echoes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from moatbridge.changes import Receipt, Record
+from moatbridge.errors import MoatbridgeError
+from moatbridge.flow.echo import echo_mark
+from moatbridge.flow.preparing import thaw
+from moatbridge.ledger.keys import key_hash
+from moatbridge.ledger.settlement import Result
+from moatbridge.ledger.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moatbridge.changes import Data, Ref
+    from moatbridge.flow.route import Route
+    from moatbridge.ledger.parcels import Item
+    from moatbridge.resilience.session import Session
+
+_STATES = {
+    "applied": State.DONE,
+    "not_applied": State.RETRY,
+    "unknown": State.UNKNOWN,
+    "rejected": State.REJECTED,
+}
+_PROGRESS_LIMIT = 1024
+
+
+def results_of(
+    route: Route,
+    items: Sequence[Item],
+    receipts: Mapping[int, tuple[Receipt, int]],
+    started: set[int],
+    target: Session,
+) -> list[Result]:
+    """One result per intent of the parcel.
+
+    Args:
+        route: The flow.
+        items: The parcel's open intents.
+        receipts: Position -> (receipt, number of the call).
+        started: Positions whose call began; all others never left.
+        target: To look at what was stored, where the receipt does not say.
+    """
+    stored = _stored(route, items, receipts, target)
+    return [
+        _result(route, item, *receipts[item.pos], stored.get(item.pos))
+        if item.pos in started
+        else Result(item, State.READY)
+        for item in items
+    ]
+
+
+def _result(
+    route: Route, item: Item, receipt: Receipt, call: int, stored: Data | None
+) -> Result:
+    state = _STATES[receipt.outcome]
+    intent, base = thaw(item, fence=0, attempt=0)
+    if state is State.RETRY and receipt.reason == "stale":
+        state = State.CANCELLED
+    if state is State.REJECTED and receipt.reason == "gone" and intent.op == "delete":
+        state = State.DONE
+    progress = json.dumps(receipt.progress) if receipt.progress is not None else None
+    if progress is not None and len(progress) > _PROGRESS_LIMIT:
+        progress = None
+    if state is not State.DONE:
+        return Result(
+            item,
+            state,
+            receipt.code,
+            call=call,
+            retry_after=receipt.retry_after,
+            progress=progress,
+        )
+    ref = receipt.ref or intent.ref
+    if item.op == "delete":
+        gone = key_hash(ref.key) if ref else None
+        return Result(item, state, receipt.code, gone=gone, call=call)
+    return Result(
+        item,
+        state,
+        receipt.code,
+        target=(ref.key, ref.name, receipt.version) if ref else None,
+        mark=echo_mark(route, ref, stored) if ref else None,
+        base=base,
+        call=call,
+    )
+
+
+def _stored(
+    route: Route,
+    items: Sequence[Item],
+    receipts: Mapping[int, tuple[Receipt, int]],
+    target: Session,
+) -> dict[int, Data]:
+    """Records as the target now stores them; fetched once where receipts are silent."""
+    if route.back is None:
+        return {}
+    found: dict[int, Data] = {}
+    silent: list[tuple[int, Ref]] = []
+    for item in items:
+        receipt = receipts.get(item.pos, (Receipt("unknown"), 0))[0]
+        if receipt.outcome != "applied" or item.op == "delete":
+            continue
+        if receipt.stored is not None:
+            found[item.pos] = receipt.stored
+        elif ref := receipt.ref or thaw(item, fence=0, attempt=0)[0].ref:
+            silent.append((item.pos, ref))
+    if silent and route.target.can("CanFetch"):
+        try:
+            answers: Sequence[Any] = target.fetch(
+                route.target.name, [ref for _pos, ref in silent]
+            )
+        except MoatbridgeError:
+            return found  # the echo costs one comparison more; nothing is lost
+        found.update(
+            (pos, record.data)
+            for (pos, _ref), record in zip(silent, answers, strict=True)
+            if isinstance(record, Record)
+        )
+    return found

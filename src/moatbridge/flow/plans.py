@@ -1,0 +1,184 @@
+"""What people see of a plan: counts, findings, examples (guard 14)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from moatbridge.errors import ConfigurationError
+from moatbridge.flow.judging import verdict_from_json
+from moatbridge.ledger import runs
+from moatbridge.ledger.states import State
+
+if TYPE_CHECKING:
+    from moatbridge.flow.route import Route
+    from moatbridge.guard import PlanVerdict
+    from moatbridge.ledger import Ledger, Transaction
+
+EXAMPLES = 3
+REMOVALS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One planned change, for people who may see it.
+
+    Args:
+        op: Operation.
+        who: Name or key of the record.
+        fields: Entity path -> new value, of what changes.
+        why: ``missing``, ``left-scope`` ... for removals; the reason of a hold.
+    """
+
+    op: str
+    who: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    why: str = ""
+
+    def __repr__(self) -> str:
+        return f"Example({self.op} {sorted(self.fields)} {self.why})"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a flow would do, counted and judged before the first effect.
+
+    Args:
+        flow: The flow's name.
+        run_id: Its run.
+        digest: What an approval binds to.
+        verdict: The guard's judgement.
+        counts: Operation -> records.
+        held: How many wait for a person one by one.
+        rejected: Records that could not be read or translated.
+        unchanged: Records seen without a change.
+        seen: Records seen.
+        missing: Links that the pass did not see.
+        paths: Entity path -> changes and blanks.
+        guarantee: Class of the flow.
+        guarantee_reason: Why it is that class.
+        new_fields: What newly leaves the building.
+        examples: Operation -> a few of them; removals up to 100.
+        first_run: Nothing was ever applied by this flow.
+    """
+
+    flow: str
+    run_id: int
+    digest: str
+    verdict: PlanVerdict
+    counts: dict[str, int]
+    held: int
+    rejected: int
+    unchanged: int
+    seen: int
+    missing: int
+    paths: dict[str, dict[str, int]]
+    guarantee: str
+    guarantee_reason: str
+    new_fields: tuple[str, ...]
+    examples: dict[str, list[Example]]
+    first_run: bool
+
+    @property
+    def empty(self) -> bool:
+        """There is nothing to do."""
+        return not any(self.counts.values())
+
+    @property
+    def total(self) -> int:
+        """How many records would be written."""
+        return sum(n for op, n in self.counts.items() if op != "deactivate")
+
+
+def load_plan(route: Route, ledger: Ledger, run_id: int | None = None) -> Plan:
+    """The flow's current plan.
+
+    Raises:
+        ConfigurationError: ``plan.none``: there is none, or it was replaced.
+    """
+    flow_id = route.row.flow_id
+    with ledger.read() as tx:
+        run = (
+            runs.get(tx, run_id)
+            if run_id is not None
+            else runs.latest(tx, flow_id, "planned", "applying")
+        )
+        if run is None or not run.verdict:
+            raise ConfigurationError(
+                f"Flow {route.name!r} has no plan; make one with "
+                f"`moatbridge plan {route.name}`.",
+                code="plan.none",
+            )
+        rejected = tx.value("SELECT count(*) FROM reject WHERE flow_id=?", flow_id)
+        waiting = tx.value(
+            "SELECT count(*) FROM intent i JOIN parcel p ON p.parcel_id=i.parcel_id "
+            "WHERE p.run_id=? AND p.state=? AND i.op IN ('create','update')",
+            run.run_id,
+            State.HELD,
+        )
+        held = tx.value(
+            "SELECT count(*) FROM parcel WHERE flow_id=? AND state=?",
+            flow_id,
+            State.HELD,
+        )
+        examples = _examples(tx, run.run_id)
+    facts = run.verdict
+    counts = {op: n for op, n in facts["counts"].items() if n}
+    seen = int(facts["seen"] or 0)
+    touched = sum(n for op, n in counts.items() if op in {"create", "update", "renew"})
+    return Plan(
+        flow=route.name,
+        run_id=run.run_id,
+        digest=run.digest or "",
+        verdict=verdict_from_json(facts),
+        counts=counts,
+        held=int(held),
+        rejected=int(rejected),
+        unchanged=max(0, seen - touched - int(waiting)),
+        seen=seen,
+        missing=int(facts["missing"]),
+        paths=facts["paths"],
+        guarantee=route.guarantee.name,
+        guarantee_reason=route.guarantee.reason,
+        new_fields=tuple(facts["new_fields"]),
+        examples=examples,
+        first_run=bool(facts["first_run"]),
+    )
+
+
+def _examples(tx: Transaction, run_id: int) -> dict[str, list[Example]]:
+    found: dict[str, list[Example]] = {}
+    for op, limit in (
+        ("create", EXAMPLES),
+        ("update", EXAMPLES),
+        ("disable", REMOVALS),
+        ("delete", REMOVALS),
+    ):
+        rows = tx.all(
+            "SELECT i.op, i.ref, i.payload, p.state FROM intent i "
+            "JOIN parcel p ON p.parcel_id=i.parcel_id "
+            "WHERE p.run_id=? AND i.op=? AND p.state=? AND i.payload IS NOT NULL "
+            "LIMIT ?",
+            run_id,
+            op,
+            State.PLANNED,
+            limit,
+        )
+        if rows:
+            found[op] = [_example(*row[:3]) for row in rows]
+    return found
+
+
+def _example(op: str, ref: str, payload: str) -> Example:
+    key, name = json.loads(ref)
+    held = json.loads(payload)
+    entity = held.get("entity") or {}
+    changed = held.get("changed")
+    shown = (
+        {path: entity.get(path.partition(".")[0].partition("[")[0]) for path in changed}
+        if changed
+        else entity
+    )
+    who = entity.get("userName") or entity.get("displayName") or name or key
+    return Example(op, str(who), shown, held.get("why", ""))

@@ -1,0 +1,383 @@
+"""Slices that read: a scan's partition, and the live tail (delivery E, scale 16).
+
+Transaction A commits everything a stretch of reading means at once: seen bits, staged
+intents, rejects, fingerprints that changed without effect, and the cursor. The next
+batch is read by a second thread while the last one is compared and committed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, cast
+
+from moatbridge.adapter import Partition
+from moatbridge.errors import CursorTooOld, NotApplied
+from moatbridge.flow.envelope import Envelope
+from moatbridge.flow.observation import Observation, commit_names
+from moatbridge.guard import Context, LiveWindow, deactivates
+from moatbridge.ledger import counts, holds, marks, scans, settlement
+from moatbridge.ledger.keys import key_hash
+from moatbridge.ledger.staging import Stager
+from moatbridge.resilience.crash import crash_point
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from moatbridge.changes import Batch, Reject
+    from moatbridge.flow.observation import Dead
+    from moatbridge.flow.observe import Observer
+    from moatbridge.flow.route import Route
+    from moatbridge.guard import Operation
+    from moatbridge.ledger import Lease, Ledger, Transaction
+    from moatbridge.resilience.session import Session
+
+STUCK_AFTER = 3
+"""Batches with neither a change nor a new cursor before a source counts as stuck."""
+
+
+@contextmanager
+def read_ahead(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
+    """Iterate with one batch being read by a second thread; depth one."""
+    with ThreadPoolExecutor(1, thread_name_prefix="moatbridge-read") as pool:
+
+        def run() -> Iterator[Batch]:
+            future = pool.submit(next, batches, None)
+            while (batch := future.result()) is not None:
+                future = pool.submit(next, batches, None)
+                yield batch
+
+        try:
+            yield run()
+        finally:
+            pool.shutdown(wait=True)
+            close = getattr(batches, "close", None)
+            if close is not None:
+                close()
+
+
+class Pass:
+    """One stretch of reading under one lease, and its commits.
+
+    Args:
+        route: The flow.
+        ledger: Its ledger.
+        lease: Lease of the partition.
+        observer: Compares and translates.
+        run_id: The run that intents are staged for.
+        generation: The open generation; None for a live tail outside any.
+        limits: (records, seconds) between commits at the latest.
+        settle: Tells the source that what was read up to a cursor is safe.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        ledger: Ledger,
+        lease: Lease,
+        observer: Observer,
+        *,
+        run_id: int,
+        generation: int | None,
+        limits: tuple[int, float],
+        settle: Callable[[Any], None] | None = None,
+    ) -> None:
+        self._settle = settle
+        self._route = route
+        self._ledger = ledger
+        self._lease = lease
+        self._observer = observer
+        self._run_id = run_id
+        self._generation = generation
+        self._records, self._seconds = limits
+        self._bits = scans.Bits(route.row.flow_id, generation or 0, lease.part)
+        self._here = scans.Bits(0, 0, "")
+        self.envelope: Envelope = Envelope.from_json(
+            lease.cursor, route.source.probe.server, route.source.stream.query
+        )
+        self._committed = self.envelope.at
+        self._pending = Observation()
+        self._window: LiveWindow | None = None
+        self._since = time.monotonic()
+        self.seen: int = self.envelope.seen
+        self.staged: int = 0
+
+    def resume(self) -> None:
+        """Forget what was staged after the position that reading restarts from."""
+        row = self._route.row
+        with self._ledger.read() as tx:
+            if self._generation is not None:
+                self._bits.load(tx)
+            stale = tx.all(
+                "SELECT parcel_id FROM parcel WHERE flow_id=? AND run_id=? AND part=? "
+                "AND state=0 AND upto>?",
+                row.flow_id,
+                self._run_id,
+                self._lease.part,
+                self.envelope.seq,
+            )
+        if stale and self._lease.part != "live":
+            with self._ledger.step(self._lease) as tx:
+                ids = [(parcel_id,) for (parcel_id,) in stale]
+                tx.many("DELETE FROM intent WHERE parcel_id=?", ids)
+                tx.many("DELETE FROM parcel WHERE parcel_id=?", ids)
+
+    def take(self, batch: Batch) -> None:
+        """Compare one batch, and commit when a parcel is full or time is up."""
+        crash_point("read.done")
+        here = self._here
+        found = self._observer.observe(
+            batch.changes,
+            duplicate=(lambda _id: False)
+            if self._lease.part == "live"
+            else lambda link_id: not here.add(link_id),
+            stale=self._seen_live(),
+            feed=self._lease.part == "live",
+        )
+        if self._lease.part == "live":
+            self._within_limits(found)
+        for reject in batch.rejects:
+            found.rejects.append(_adapter_reject(reject))
+            if reject.ref is None:
+                found.blind += 1
+            else:
+                found.links += self._observer.link_of(key_hash(reject.ref.key))
+        self._pending.merge(found)
+        for link_id in found.links:
+            self._bits.add(link_id)
+        self.seen += found.seen
+        moved = batch.cursor != self.envelope.at
+        if moved:
+            self.envelope = Envelope(
+                batch.cursor,
+                self.envelope.server,
+                self.envelope.query,
+                self._lease.seq + 1,
+                self.seen,
+            )
+        if self._due() or batch.complete:
+            self.commit()
+
+    def _seen_live(self) -> Callable[[int], bool]:
+        """Whether the live tail saw a link during this generation.
+
+        The bits are read when they are first asked for, which is after the marks were
+        looked up: a tail that moved a mark had committed its bit before (delivery 38a).
+        """
+        bits: scans.Bits | None = None
+
+        def seen(link_id: int) -> bool:
+            nonlocal bits
+            if self._generation is None or self._lease.part == "live":
+                return False
+            if bits is None:
+                flow_id = self._route.row.flow_id
+                bits = scans.Bits(flow_id, self._generation, "live")
+                with self._ledger.read() as tx:
+                    bits.load(tx)
+            return bits.has(link_id)
+
+        return seen
+
+    def _within_limits(self, found: Observation) -> None:
+        """Live changes are judged one by one against the day's window (guard 10)."""
+        window = self._window = self._window or self._day()
+        for staged in (*found.upserts, *found.disables, *found.deletes):
+            held = json.loads(staged.payload)
+            op: Operation = "renew" if held.get("renew") else cast("Any", staged.op)
+            changed = held.get("changed", ())
+            verdict = window.judge(
+                op,
+                changed=changed,
+                blanked=held.get("blank", ()),
+                deactivates=deactivates(op, changed, held["entity"]),
+                privileged=held.get("privileged", False),
+            )
+            if verdict.decision != "allow" and staged.hold is None:
+                staged.hold = ("limit", ", ".join(verdict.rules), "")
+
+    def _day(self) -> LiveWindow:
+        """The day's window as the ledger has it; what is staged since is counted on."""
+        route = self._route
+        with self._ledger.read() as tx:
+            links = marks.count_live(tx, route.row.pair_id)
+        memory = counts.Window(self._ledger.db, route.row.flow_id)
+        context = Context(now=time.time(), memory=memory)
+        return LiveWindow(route.rules, context, links=links)
+
+    def _due(self) -> bool:
+        return (
+            self._pending.staged >= self._route.parcel
+            or self._pending.seen >= self._records
+            or time.monotonic() - self._since >= self._seconds
+        )
+
+    def commit_if_any(self) -> None:
+        """Commit what is left, if the lease still lets us."""
+        pending = self._pending
+        moved = self.envelope.at != self._committed
+        if pending.seen or pending.staged or pending.rejects or moved:
+            self.commit()
+
+    def commit(self) -> None:
+        """Transaction A."""
+        pending, row = self._pending, self._route.row
+        crash_point("stage.in")
+        with self._ledger.step(self._lease, cursor=self.envelope.to_json()) as tx:
+            if self._generation is not None:
+                self._bits.save(tx)
+                scans.count(tx, row.flow_id, self._generation, 0, pending.blind)
+            tx.run(
+                "UPDATE partition SET records=?, rejects=rejects+?, server=? "
+                "WHERE flow_id=? AND part=?",
+                self.seen,
+                len(pending.rejects),
+                self.envelope.server,
+                row.flow_id,
+                self._lease.part,
+            )
+            write(tx, self._route, pending, self._run_id, self._lease)
+            if self._window is not None:
+                sent = {(c.rule, c.key): c.n for c in self._window.counts()}
+                counts.add(tx, row.flow_id, sent)
+            crash_point("bits.before_cursor")
+        crash_point("stage.done")
+        self._bits.saved()
+        self._committed = self.envelope.at
+        self._window = None
+        self.staged += pending.staged
+        self._pending = Observation()
+        self._since = time.monotonic()
+        if self._settle is not None:
+            crash_point("source.settle.before")
+            with suppress(NotApplied):  # it may be repeated, so the next commit tells
+                self._settle(self.envelope.at)
+            crash_point("source.settle.after")
+
+
+def write(
+    tx: Transaction, route: Route, found: Observation, run_id: int, lease: Lease
+) -> None:
+    """Write an observation; part of transaction A."""
+    row = route.row
+    marks.touch(tx, row.source_side, found.touched)
+    if found.restore:
+        marks.forget(tx, row.target_side, found.restore)
+    commit_names(tx, route, found)
+    holds.outdate_holds(tx, row.flow_id, found.restored)
+    settlement.clear_rejects(tx, row.flow_id, found.fine)
+    settlement.reject(tx, row.flow_id, found.rejects)
+    counts.add(
+        tx, row.flow_id, {("seen." + what, ""): n for what, n in found.counts.items()}
+    )
+    stager = Stager(
+        tx,
+        flow_id=row.flow_id,
+        run_id=run_id,
+        seed=route.seed,
+        part=lease.part,
+        upto=lease.seq + 1,
+        size=route.parcel,
+    )
+    stager.stage(found.upserts, phase=0)
+    stager.stage(found.disables, phase=1)
+    stager.stage(found.deletes, phase=2)
+
+
+def scan_partition(
+    reading: Pass,
+    session: Session,
+    route: Route,
+    lease: Lease,
+    *,
+    until: float,
+    stopping: Callable[[], bool],
+    beat: Callable[[], None],
+) -> bool:
+    """Read a scan's partition until it ends or time is up; True when it is complete.
+
+    Raises:
+        NotApplied: ``source.stuck``, or whatever the source raised; what was read
+            before is committed.
+    """
+    reading.resume()
+    spec = lease.spec or {}
+    partition = Partition(spec.get("key", "all"), spec.get("spec"))
+    batches = session.scan(route.source.name, partition, reading.envelope.at)
+    idle, position = 0, reading.envelope.at
+    start, interrupted = position, False
+    complete = False
+    with read_ahead(batches) as ahead:
+        try:
+            for batch in ahead:
+                reading.take(batch)
+                beat()
+                complete = batch.complete
+                still = not batch.changes and batch.cursor == position
+                idle = idle + 1 if still and not complete else 0
+                position = batch.cursor
+                if idle >= STUCK_AFTER:
+                    raise _stuck(route)
+                # A source that cannot resume is read to its end, however long.
+                late = time.monotonic() >= until and reading.envelope.at != start
+                if complete or stopping() or late:
+                    interrupted = not complete
+                    break
+        finally:
+            reading.commit_if_any()
+    if not complete and not interrupted:
+        raise NotApplied(
+            "The source ended its pass without saying that it was complete; nothing "
+            "was taken as the end of the stream.",
+            code="source.incomplete",
+            stream=route.source.address,
+        )
+    return complete
+
+
+def follow(
+    reading: Pass,
+    session: Session,
+    route: Route,
+    *,
+    until: float,
+    stopping: Callable[[], bool],
+    beat: Callable[[], None],
+) -> None:
+    """One poll of the live tail.
+
+    Raises:
+        CursorTooOld: The core must rescan.
+    """
+    if reading.envelope.at is None:
+        raise CursorTooOld("no position to follow from", reason="none")
+    reading.resume()
+    with read_ahead(session.changes(route.source.name, reading.envelope.at)) as ahead:
+        try:
+            for batch in ahead:
+                reading.take(batch)
+                beat()
+                if stopping() or time.monotonic() >= until:
+                    break
+        finally:
+            reading.commit_if_any()
+
+
+def _stuck(route: Route) -> NotApplied:
+    return NotApplied(
+        f"The source repeats its position without new records ({STUCK_AFTER} times); "
+        "nothing was taken as the end of the stream.",
+        code="source.stuck",
+        stream=route.source.address,
+    )
+
+
+def _adapter_reject(reject: Reject) -> Dead:
+    if reject.ref is None:
+        k = key_hash(f"blind/{reject.reason}/{reject.location}")
+        return k, None, reject.location, reject.reason, reject.field
+    ref = json.dumps([reject.ref.key, reject.ref.name])
+    k = key_hash(reject.ref.key)
+    return k, ref, reject.location, reject.reason, reject.field

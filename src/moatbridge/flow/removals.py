@@ -1,0 +1,115 @@
+"""What a vanished record means for its target record (delivery 44)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from moatbridge.ledger import marks
+from moatbridge.ledger.keys import key_hash
+from moatbridge.ledger.staging import Staged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moatbridge.flow.observation import Observation
+    from moatbridge.flow.route import Route
+    from moatbridge.ledger import Ledger
+    from moatbridge.ledger.marks import Link, Mark
+
+GONE: Final = b"\0" * 16
+"""Source fingerprint of a record that vanished: any observation differs from it."""
+
+
+class Removals:
+    """Stages disables and removals, by the flow's policy."""
+
+    def __init__(self, route: Route, ledger: Ledger) -> None:
+        self._route = route
+        self._ledger = ledger
+
+    def vanished(
+        self, links: Iterable[Link], result: Observation, *, why: str, hold: bool
+    ) -> None:
+        """Stage what a vanished record means for its target record (delivery 44).
+
+        Args:
+            links: Links whose source record is gone, confirmed.
+            result: Where to add the intents.
+            why: ``missing``, ``deleted`` or ``left-scope``.
+            hold: A person must look at each of them first.
+        """
+        policy = self._route.config.deletes
+        chosen = [link for link in links if link.key(1 - self._route.row.side)]
+        if policy == "ignore" or not self._route.creates:
+            result.count("removals-ignored", len(chosen))
+            return
+        side = self._route.row.side
+        with self._ledger.read() as tx:
+            found = marks.lookup(
+                tx,
+                self._route.row.source_side,
+                [key_hash(link.key(side) or "") for link in chosen],
+            )
+        for link in chosen:
+            k = key_hash(link.key(side) or "")
+            mark = found.get(k)
+            if mark is not None and mark.fp != GONE:
+                self._remove(link, mark, k, policy, result, why=why, hold=hold)
+
+    def _remove(
+        self,
+        link: Link,
+        mark: Mark,
+        k: bytes,
+        policy: str,
+        result: Observation,
+        *,
+        why: str,
+        hold: bool,
+    ) -> None:
+        side = self._route.row.side
+        disables = policy.startswith("disable")
+        can_disable = "active" in self._route.target.bound.paths
+        op = "disable" if disables else "delete"
+        entity = {"active": False} if disables else None
+        needs_person = hold or (disables and not can_disable)
+        if disables and not can_disable:
+            op, entity = "delete", None
+        staged = Staged(
+            k=k,
+            ref=(link.key(side) or "", link.name(side)),
+            op=op,
+            link_id=link.link_id,
+            prev_fp=mark.fp,
+            fp=GONE,
+            out_fp=key_hash(f"{op}/{why}/{link.round}"),
+            payload=json.dumps({"entity": entity, "why": why}),
+            label=self._route.source.bound.label,
+            round=link.round,
+            lane=self._route.lane_of(link.key(side) or ""),
+            hold=("removal", "removals", why) if needs_person else None,
+        )
+        (result.disables if op == "disable" else result.deletes).append(staged)
+
+    def expired(self, links: Iterable[Link], result: Observation) -> None:
+        """Stage the removal of disabled records whose undo window is over."""
+        side = self._route.row.side
+        for link in links:
+            key = link.key(side) or ""
+            k = key_hash(key)
+            result.deletes.append(
+                Staged(
+                    k=k,
+                    ref=(key, link.name(side)),
+                    op="delete",
+                    link_id=link.link_id,
+                    prev_fp=GONE,
+                    fp=GONE,
+                    out_fp=key_hash(f"delete/expired/{link.round}"),
+                    payload=json.dumps({"entity": None, "why": "expired"}),
+                    label=self._route.source.bound.label,
+                    round=link.round,
+                    lane=self._route.lane_of(key),
+                )
+            )

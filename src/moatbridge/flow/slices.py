@@ -1,0 +1,349 @@
+"""``run_slice``: the only thing a runner may call (scale 14).
+
+Safe at least once, twice at once, late, or never again: the lease row decides. Adapter
+and ledger errors go to the partition's row and come back as outcomes, so that an engine
+needs retries for dead workers only.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from moatbridge.errors import (
+    ConfigurationError,
+    CursorTooOld,
+    GuardStopped,
+    LeaseLost,
+    MoatbridgeError,
+    NotApplied,
+    Rejected,
+)
+from moatbridge.flow.control import Control, request_pass
+from moatbridge.flow.delivery import Lane, Stopped
+from moatbridge.flow.observe import Observer
+from moatbridge.flow.reading import Pass, follow, scan_partition
+from moatbridge.ledger import counts, flows, runs, scans
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moatbridge.flow.bridge import Bridge
+    from moatbridge.flow.route import Route
+    from moatbridge.ledger import Lease
+    from moatbridge.resilience.session import Session
+
+Outcome = Literal["done", "more", "idle", "held", "stopped"]
+
+LONGEST_WAIT: Final = 300.0
+_FIRST_BACKOFF: Final = 5.0
+_LONGEST_BACKOFF: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class SliceResult:
+    """What became of a slice, and when to call again.
+
+    Args:
+        outcome: ``done`` for ever; ``more`` work is left; ``idle`` for ``wait``
+            seconds; ``held`` by somebody else; ``stopped`` by a person or the guard.
+        wait: Seconds until the next call makes sense.
+        error: What ended it, if something did; for faces in the same process only.
+        worked: Something was committed.
+    """
+
+    outcome: Outcome
+    wait: float = 0.0
+    error: MoatbridgeError | None = None
+    worked: bool = False
+
+
+def run_slice(
+    bridge: Bridge,
+    flow: str,
+    partition: str,
+    *,
+    owner: str,
+    seconds: float = 30.0,
+    beat: Callable[[], None] = lambda: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> SliceResult:
+    """Work on one partition of one flow for a while.
+
+    Args:
+        bridge: An open bridge.
+        flow: Name of a flow; unknown ones are ``done``, so old engine entries die out.
+        partition: Its partition.
+        owner: Who asks; shown by ``status``.
+        seconds: The slice ends at the first batch boundary after this.
+        beat: Called after every commit.
+        stopping: Asked between batches and calls.
+    """
+    if flow not in bridge.config.flows:
+        return SliceResult("done")
+    try:
+        route = bridge.route(flow)
+    except MoatbridgeError as error:
+        wait = 60.0 if isinstance(error, ConfigurationError) else _FIRST_BACKOFF
+        return SliceResult("stopped", wait, error)
+    if _has_bug(bridge, route):
+        return SliceResult("stopped", LONGEST_WAIT)
+    ttl = bridge.config.run.ttl
+    lease = bridge.ledger.leases.claim(route.row.flow_id, partition, owner, ttl=ttl)
+    if lease is None:
+        return SliceResult("held", ttl)
+    with ExitStack() as stack:
+        slice_ = _Slice(bridge, route, lease, stack, seconds, beat, stopping)
+        return slice_.run()
+
+
+def _has_bug(bridge: Bridge, route: Route) -> bool:
+    """Whether an impossible state was met: the flow stands still for a person."""
+    with bridge.ledger.read() as tx:
+        flow_id = route.row.flow_id
+        return bool(tx.value("SELECT bug FROM flow WHERE flow_id=?", flow_id))
+
+
+class _Slice:
+    def __init__(
+        self,
+        bridge: Bridge,
+        route: Route,
+        lease: Lease,
+        stack: ExitStack,
+        seconds: float,
+        beat: Callable[[], None],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._bridge = bridge
+        self._route = route
+        self._lease = lease
+        self._stack = stack
+        self._until = time.monotonic() + seconds
+        self._beat = beat
+        self._stopping = stopping
+        self._borrowed: dict[str, Session] = {}
+        self._worked = False
+
+    def run(self) -> SliceResult:
+        work = {
+            "control": self._control,
+            "scan": self._scan,
+            "live": self._live,
+            "lane": self._lane,
+        }[self._lease.kind]
+        leases = self._bridge.ledger.leases
+        with self._bridge.renewing(self._lease):
+            try:
+                outcome, wait = work()
+            except MoatbridgeError as error:
+                return self._failed(error)
+            except Stopped:
+                leases.release(self._lease, wait=1.0, error="guard.kill-switch")
+                return SliceResult("stopped", 1.0, worked=self._worked)
+            except AssertionError as error:
+                self._bug(error)
+                raise
+            except Exception:
+                leases.release(self._lease, wait=_FIRST_BACKOFF, error="flow.bug")
+                raise
+        state = "done" if outcome == "done" else "ready"
+        leases.release(self._lease, wait=wait, state=state)
+        return SliceResult(outcome, wait, worked=self._worked)
+
+    # --- kinds of work ----------------------------------------------------------
+
+    def _control(self) -> tuple[Outcome, float]:
+        control = Control(
+            self._route,
+            self._bridge.ledger,
+            self._lease,
+            source=self._source,
+            observer=self._observer(),
+            keep=self._bridge.keep,
+        )
+        while control.work():
+            self._done()
+            if self._over():
+                return "more", 0.0
+        return "idle", 1.0
+
+    def _scan(self) -> tuple[Outcome, float]:
+        if self._too_much_waiting():
+            return "idle", 1.0
+        spec = self._lease.spec or {}
+        reading = self._pass(int(spec["run"]), self._lease.generation)
+        complete = scan_partition(
+            reading,
+            self._borrow("scan", self._route.source.system),
+            self._route,
+            self._lease,
+            until=self._until,
+            stopping=self._stopping,
+            beat=self._done,
+        )
+        if not complete:
+            return "more", 0.0
+        self._wake_control()
+        return "done", 0.0
+
+    def _live(self) -> tuple[Outcome, float]:
+        route, ledger = self._route, self._bridge.ledger
+        with ledger.write() as tx:
+            if not runs.ever_applied(tx, route.row.flow_id):
+                # The first run waits for a person: the tail is read from its old
+                # position afterwards, so nothing is lost and nothing slips through.
+                return "idle", min(route.config.every, LONGEST_WAIT)
+            run = runs.latest(tx, route.row.flow_id, "applying", kind="live")
+            run_id = run.run_id if run else runs.begin(
+                tx, route.row.flow_id, kind="live", state="applying", auto=True,
+                actor="live",
+            )  # fmt: skip
+            scan = scans.current(tx, route.row.flow_id)
+        reading = self._pass(run_id, scan.generation if scan else None)
+        follow(
+            reading,
+            self._borrow("scan", route.source.system),
+            route,
+            until=self._until,
+            stopping=self._stopping,
+            beat=self._done,
+        )
+        if reading.staged:
+            with ledger.write() as tx:
+                ledger.leases.wake(tx, route.row.flow_id, "lane")
+        return "idle", min(route.config.every, LONGEST_WAIT)
+
+    def _lane(self) -> tuple[Outcome, float]:
+        number = int(self._lease.part.partition("/")[2])
+        lane = Lane(
+            self._route,
+            self._bridge.ledger,
+            self._lease,
+            number=number,
+            source=self._source,
+            target=self._target,
+            killed=self._killed,
+            stopping=self._stopping,
+            beat=self._done,
+        )
+        while lane.work():
+            if self._over():
+                return "more", 0.0
+        self._wake_control()
+        return "idle", 1.0
+
+    def _wake_control(self) -> None:
+        with self._bridge.ledger.write() as tx:
+            self._bridge.ledger.leases.wake(tx, self._route.row.flow_id, "control")
+
+    # --- what they share ----------------------------------------------------------
+
+    def _pass(self, run_id: int, generation: int | None) -> Pass:
+        try:
+            return self._make_pass(run_id, generation)
+        except CursorTooOld:
+            if self._lease.kind == "live":
+                raise
+            self._lease.cursor = None
+            return self._make_pass(run_id, generation)
+
+    def _make_pass(self, run_id: int, generation: int | None) -> Pass:
+        return Pass(
+            self._route,
+            self._bridge.ledger,
+            self._lease,
+            self._observer(),
+            run_id=run_id,
+            generation=generation,
+            limits=self._bridge.checkpoint,
+            settle=self._settled if self._route.source.can("CanSettle") else None,
+        )
+
+    def _settled(self, cursor: Any) -> None:
+        self._source().settle(self._route.source.name, cursor)
+
+    def _observer(self) -> Observer:
+        return Observer(
+            self._route,
+            self._bridge.ledger,
+            source=self._source,
+            target=self._target,
+            memory=counts.Window(self._bridge.ledger.db, self._route.row.flow_id),
+        )
+
+    def _source(self) -> Session:
+        return self._borrow("look", self._route.source.system)
+
+    def _target(self) -> Session:
+        return self._borrow("target", self._route.target.system)
+
+    def _borrow(self, use: str, system: str) -> Session:
+        """One session per use: a scan's connection is busy while it is looked up in."""
+        if use not in self._borrowed:
+            self._borrowed[use] = self._stack.enter_context(
+                self._bridge.session(system)
+            )
+        return self._borrowed[use]
+
+    def _killed(self) -> bool:
+        return self._bridge.killed(self._route.name, self._route.target.system)
+
+    def _too_much_waiting(self) -> bool:
+        with self._bridge.ledger.read() as tx:
+            waiting = tx.value(
+                "SELECT coalesce(sum(n), 0) FROM parcel WHERE flow_id=? AND state=1",
+                self._route.row.flow_id,
+            )
+        return int(waiting) > 20 * self._route.parcel * self._route.lanes
+
+    def _done(self) -> None:
+        self._worked = True
+        self._beat()
+
+    def _over(self) -> bool:
+        return self._stopping() or time.monotonic() >= self._until
+
+    # --- how it can end -----------------------------------------------------------
+
+    def _failed(self, error: MoatbridgeError) -> SliceResult:
+        leases, lease = self._bridge.ledger.leases, self._lease
+        if isinstance(error, LeaseLost):
+            return SliceResult("held", self._lease.ttl, worked=self._worked)
+        if isinstance(error, CursorTooOld) and lease.kind in {"live", "scan"}:
+            return self._rescan(error)
+        if isinstance(error, ConfigurationError | Rejected | GuardStopped):
+            leases.release(lease, wait=60.0, error=error.code)
+            return SliceResult("stopped", 60.0, error, worked=self._worked)
+        wait = _FIRST_BACKOFF
+        if isinstance(error, NotApplied) and error.retry_after:
+            wait = max(wait, error.retry_after)
+        tries = leases.tries(lease.flow_id, lease.part)
+        wait = min(_LONGEST_BACKOFF, wait * 2 ** min(tries, 7))
+        leases.release(lease, wait=wait, error=error.code)
+        return SliceResult("idle", min(wait, LONGEST_WAIT), error, worked=self._worked)
+
+    def _rescan(self, error: CursorTooOld) -> SliceResult:
+        """The position is worth nothing any more: start over, links are kept."""
+        ledger, lease = self._bridge.ledger, self._lease
+        with ledger.write() as tx:
+            tx.run(
+                "UPDATE partition SET cursor=NULL WHERE flow_id=? AND part=?",
+                lease.flow_id,
+                lease.part,
+            )
+        if lease.kind == "scan":
+            ledger.leases.release(lease, wait=1.0, error=error.code)
+            return SliceResult("idle", 1.0, worked=True)
+        ledger.leases.release(lease, error=error.code, state="done")
+        request_pass(ledger, self._route, auto=True, actor="rescan")
+        return SliceResult("done", worked=True)
+
+    def _bug(self, error: AssertionError) -> None:
+        with self._bridge.ledger.write() as tx:
+            flows.stop_on_bug(tx, self._lease.flow_id, str(error))
+        self._bridge.ledger.leases.release(
+            self._lease, error="flow.bug", state="blocked"
+        )

@@ -1,0 +1,396 @@
+"""The bridge as people use it: plan, apply, run, review."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from moatbridge.config import load
+from moatbridge.errors import ConfigurationError, GuardStopped, NotApplied
+from moatbridge.flow import Bridge as FlowBridge
+from moatbridge.flow.control import request_pass
+from moatbridge.flow.judging import approvals, approve
+from moatbridge.flow.plans import Plan, load_plan
+from moatbridge.guard import Approval, check_approval, person
+from moatbridge.ledger import audit, killswitch, parcels, review, runs
+from moatbridge.ledger.clock import wall_clock
+from moatbridge.run.local import LocalRunner
+from moatbridge.run.principals import principal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from moatbridge.config import Redactor
+    from moatbridge.ledger.review import Action, Waiting
+    from moatbridge.registry import Registry
+
+PATIENCE: Final = 10.0
+"""Seconds that a run waits for its next attempt before it returns as ``applying``."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What became of a run.
+
+    Args:
+        flow: The flow.
+        run_id: Its run.
+        state: ``done``, ``applying`` (work is left: retries, unknowns) or ``planned``
+            (it waits for a person).
+        outcome: Operation -> state name -> count.
+        waiting: Items that wait for a person: held, parked, rejected.
+        plan: The plan, when the run waits for a person.
+    """
+
+    flow: str
+    run_id: int
+    state: str
+    outcome: dict[str, dict[str, int]] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
+    plan: Plan | None = None
+
+    @property
+    def delivered(self) -> int:
+        """Intents whose effect took place."""
+        return sum(states.get("DONE", 0) for states in self.outcome.values())
+
+
+class Bridge(FlowBridge):
+    """A bridge with its local runner: what products embed and the CLI uses.
+
+    Use as a context manager; safe to share between threads, never across a fork.
+    """
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        registry: Registry | None = None,
+        redactor: Redactor | None = None,
+    ) -> Self:
+        """Read a configuration file and open the bridge.
+
+        Args:
+            path: A TOML file.
+            registry: Adapters; None for all that are installed (and allowed).
+            redactor: Learns the secrets of this bridge; None for one of its own.
+
+        Raises:
+            ConfigurationError: Everything that is wrong with it, at once.
+        """
+        from moatbridge.registry import Registry as AllAdapters  # noqa: PLC0415 - rare
+
+        found = registry or AllAdapters()
+        return cls(load(path, found), registry=registry, redactor=redactor)
+
+    def plan(
+        self,
+        flow: str,
+        *,
+        actor: str | None = None,
+        progress: Callable[[int, int], None] = lambda _seen, _staged: None,
+    ) -> Plan:
+        """Read the whole source and work out everything the flow would do.
+
+        Nothing is sent. A pass that a kill interrupted is resumed.
+
+        Args:
+            flow: Name.
+            actor: Who starts it; None for the user of this process.
+            progress: Called with (records read, intents staged) as it goes.
+
+        Raises:
+            ConfigurationError: A person must change something.
+            NotApplied: A system is unreachable now; call again to go on.
+        """
+        route = self.route(flow)
+        run_id = request_pass(
+            self.ledger, route, auto=False, actor=actor or principal()
+        )
+        self._drive(
+            flow,
+            lambda: self._state(run_id) != "scanning",
+            ("control", "scan"),
+            lambda: progress(*self._progress(route.row.flow_id, run_id)),
+        )
+        return load_plan(route, self.ledger, run_id)
+
+    def apply(
+        self,
+        plan: Plan | str,
+        *,
+        flow: str | None = None,
+        actor: str | None = None,
+        confirm: int | None = None,
+        accept: Sequence[str] = (),
+        progress: Callable[[int, int], None] = lambda _done, _all: None,
+        max_seconds: float | None = None,
+    ) -> RunResult:
+        """Carry out a plan, if the guard (and the people it asks for) agree.
+
+        Args:
+            plan: A plan, or its digest (then ``flow`` must be given).
+            flow: Name, with a digest.
+            actor: Who agrees; None for the user of this process.
+            confirm: The number of records shown, typed by a person.
+            accept: Rules accepted by name.
+            progress: Called with (delivered, all).
+            max_seconds: Return after this, with the rest still to do.
+
+        Raises:
+            GuardStopped: What is missing: a confirmation, another person, a new plan.
+            ConfigurationError: No such plan.
+        """
+        name = plan.flow if isinstance(plan, Plan) else flow or ""
+        route = self.route(name)
+        current = load_plan(route, self.ledger)
+        digest = plan.digest if isinstance(plan, Plan) else plan
+        if current.digest != digest:
+            raise ConfigurationError(
+                f"The plan {digest} of flow {name!r} was replaced by "
+                f"{current.digest}; look at that one.",
+                code="plan.replaced",
+            )
+        with self.ledger.write() as tx:
+            run = runs.get(tx, current.run_id)
+            if run.state == "planned":
+                self._agree(tx, run, current, actor or principal(), confirm, accept)
+                runs.set_state(tx, run.run_id, "applying")
+                self.ledger.leases.wake(tx, route.row.flow_id, "lane")
+        deadline = None if max_seconds is None else time.monotonic() + max_seconds
+        return self._deliver(name, current.run_id, progress, deadline)
+
+    def _agree(
+        self,
+        tx: Any,
+        run: runs.Run,
+        plan: Plan,
+        actor: str,
+        confirm: int | None,
+        accept: Sequence[str],
+    ) -> None:
+        if confirm is not None or accept or plan.verdict.decision == "approve":
+            given = Approval(
+                plan.digest, actor, wall_clock(), frozenset(accept), confirm
+            )
+            approve(tx, run.run_id, given)
+            audit.record(
+                tx, "approval", flow=plan.flow, run=run.run_id, actor=actor,
+                accepted=sorted(accept), digest=plan.digest,
+            )  # fmt: skip
+        check_approval(
+            plan.verdict,
+            approvals(tx, run.run_id),
+            starter=run.actor or "",
+            now=wall_clock(),
+        )
+
+    def approve(
+        self,
+        plan: Plan,
+        *,
+        actor: str,
+        confirm: int | None = None,
+        accept: Sequence[str] = (),
+    ) -> None:
+        """Record one person's agreement without applying yet."""
+        with self.ledger.write() as tx:
+            approve(
+                tx,
+                plan.run_id,
+                Approval(plan.digest, actor, wall_clock(), frozenset(accept), confirm),
+            )
+
+    def run(
+        self,
+        flow: str,
+        *,
+        actor: str | None = None,
+        max_seconds: float | None = None,
+        progress: Callable[[int, int], None] = lambda _done, _all: None,
+    ) -> RunResult:
+        """Plan, and apply in one go if the verdict is *pass*; resumes what was open.
+
+        Raises:
+            ConfigurationError: A person must change something.
+            NotApplied: A system is unreachable now; call again to go on.
+        """
+        route = self.route(flow)
+        deadline = None if max_seconds is None else time.monotonic() + max_seconds
+        with self.ledger.read() as tx:
+            applying = runs.applying(tx, route.row.flow_id)
+        for open_ in applying:  # an interrupted pass, items that a person approved
+            if open_.kind != "live":
+                result = self._deliver(flow, open_.run_id, progress, deadline)
+                if not self._at_rest(route.row.flow_id, open_.run_id):
+                    return result
+        run_id = request_pass(self.ledger, route, auto=True, actor=actor or principal())
+        self._drive(
+            flow,
+            lambda: self._state(run_id) != "scanning",
+            ("control", "scan"),
+            lambda: None,
+            deadline,
+        )
+        return self._deliver(flow, run_id, progress, deadline)
+
+    def _deliver(
+        self,
+        flow: str,
+        run_id: int,
+        progress: Callable[[int, int], None],
+        deadline: float | None,
+    ) -> RunResult:
+        flow_id = self.route(flow).row.flow_id
+        if self._state(run_id) == "applying":
+            self._drive(
+                flow,
+                lambda: self._at_rest(flow_id, run_id) or self._killed(flow),
+                ("control", "lane"),
+                lambda: progress(*self._delivered(run_id)),
+                deadline,
+                patient=False,
+            )
+            self._refuse_if_killed(flow, run_id)
+        with self.ledger.read() as tx:
+            state = runs.get(tx, run_id).state
+            outcome = runs.outcome(tx, run_id)
+            waiting: dict[str, int] = {}
+            for item in review.waiting(tx, flow_id):
+                waiting[item.kind] = waiting.get(item.kind, 0) + 1
+        plan = (
+            load_plan(self.route(flow), self.ledger, run_id)
+            if state == "planned"
+            else None
+        )
+        return RunResult(flow, run_id, state, outcome, waiting, plan)
+
+    def review(self, flow: str) -> list[Waiting]:
+        """Everything of a flow that waits for a person."""
+        with self.ledger.read() as tx:
+            return review.waiting(tx, self.route(flow).row.flow_id)
+
+    def decide(
+        self,
+        flow: str,
+        item: str,
+        action: Action,
+        *,
+        reason: str = "",
+        actor: str | None = None,
+    ) -> None:
+        """Carry out a person's decision on one waiting item; see `review.decide`.
+
+        Args:
+            flow: Name.
+            item: `Waiting.item`.
+            action: What to do with it.
+            reason: Why.
+            actor: Who decides; None for the user of this process.
+
+        Raises:
+            GuardStopped: ``guard.approval``: four eyes are asked for, and this person
+                started the run that the item belongs to.
+        """
+        route, who = self.route(flow), actor or principal()
+        with self.ledger.write() as tx:
+            starter = review.starter_of(tx, route.row.flow_id, item)
+            own = starter is not None and person(starter) == person(who)
+            if action == "approve" and own and route.rules.four_eyes:
+                raise GuardStopped(
+                    f"{item} was staged by a run that you started; another person must "
+                    "approve it. Nothing was sent.",
+                    code="guard.approval",
+                    exit_code=11,
+                )
+            review.decide(tx, route.row.flow_id, item, action, actor=who, reason=reason)
+
+    def switch_off(self, scope: str, reason: str) -> None:
+        """Pull the kill switch: ``all``, ``flow:NAME`` or ``system:NAME``."""
+        with self.ledger.write() as tx:
+            killswitch.switch_on(tx, scope, reason, principal())
+
+    def switch_on(self, scope: str, reason: str) -> None:
+        """Allow sending again."""
+        with self.ledger.write() as tx:
+            killswitch.switch_off(tx, scope, reason, principal())
+
+    def runner(self, *, slots: int | None = None) -> LocalRunner:
+        """A runner that keeps flows going: ``start()`` and ``stop()``."""
+        return LocalRunner(self, slots=slots)
+
+    # --- driving ------------------------------------------------------------------
+
+    def _drive(
+        self,
+        flow: str,
+        until: Callable[[], bool],
+        kinds: Sequence[str],
+        progress: Callable[[], None],
+        deadline: float | None = None,
+        *,
+        patient: bool = True,
+    ) -> None:
+        errors = LocalRunner(self).drive(
+            [flow], until=until, kinds=kinds, progress=progress, deadline=deadline
+        )
+        if errors and not until():
+            raise errors[0]
+        if patient and not until() and deadline is None:
+            raise NotApplied(
+                f"Flow {flow!r} is being worked on by another process; `moatbridge "
+                "status` shows by whom.",
+                code="flow.busy",
+            )
+
+    def _state(self, run_id: int) -> str:
+        with self.ledger.read() as tx:
+            return runs.get(tx, run_id).state
+
+    def _at_rest(self, flow_id: int, run_id: int) -> bool:
+        """Over, or waiting longer than anybody should: for a retry, or a person."""
+        with self.ledger.read() as tx:
+            left, earliest = parcels.unfinished(tx, flow_id, run_id)
+        waits = left > 0 and (earliest or 0.0) > wall_clock() + PATIENCE
+        return waits or self._state(run_id) != "applying"
+
+    def _progress(self, flow_id: int, run_id: int) -> tuple[int, int]:
+        with self.ledger.read() as tx:
+            seen = tx.value(
+                "SELECT coalesce(sum(p.records), 0) FROM partition p "
+                "JOIN run r ON r.generation=p.generation AND r.flow_id=p.flow_id "
+                "WHERE p.flow_id=? AND p.kind='scan' AND r.run_id=?",
+                flow_id,
+                run_id,
+            )
+            staged = tx.value(
+                "SELECT coalesce(sum(n), 0) FROM parcel WHERE run_id=?", run_id
+            )
+        return int(seen), int(staged)
+
+    def _killed(self, flow: str) -> bool:
+        return self.killed(flow, self.route(flow).target.system)
+
+    def _refuse_if_killed(self, flow: str, run_id: int) -> None:
+        """Work does not wait for a kill switch to be lifted: it ends and says so."""
+        system = self.route(flow).target.system
+        kill = self.kill_state().stops(flow=flow, system=system)
+        if kill is not None and self._state(run_id) == "applying":
+            raise NotApplied(
+                f"Sending is switched off ({kill.scope}, by {kill.actor}: "
+                f"{kill.reason}). What was not sent yet waits. `moatbridge resume "
+                f"{kill.scope} REASON` lifts a switch of the ledger.",
+                code="guard.kill-switch",
+            )
+
+    def _delivered(self, run_id: int) -> tuple[int, int]:
+        with self.ledger.read() as tx:
+            done, every = tx.one(
+                "SELECT coalesce(sum(CASE WHEN state>=10 THEN n END), 0), "
+                "coalesce(sum(n), 0) FROM parcel WHERE run_id=?",
+                run_id,
+            )
+        return int(done), int(every)

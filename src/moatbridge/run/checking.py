@@ -1,0 +1,266 @@
+"""`check`: opens every system and every flow, and tells everything that is wrong.
+
+Reads and asks, never writes at a system. One system or flow that fails keeps no other
+from being looked at.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from moatbridge.config import adapter_settings
+from moatbridge.errors import MoatbridgeError
+from moatbridge.translate import join_report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moatbridge.adapter import Probe, Stream
+    from moatbridge.config import SystemConfig
+    from moatbridge.flow.route import Route
+    from moatbridge.run.bridge import Bridge
+
+_AT_ONCE: Final = 8
+_RACE_UNTIL: Final = (3, 51, 2)
+_MENDED: Final = ((3, 44, 6), (3, 50, 7))
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a part cannot be used: a stable code and a sentence."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SystemCheck:
+    """What an open connection told about one system.
+
+    Args:
+        system: Name.
+        adapter: Its adapter.
+        endpoints: ``host:port`` that it may dial.
+        product: What the server says it is.
+        account: Who we are there.
+        streams: Stream -> abilities that this server and account really give.
+        tls: TLS settings in force.
+        deadline: Total times in force, in seconds.
+        warnings: Sentences.
+        problem: Why it cannot be used.
+    """
+
+    system: str
+    adapter: str
+    endpoints: tuple[str, ...] = ()
+    product: str = ""
+    account: str | None = None
+    streams: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    tls: dict[str, Any] = field(default_factory=dict)
+    deadline: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    problem: Trouble | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlowCheck:
+    """What one flow carries and promises.
+
+    Args:
+        flow: Name.
+        source: Address it reads.
+        target: Address it writes.
+        guarantee: Its class.
+        reason: Why it is that class.
+        carried: Lines: source field -> entity path -> target field.
+        stays: Fields of the source that no line names: they never leave.
+        lost: Entity paths that the target cannot take.
+        unfed: Fields that the target requires and nothing fills.
+        warnings: Sentences.
+        problem: Why it cannot run.
+    """
+
+    flow: str
+    source: str
+    target: str
+    guarantee: str = ""
+    reason: str = ""
+    carried: tuple[str, ...] = ()
+    stays: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    unfed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    problem: Trouble | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Everything that `check` found.
+
+    Args:
+        systems: One entry a system.
+        flows: One entry a flow.
+        warnings: Sentences about the bridge as a whole.
+    """
+
+    systems: tuple[SystemCheck, ...]
+    flows: tuple[FlowCheck, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def problems(self) -> int:
+        """How many systems and flows cannot be used."""
+        systems = sum(each.problem is not None for each in self.systems)
+        return systems + sum(each.problem is not None for each in self.flows)
+
+    @property
+    def warned(self) -> int:
+        """How many warnings there are in all."""
+        systems = sum(len(each.warnings) for each in self.systems)
+        flows = sum(len(each.warnings) for each in self.flows)
+        return len(self.warnings) + systems + flows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {**asdict(self), "problems": self.problems, "warned": self.warned}
+
+
+def check(bridge: Bridge) -> Checked:
+    """Open every system, make every flow ready to run, and tell what was found."""
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="moatbridge-check") as pool:
+        systems = tuple(pool.map(lambda n: _system(bridge, n), bridge.config.systems))
+    down = {each.system for each in systems if each.problem is not None}
+    flows = tuple(_flow(bridge, name, down) for name in bridge.config.flows)
+    return Checked(systems, flows, tuple(_warnings(bridge)))
+
+
+def sqlite_race(version: tuple[int, ...]) -> bool:
+    """Whether this SQLite has the WAL-reset race (delivery 7; sqlite.org/wal.html)."""
+    if version > _RACE_UNTIL:
+        return False
+    return not any(version[:2] == fix[:2] and version >= fix for fix in _MENDED)
+
+
+def _warnings(bridge: Bridge) -> Iterator[str]:
+    config = bridge.config
+    yield from config.warnings
+    if config.ledger.durability != "full":
+        yield (
+            'ledger.durability = "normal": the last commits may be lost when the power '
+            "fails."
+        )
+    if sqlite_race(sqlite3.sqlite_version_info):
+        yield (
+            f"SQLite {sqlite3.sqlite_version} can damage a database when two processes "
+            "meet at a checkpoint (the WAL-reset race); use 3.51.3 or newer before "
+            "several processes share this ledger."
+        )
+    if not config.flows:
+        yield "No flow is configured; `moatbridge discover SYSTEM` suggests streams."
+
+
+def _system(bridge: Bridge, name: str) -> SystemCheck:
+    config = bridge.config.systems[name]
+    base: dict[str, Any] = {
+        "system": name,
+        "adapter": config.adapter,
+        "tls": _tls(config),
+        "deadline": {"connect": config.deadline.connect, "call": config.deadline.call},
+    }
+    try:
+        base["endpoints"] = _endpoints(bridge, name)
+        with bridge.session(name) as session:
+            probe, streams = session.probe(), session.streams()
+    except MoatbridgeError as error:
+        return SystemCheck(**base, problem=Trouble(error.code, error.message))
+    return SystemCheck(
+        **base,
+        product=probe.product,
+        account=probe.account,
+        streams={s.name: tuple(sorted(_abilities(probe, s))) for s in streams},
+        warnings=(*probe.warnings, *_excess(bridge, name, probe, streams)),
+        problem=_absent(bridge, name, streams),
+    )
+
+
+def _tls(config: SystemConfig) -> dict[str, Any]:
+    tls = config.tls
+    return {
+        "min": tls.min,
+        "authorities": tls.ca_file or "of the operating system",
+        "pins": len(tls.pin),
+        "client_certificate": tls.client_cert is not None,
+    }
+
+
+def _endpoints(bridge: Bridge, name: str) -> tuple[str, ...]:
+    config = bridge.config.systems[name]
+    cls = bridge.registry.get(config.adapter)
+    pairs = config.egress_pairs()
+    if pairs is None:
+        pairs = tuple(cls.endpoints(adapter_settings(bridge.config, name)))
+    return tuple(f"{host}:{port}" for host, port in pairs)
+
+
+def _abilities(probe: Probe, stream: Stream) -> frozenset[str]:
+    return probe.abilities.get(stream.name, stream.abilities) & stream.abilities
+
+
+def _excess(bridge: Bridge, name: str, probe: Probe, streams: Any) -> Iterator[str]:
+    """Rights beyond the need: what was found out at run time, not what could be."""
+    written = {flow.target for flow in bridge.config.flows.values()}
+    for stream in streams:
+        address = f"{name}/{stream.name}"
+        told = probe.abilities.get(stream.name, frozenset())
+        if "CanWrite" in told and address not in written:
+            yield (
+                f"This account may write {address}, and no flow does: an account that "
+                "can only read is enough."
+            )
+    if getattr(adapter_settings(bridge.config, name), "insecure_cleartext", False):
+        yield "insecure_cleartext is set: all of it, passwords too, may go unencrypted."
+
+
+def _absent(bridge: Bridge, name: str, streams: Any) -> Trouble | None:
+    there = {stream.name for stream in streams}
+    gone = sorted(bridge.config.streams_of(name).keys() - there)
+    if not gone:
+        return None
+    known = ", ".join(sorted(there)) or "none"
+    return Trouble(
+        "check.stream",
+        f"The system has no stream {', '.join(gone)} (there are: {known}).",
+    )
+
+
+def _flow(bridge: Bridge, name: str, down: set[str]) -> FlowCheck:
+    config = bridge.config.flows[name]
+    ends = {address.partition("/")[0] for address in (config.source, config.target)}
+    if broken := sorted(ends & down):
+        words = f"Not looked at: system {', '.join(broken)} cannot be used."
+        trouble = Trouble("check.system", words)
+        return FlowCheck(name, config.source, config.target, problem=trouble)
+    try:
+        return _described(bridge.route(name))
+    except MoatbridgeError as error:
+        trouble = Trouble(error.code, error.message)
+        return FlowCheck(name, config.source, config.target, problem=trouble)
+
+
+def _described(route: Route) -> FlowCheck:
+    joined = join_report(route.source.bound, route.target.bound)
+    return FlowCheck(
+        flow=route.name,
+        source=route.source.address,
+        target=route.target.address,
+        guarantee=route.guarantee.name,
+        reason=route.guarantee.reason,
+        carried=route.report_lines,
+        stays=route.source.bound.report().lost,
+        lost=joined.lost,
+        unfed=joined.unfed,
+        warnings=(*joined.warnings, *route.rules.warnings),
+    )

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from flow.stillness import StillWorld
+from moatbridge.resilience import crash
+from moatbridge.resilience.retry import Retry
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Retries inside a call do not wait."""
+    monkeypatch.setitem(Retry.__init__.__kwdefaults__, "first_wait", 0.001)
+
+
+@pytest.fixture
+def worlds(tmp_path, at_once):
+    """Makes worlds, and closes them."""
+    made = []
+
+    def make(**settings):
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(StillWorld(folder, **{"count": 5, **settings}))
+        return made[-1]
+
+    yield make
+    crash.install(None)
+    for world in made:
+        world.bridge.close()
