@@ -1,0 +1,31 @@
+"""The suite that every adapter passes; adopting it takes about fifteen lines.
+
+    class TestLdap(AdapterConformance):
+        adapter = LdapAdapter
+        features = frozenset({"network", "credentials", "keyed", "deletes"})
+
+        @pytest.fixture
+        def harness(self, slapd):
+            return LdapHarness(slapd)
+
+Which tests run follows from the adapter's abilities and the declared features, and
+both are checked against what the adapter says of itself.
+"""
+
+from __future__ import annotations
+
+from moatbridge.testing.conformance.base import requires
+from moatbridge.testing.conformance.following import Following
+from moatbridge.testing.conformance.lifecycle import Lifecycle
+from moatbridge.testing.conformance.network import Network
+from moatbridge.testing.conformance.reading import Fetching, Scanning
+from moatbridge.testing.conformance.safety import Safety
+from moatbridge.testing.conformance.writing import Writing
+
+__all__ = ["AdapterConformance", "requires"]
+
+
+class AdapterConformance(
+    Lifecycle, Scanning, Fetching, Following, Writing, Safety, Network
+):
+    """Subclass it, name the adapter and its features, give the fixture ``harness``."""

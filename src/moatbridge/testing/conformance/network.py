@@ -1,0 +1,232 @@
+"""A wire that breaks: nothing is cut short silently, nothing hangs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable  # noqa: TC003 - the table below needs it
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from moatbridge.adapter import CanScan, CanWrite
+from moatbridge.errors import MoatbridgeError, NotApplied, OutcomeUnknown
+from moatbridge.testing.conformance.base import ConformanceBase, requires
+from moatbridge.testing.network import core_session
+from moatbridge.testing.proxy import Fault, FaultProxy
+from moatbridge.testing.stage import MANY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moatbridge.changes import Intent, Receipt
+    from moatbridge.testing.harness import Harness
+    from moatbridge.testing.stage import Stage
+
+PATIENCE = 10.0
+"""Seconds after which a call counts as hanging."""
+
+DEADLINE = 1.0
+"""Seconds that the core gives a call in these tests."""
+
+_DELAYS: Final = {
+    "stall": Fault(stall_after=10),
+    "drip": Fault(drip=1, latency=0.2),
+}
+
+_BREAKS: Final[dict[str, Callable[[int], Fault]]] = {
+    "reset": lambda count: Fault(reset_after=count),
+    "end": lambda count: Fault(cut_answer=count),
+}
+
+
+class Network(ConformanceBase):
+    """Through a `FaultProxy`; needs the feature ``network``."""
+
+    @pytest.fixture
+    def proxy(self, harness: Harness) -> Iterator[FaultProxy]:
+        """A proxy before the harness's server."""
+        assert harness.endpoint is not None, "the feature 'network' needs an endpoint"
+        with FaultProxy(*harness.endpoint) as proxy:
+            yield proxy
+
+    @requires("network", CanScan)
+    @pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
+    @pytest.mark.parametrize("how", list(_BREAKS))
+    def test_an_interrupted_scan_never_completes(
+        self, stage: Stage, proxy: FaultProxy, how: str, share: float
+    ) -> None:
+        """A broken connection is an error, never the end of the data."""
+        stage.seed(MANY)
+        whole = stage.open(endpoint=proxy.endpoint)
+        part = stage.one(whole)
+        proxy.fault = Fault()
+        stage.scan(whole, part)
+        total = proxy.passed
+        whole.close()
+        adapter = stage.open(endpoint=proxy.endpoint)
+        adapter.split(stage.name, 1)
+        proxy.fault = _BREAKS[how](int(total * share))
+        complete: list[bool] = []
+        with pytest.raises(MoatbridgeError):
+            complete.extend(b.complete for b in adapter.scan(stage.name, part, None))
+        assert not any(complete)
+
+    @requires("network", CanScan)
+    def test_a_stalled_call_is_freed_by_abort(
+        self, stage: Stage, proxy: FaultProxy
+    ) -> None:
+        """From another thread, with a typed error, and abort never raises."""
+        stage.seed(MANY)
+        adapter = stage.open(endpoint=proxy.endpoint)
+        part = stage.one(adapter)
+        proxy.fault = Fault(stall_after=10)
+        call = _Call(proxy, lambda: stage.scan(adapter, part))
+        assert proxy.stuck.wait(PATIENCE), "the scan never asked the server"
+        error = call.freed(adapter)
+        assert isinstance(error, MoatbridgeError), repr(type(error))
+        adapter.abort()
+
+    @requires("network")
+    def test_a_reset_at_connect_is_not_applied(
+        self, stage: Stage, proxy: FaultProxy
+    ) -> None:
+        """Before anything was said, certainly nothing happened."""
+        proxy.fault = Fault(refuse=True)
+        adapter = stage.make(endpoint=proxy.endpoint)
+        with pytest.raises(NotApplied):
+            _first_use(adapter)
+
+    @requires("network", CanWrite)
+    def test_a_lost_answer_is_never_called_not_applied(
+        self, stage: Stage, proxy: FaultProxy
+    ) -> None:
+        """Bytes had left: only what certainly did not happen may be called so."""
+        intents = stage.creates(stage.harness.sample(1))
+        adapter = stage.open(endpoint=proxy.endpoint)
+        adapter.traits(stage.name)
+        proxy.fault = Fault(reset_after=0)
+        outcome = _outcome(stage, adapter, intents)
+        proxy.fault = Fault()
+        adapter.close()
+        assert outcome in {"unknown", "not_applied"}, outcome
+        if outcome == "not_applied":
+            assert stage.present() == [], "it was applied"
+
+    @requires("network", CanWrite, "keyed")
+    def test_repeating_after_a_lost_answer_has_one_effect(
+        self, stage: Stage, proxy: FaultProxy
+    ) -> None:
+        """What the core does after an unknown outcome, on a new connection."""
+        records = stage.harness.sample(2)
+        intents = stage.creates(records)
+        adapter = stage.open(endpoint=proxy.endpoint)
+        adapter.traits(stage.name)
+        proxy.fault = Fault(reset_after=0)
+        _outcome(stage, adapter, intents)
+        proxy.fault = Fault()
+        adapter.close()
+        again = stage.write(stage.open(endpoint=proxy.endpoint), intents)
+        assert [receipt.outcome for receipt in again] == ["applied"] * 2
+        assert stage.present() == stage.values(records)
+
+    @requires("network", CanScan)
+    @pytest.mark.parametrize("how", list(_DELAYS))
+    def test_the_cores_deadline_ends_a_scan(
+        self, stage: Stage, proxy: FaultProxy, how: str
+    ) -> None:
+        """A stall and a drip of bytes both end on time, as `NotApplied`."""
+        stage.seed(MANY)
+        adapter = stage.make(endpoint=proxy.endpoint)
+        with core_session(adapter, seconds=DEADLINE, tls=adapter.net.tls) as session:
+            session.open()
+            part = session.split(stage.name, 1)[0]
+            proxy.fault = _DELAYS[how]
+            call = _Call(proxy, lambda: list(session.scan(stage.name, part)))
+            error = call.over()
+            assert isinstance(error, NotApplied), repr(error)
+            assert error.code.endswith(".deadline"), error
+
+    @requires("network", CanWrite)
+    def test_the_cores_deadline_ends_a_write(
+        self, stage: Stage, proxy: FaultProxy
+    ) -> None:
+        """What was sent and never answered is unknown, on time."""
+        intents = stage.creates(stage.harness.sample(1))
+        adapter = stage.make(endpoint=proxy.endpoint)
+        with core_session(adapter, seconds=DEADLINE, tls=adapter.net.tls) as session:
+            session.open()
+            session.traits(stage.name)
+            proxy.fault = Fault(stall_after=0)
+            receipts: list[Receipt] = []
+            call = _Call(
+                proxy, lambda: receipts.extend(session.write(stage.name, intents))
+            )
+            assert call.over() is None, repr(call.error)
+            assert [receipt.outcome for receipt in receipts] == ["unknown"]
+
+    @requires("network")
+    def test_the_cores_deadline_ends_open(
+        self, stage: Stage, proxy: FaultProxy
+    ) -> None:
+        """A peer that accepts and says nothing cannot hold us."""
+        proxy.fault = Fault(blackhole=True)
+        adapter = stage.make(endpoint=proxy.endpoint)
+        with core_session(adapter, seconds=DEADLINE, tls=adapter.net.tls) as session:
+            call = _Call(proxy, lambda: _first_use(session))
+            assert isinstance(call.over(), NotApplied), repr(call.error)
+
+
+class _Call:
+    """A call in a thread of its own, and what became of it."""
+
+    def __init__(self, proxy: FaultProxy, work: Callable[[], Any]) -> None:
+        self.error: BaseException | None = None
+        self._proxy = proxy
+        self._work = work
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - the test judges it
+            self.error = error
+
+    def over(self) -> BaseException | None:
+        """Wait for the call's end; the core has its own means."""
+        self._thread.join(PATIENCE)
+        self._check("the deadline did not end the call")
+        return self.error
+
+    def freed(self, adapter: Any) -> BaseException | None:
+        """Do what the core does at a deadline until the call is over."""
+        ends = time.monotonic() + PATIENCE
+        while self._thread.is_alive() and time.monotonic() < ends:
+            adapter.abort()
+            adapter.net.cut()
+            self._thread.join(0.05)
+        self._check("abort did not end the call")
+        return self.error
+
+    def _check(self, words: str) -> None:
+        hangs = self._thread.is_alive()
+        self._proxy.fault = Fault()  # or the clearing up would hang as well
+        self._thread.join(PATIENCE)
+        assert not hangs, words
+
+
+def _first_use(adapter: Any) -> None:
+    """Of an adapter or a session: some dial in one, some in the other."""
+    adapter.open()
+    adapter.probe()
+
+
+def _outcome(stage: Stage, adapter: Any, intents: list[Intent]) -> str:
+    try:
+        receipts: list[Receipt] = stage.write(adapter, intents)
+    except OutcomeUnknown:
+        return "unknown"
+    except NotApplied:
+        return "not_applied"
+    return receipts[0].outcome

@@ -1,0 +1,156 @@
+"""What must never be seen: secrets, personal values, strange connections, naps."""
+
+from __future__ import annotations
+
+import pickle  # noqa: TID251 - our own errors, there and back within one test
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moatbridge.adapter import CanFetch, CanScan, CanWrite
+from moatbridge.errors import MoatbridgeError
+from moatbridge.testing.conformance.base import ConformanceBase, requires
+from moatbridge.testing.stage import intent
+from moatbridge.testing.watching import overhearing, watching
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from moatbridge.testing.stage import Stage
+    from moatbridge.testing.watching import Overheard
+
+SHORTEST = 8
+"""Shorter values may stand in any text by chance."""
+
+
+class Safety(ConformanceBase):
+    """Canaries, connections, sleep, errors."""
+
+    def test_nothing_secret_or_personal_is_shown(self, stage: Stage) -> None:
+        """Not in a log, a repr, a receipt or an error."""
+        records = stage.harness.sample(3)
+        canaries = [*stage.harness.canaries, *_texts(records)]
+        stage.harness.seed(records[1:])
+        with overhearing() as ear:
+            adapter = stage.make()
+            ear.show(adapter, adapter.config, vars(adapter))
+            adapter.open()
+            ear.show(adapter, adapter.probe(), adapter.streams(), vars(adapter))
+            _work(stage, adapter, records[0], ear)
+            adapter.close()
+        assert ear.leaks(canaries) == []
+
+    @requires("credentials")
+    def test_a_refused_secret_is_not_shown(self, stage: Stage) -> None:
+        """Not in the error and not in a log."""
+        with overhearing() as ear:
+            with pytest.raises(MoatbridgeError) as caught:
+                stage.open(credentials="bad")
+            ear.show(caught.value, caught.value.details)
+        assert ear.leaks(stage.harness.canaries) == []
+
+    def test_never_sleeps(self, stage: Stage) -> None:
+        """Waiting is the core's business."""
+        stage.seed(3)
+        adapter = stage.make()
+        with watching(adapter.net) as watch:
+            _visit(stage, adapter)
+        assert watch.slept == []
+
+    def test_dials_only_through_net(self, stage: Stage) -> None:
+        """No connection but those that ``net`` made or permitted, all watched."""
+        stage.seed(3)
+        adapter = stage.make()
+        with watching(adapter.net) as watch:
+            _visit(stage, adapter, watch.look)
+        assert watch.dialled == []
+        assert watch.unwatched == 0
+
+    def test_errors_can_be_pickled(self, stage: Stage) -> None:
+        """They travel between processes with code and place."""
+        adapter = stage.open()
+        with pytest.raises(MoatbridgeError) as caught:
+            _unknown_stream(adapter)
+        copy = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - see above
+        assert type(copy) is type(caught.value)
+        assert (copy.code, str(copy)) == (caught.value.code, str(caught.value))
+        assert caught.value.code.count(".") >= 1, "codes are area.what"
+
+    @requires(CanWrite)
+    def test_hidden_secrets_of_an_intent_are_not_shown(self, stage: Stage) -> None:
+        """A password to set is sent, perhaps, and shown nowhere."""
+        canary = "Canary-9f31-never-shown"
+        record = stage.harness.sample(1)[0]
+        ref = stage.harness.target(record)
+        asked = intent("create", ref, record, secrets={"password": canary})
+        with overhearing() as ear:
+            adapter = stage.open()
+            try:
+                ear.show(stage.write(adapter, [asked]))
+            except MoatbridgeError as error:
+                ear.show(error, error.details)
+            ear.show(asked, adapter)
+        assert ear.leaks([canary]) == []
+
+
+def _nothing() -> None:
+    pass
+
+
+def _visit(
+    stage: Stage, adapter: Any, before_close: Callable[[], None] = _nothing
+) -> None:
+    """Open, describe, read once, close."""
+    adapter.open()
+    adapter.probe()
+    adapter.streams()
+    if isinstance(adapter, CanScan):
+        stage.everything(adapter)
+    before_close()
+    adapter.close()
+
+
+def _work(stage: Stage, adapter: Any, record: Any, ear: Overheard) -> None:
+    """A bit of everything that could talk."""
+    if isinstance(adapter, CanScan):
+        batches = stage.scan(adapter, stage.one(adapter))
+        ear.show(batches, [batch.changes for batch in batches])
+    if isinstance(adapter, CanFetch) and isinstance(adapter, CanScan):
+        refs = [change.ref for change in stage.everything(adapter)]
+        ear.show(refs, adapter.fetch(stage.name, refs))
+    if isinstance(adapter, CanWrite):
+        broken = {**record, **stage.harness.broken()}
+        for data in (record, broken, {name: [record] for name in record}):
+            _shown_write(stage, adapter, data, ear)
+    try:
+        _unknown_stream(adapter)
+    except MoatbridgeError as error:
+        ear.show(error, error.details)
+
+
+def _shown_write(stage: Stage, adapter: Any, data: Any, ear: Overheard) -> None:
+    try:
+        ear.show(*stage.write(adapter, stage.creates([data])))
+    except MoatbridgeError as error:
+        ear.show(error, error.details)
+
+
+def _unknown_stream(adapter: Any) -> None:
+    if isinstance(adapter, CanScan):
+        list(
+            adapter.scan("no-such-stream", adapter.split("no-such-stream", 1)[0], None)
+        )
+    elif isinstance(adapter, CanWrite):
+        adapter.write("no-such-stream", [intent("delete", None, None)])
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        if len(value) >= SHORTEST:
+            yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)

@@ -1,0 +1,1 @@
+"""Real servers on free loopback ports, one module each, started by fixtures."""
