@@ -1,0 +1,58 @@
+"""200 random SIGKILLs: nothing lost, nothing doubled; and controls that must be caught."""
+
+from __future__ import annotations
+
+import logging
+
+from crash import loop, world
+
+
+def test_200_random_kills_over_20_000_records_lose_and_double_nothing(tmp_path):
+    world.make(tmp_path, 10_000)
+    report, proof = loop.run(tmp_path, kills=200, records=20_000, first=10_000)
+    logging.getLogger(__name__).warning(report.words(proof))
+    assert report.kills >= 200
+    assert proof.records == 20_000
+    assert proof.lost == []
+    assert proof.doubled == []
+    assert proof.wrong == []
+    assert proof.surplus == 0
+    assert proof.unfinished == 0
+    assert proof.links == proof.records
+    assert report.replays(proof) > 0, (
+        "no kill fell between an effect and its settlement"
+    )
+    assert len(report.phases) >= 6, (
+        f"the kills fell into too few phases: {report.phases}"
+    )
+
+
+def test_control_marking_before_the_call_loses_records_and_is_caught(tmp_path):
+    world.make(tmp_path, 3000)
+    report, proof = loop.run(
+        tmp_path,
+        kills=40,
+        records=3000,
+        first=3000,
+        work="work_marking_first",
+        mutating=False,
+    )
+    logging.getLogger(__name__).warning(report.words(proof))
+    assert report.kills > 0
+    assert proof.lost
+
+
+def test_control_a_target_without_keys_doubles_records_and_is_caught(tmp_path):
+    world.make(tmp_path, 2000, traits=world.UNKEYED)
+    report, proof = loop.run(
+        tmp_path,
+        kills=40,
+        records=2000,
+        first=2000,
+        work="work_resending",
+        mutating=False,
+    )
+    logging.getLogger(__name__).warning(report.words(proof))
+    assert report.kills > 0
+    assert proof.doubled
+    assert not proof.lost
