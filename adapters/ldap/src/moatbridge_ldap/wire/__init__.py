@@ -1,0 +1,1 @@
+"""How LDAP looks on the wire: BER, messages, filters, the session."""
