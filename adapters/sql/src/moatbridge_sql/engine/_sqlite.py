@@ -1,0 +1,200 @@
+"""SQLite through the standard library.
+
+Sources: SQLite documentation (type affinity, row values, UPSERT, result codes).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from dataclasses import replace
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from moatbridge_sql import _url
+from moatbridge_sql._database import ServerFacts
+from moatbridge_sql._faults import Fault, by_class, by_sqlite_code
+from moatbridge_sql._values import Undecodable
+from moatbridge_sql.engine._dialect import RAW, GenericDialect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from moatbridge_sql._schema import Column, Table
+
+_CLOCK: Final = sa.text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
+
+
+class SqliteDialect(GenericDialect):
+    """Refinements for SQLite 3.24 and later."""
+
+    locks: ClassVar[bool] = True  # BEGIN IMMEDIATE: there is one writer
+    missing: ClassVar[tuple[str, ...]] = ("server time-outs",)
+
+    def prepare(self, connection: sa.Connection) -> ServerFacts:
+        """The account is the file's; there are no rights inside."""
+        version = sqlite3.sqlite_version
+        del connection
+        return ServerFacts(
+            self.plain_identity(), f"SQLite {version}", missing=self.missing
+        )
+
+    def plain_identity(self) -> str:
+        """The file's absolute path."""
+        return f"sqlite:{Path(_url.database_name(self.config.url)).resolve()}"
+
+    def refine(
+        self, connection: sa.Connection, tables: Mapping[str, Table]
+    ) -> dict[str, Table]:
+        """INTEGER PRIMARY KEY is the row id: never NULL, and filled by SQLite."""
+        del connection
+        return {key: _row_id(table) for key, table in tables.items()}
+
+    def may_write(self, connection: sa.Connection, table: Table) -> bool | None:
+        """The file's own permission."""
+        del connection, table
+        import os  # noqa: PLC0415 - one use
+
+        return os.access(_url.database_name(self.config.url), os.W_OK)
+
+    # --- values ------------------------------------------------------------------
+
+    def bound(self, column: Column, expression: Any, value: Any) -> Any:
+        """Affinity converts the parameter to the column's storage class."""
+        del expression
+        return sa.bindparam(None, self.adapt(column, value), type_=RAW)
+
+    def parameter(self, column: Column, expression: Any, name: str) -> Any:
+        """The same for executemany."""
+        del column, expression
+        return sa.bindparam(name, type_=RAW)
+
+    def adapt(self, column: Column, value: Any) -> Any:
+        """SQLite stores numbers, text and bytes only."""
+        del column
+        if isinstance(value, bool):
+            return int(value)
+        if isinstance(value, Decimal):
+            return str(value)  # NUMERIC affinity makes it a number, TEXT keeps it
+        if isinstance(value, datetime):
+            return value.isoformat(" ")
+        if isinstance(value, date | time):
+            return value.isoformat()
+        return value
+
+    def selected(self, column: Column, expression: Any, *, as_text: bool) -> Any:
+        """The stored value, whatever its type; the decoders check it."""
+        del column, as_text
+        return sa.type_coerce(expression, RAW)
+
+    def cursor_text(self, column: Column, expression: Any) -> Any:
+        """``CAST(cursor AS TEXT)``; what is stored as text stays exact."""
+        del column
+        return sa.type_coerce(sa.cast(expression, sa.Text()), RAW)
+
+    def cursor_bound(self, column: Column, expression: Any, text: str) -> Any:
+        """Text that affinity turns into a number where the column holds numbers."""
+        value: Any = text
+        if column.kind in ("int", "decimal", "float", "any"):
+            with contextlib.suppress(ValueError):
+                value = float(text)
+                value = int(text)
+        return self.bound(column, expression, value)
+
+    def clock(self, connection: sa.Connection, column: Column) -> datetime | None:
+        """UTC, or in the configured zone."""
+        del column
+        now = datetime.fromisoformat(str(connection.execute(_CLOCK).scalar()))
+        zone = self.config.zone
+        if zone is None:
+            return now
+        utc = now.replace(tzinfo=_UTC)
+        return utc.astimezone(zone).replace(tzinfo=None)
+
+    def beyond(self, columns: Sequence[Any], values: Sequence[Any]) -> Any:
+        """The row form: one index condition here."""
+        if len(columns) == 1:
+            return columns[0] > values[0]
+        return sa.tuple_(*columns) > sa.tuple_(*values)
+
+    # --- writing -------------------------------------------------------------------
+
+    def can_upsert(self, table: Table, match: Sequence[str]) -> bool:
+        """``ON CONFLICT`` needs exactly such a unique index."""
+        return any(set(found) == set(match) for found in table.uniques)
+
+    def upsert(
+        self, table: sa.Table, match: Sequence[str], names: Sequence[str]
+    ) -> Any:
+        """``INSERT ... ON CONFLICT`` for executemany."""
+        statement = sqlite.insert(table).values(
+            {name: sa.bindparam(f"v{name}", type_=RAW) for name in names}
+        )
+        free = [name for name in names if name not in match]
+        index = [table.c[name] for name in match]
+        if not free:
+            return statement.on_conflict_do_nothing(index_elements=index)
+        return statement.on_conflict_do_update(
+            index_elements=index,
+            set_={table.c[name]: statement.excluded[name] for name in free},
+        )
+
+    # --- failures --------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def tolerant(self, connection: sa.Connection) -> Iterator[bool]:
+        """Text that is not UTF-8 becomes a marker, or is decoded as configured."""
+        driver: Any = connection.connection.driver_connection
+        usual, driver.text_factory = driver.text_factory, _decode
+        try:
+            yield True
+        finally:
+            driver.text_factory = usual
+
+    def fault(self, error: Exception, names: Callable[[str], bool]) -> Fault:
+        """By result code; column names are kept only if the catalogue knows them."""
+        original = getattr(error, "orig", None) or error
+        code = getattr(original, "sqlite_errorcode", None)
+        if code is None:
+            if "decode" in str(original):
+                return Fault("decode", "utf-8")
+            if isinstance(original, OverflowError):
+                return Fault("value", "OverflowError")
+            name = type(original).__name__
+            return Fault(by_class(name), name)
+        if "no such table" in str(original) or "no such column" in str(original):
+            return Fault("schema", "SQLITE_ERROR")
+        kind = by_sqlite_code(code)
+        if kind == "unmapped":
+            kind = "decode" if "decode" in str(original) else "statement"
+        said = str(original).rpartition(".")[2] if kind == "constraint" else ""
+        column = said if said and names(said) else None
+        return Fault(
+            kind, str(getattr(original, "sqlite_errorname", code)), column=column
+        )
+
+
+_UTC: Final = UTC
+
+
+def _decode(raw: bytes) -> Any:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return Undecodable(raw)
+
+
+def _row_id(table: Table) -> Table:
+    key = table.primary_key
+    if len(key) != 1 or table.column(key[0]).kind != "int":
+        return table
+    columns = tuple(
+        replace(c, nullable=False, default=True) if c.name == key[0] else c
+        for c in table.columns
+    )
+    return replace(table, columns=columns)
