@@ -1,0 +1,57 @@
+"""The bridge; or the ledger alone, for commands that must work with systems down."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from moatbridge.cli.logs import redactor_of
+from moatbridge.cli.options import config_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import typer
+
+    from moatbridge.config import BridgeConfig
+    from moatbridge.ledger import Ledger
+    from moatbridge.run import Bridge
+
+
+def opened_bridge(context: typer.Context, given: Path | None) -> Bridge:
+    """Open the bridge of a command; its secrets are kept out of what is logged.
+
+    Args:
+        context: Of the command.
+        given: Its option ``--config``.
+
+    Raises:
+        ConfigurationError: Everything that is wrong with the file, at once.
+        NotApplied: ``ledger.unavailable``.
+    """
+    from moatbridge.run import Bridge  # noqa: PLC0415 - --help stays quick
+
+    return Bridge.open(config_path(context, given), redactor=redactor_of(context))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[BridgeConfig, Ledger]]:
+    """Read a configuration without its adapters, and open its ledger.
+
+    Args:
+        path: Configuration file. Adapters need not be installed.
+
+    Raises:
+        ConfigurationError: The file or the ledger cannot be used.
+        NotApplied: ``ledger.unavailable``.
+    """
+    from moatbridge.config import load  # noqa: PLC0415 - --help stays quick
+    from moatbridge.ledger import Ledger  # noqa: PLC0415 - brings SQLAlchemy
+
+    config = load(path)
+    ledger = Ledger(config.ledger.url, durability=config.ledger.durability)
+    try:
+        yield config, ledger
+    finally:
+        ledger.close()

@@ -1,0 +1,90 @@
+"""What `check` found, for people: pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moatbridge.cli.terminal import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from moatbridge.run.checking import Checked, FlowCheck, SystemCheck
+
+
+def check_lines(found: Checked) -> Iterator[str]:
+    """Systems, flows, warnings, and a last line that sums up."""
+    for system in found.systems:
+        yield from _system(system)
+    for flow in found.flows:
+        yield from _flow(flow)
+    yield from _warnings(found.warnings)
+    yield ""
+    yield f"{_count(found.problems, 'problem')}, {_count(found.warned, 'warning')}"
+
+
+def _system(found: SystemCheck) -> Iterator[str]:
+    yield f"System {found.system} ({found.adapter}): {_state(found)}"
+    yield from _problem(found)
+    if found.product:
+        yield f"  server    {clean(found.product)}"
+    if found.problem is None:
+        yield f"  we are    {clean(found.account or '(not told)')}"
+    if found.endpoints:
+        yield f"  dials     {', '.join(found.endpoints)}"
+        yield f"  TLS       {_tls(found)}"
+    times = found.deadline
+    yield f"  deadline  {times['connect']:g} s to connect, {times['call']:g} s a call"
+    for stream, abilities in found.streams.items():
+        yield f"  stream    {clean(stream)}: {_can(abilities)}"
+    yield from _warnings(found.warnings)
+    yield ""
+
+
+def _flow(found: FlowCheck) -> Iterator[str]:
+    yield f"Flow {found.flow}: {found.source} -> {found.target}: {_state(found)}"
+    yield from _problem(found)
+    if found.guarantee:
+        yield f"  delivery  {found.guarantee}: {found.reason}"
+        yield "  leaves    (source -> entity -> target)"
+        yield from (f"            {clean(line)}" for line in found.carried)
+    for title, names in (
+        ("stays", found.stays),
+        ("lost", found.lost),
+        ("unfilled", found.unfed),
+    ):
+        if names:
+            yield f"  {title:9} {', '.join(map(clean, names))}"
+    yield from _warnings(found.warnings)
+    yield ""
+
+
+def _problem(found: SystemCheck | FlowCheck) -> Iterator[str]:
+    if found.problem is not None:
+        first, *more = found.problem.message.splitlines()
+        yield f"  PROBLEM   {found.problem.code}: {clean(first, 1000)}"
+        yield from (f"            {clean(line, 1000)}" for line in more)
+
+
+def _warnings(sentences: Iterable[str]) -> Iterator[str]:
+    yield from (f"  warning   {clean(sentence, 1000)}" for sentence in sentences)
+
+
+def _state(found: SystemCheck | FlowCheck) -> str:
+    return "ok" if found.problem is None else "PROBLEM"
+
+
+def _tls(found: SystemCheck) -> str:
+    tls = found.tls
+    pins = f", {tls['pins']} pinned" if tls["pins"] else ""
+    client = ", with a client certificate" if tls["client_certificate"] else ""
+    authorities = clean(tls["authorities"])
+    return f"{tls['min']} or newer where used, authorities {authorities}{pins}{client}"
+
+
+def _can(abilities: Iterable[str]) -> str:
+    return ", ".join(a.removeprefix("Can").lower() for a in abilities) or "nothing"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
