@@ -1,0 +1,151 @@
+"""The three servers, the bridge's configuration, and direct looks at both sides."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from moatbridge.demo import configuration, seed
+from moatbridge.demo.servers import Database, OpenLdap, ScimServer, new_database
+from moatbridge.run import Bridge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from moatbridge.demo.seed import Size
+    from moatbridge.demo.servers import Database
+
+OPERATOR: Final = "operator@example.org"
+REVIEWER: Final = "reviewer@example.org"
+_CLI: Final = "from moatbridge.cli import main; main()"
+_ENTERPRISE: Final = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+
+Accounts = dict[str, dict[str, Any]]
+
+
+class World:
+    """Everything the story happens in. Use as a context manager.
+
+    Args:
+        folder: Empty folder for all files.
+        size: Of the company.
+
+    Raises:
+        Missing: A server is not installed.
+    """
+
+    def __init__(self, folder: Path, size: Size) -> None:
+        self.folder = folder
+        self.size = size
+        self.directory: OpenLdap = OpenLdap(folder / "directory")
+        self.hr: Database = new_database(folder / "hr")
+        self.social: ScimServer = ScimServer(folder / "social")
+        self._running = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Start the servers, all at once, and write the configuration."""
+        for server in (self.directory, self.hr, self.social):
+            self._running.callback(server.stop)
+        try:
+            self._start()
+        except BaseException:
+            self._running.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Stop the servers."""
+        self._running.close()
+
+    def bridge(self) -> Bridge:
+        """The bridge, opened afresh as every command does."""
+        return Bridge.open(self._config)
+
+    def command(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start ``moatbridge WORDS`` as a process of its own."""
+        arguments = [sys.executable, "-c", _CLI, *words, "--config", str(self._config)]
+        with (self.folder / "command.log").open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - our own interpreter and words
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+            )
+
+    def accounts(self) -> Accounts:
+        """Every account on the platform by its externalId, read over HTTP."""
+        return {
+            user.get("externalId", user["id"]): user for user in self.social.users()
+        }
+
+    def versions(self) -> dict[str, str]:
+        """Account or group id -> version, read over HTTP: what changes when touched."""
+        both = [*self.social.users(), *self.social.groups()]
+        return {each["id"]: each["meta"]["version"] for each in both}
+
+    def people(self) -> dict[str, dict[str, list[str]]]:
+        """Every person of the directory by DN, read by ``ldapsearch``."""
+        return self.directory.search(
+            seed.PEOPLE, "(objectClass=inetOrgPerson)", "*", "entryUUID"
+        )
+
+    def teams(self) -> dict[str, dict[str, list[str]]]:
+        """Every group of the directory by DN, read by ``ldapsearch``."""
+        return self.directory.search(
+            seed.GROUPS, "(objectClass=groupOfNames)", "*", "entryUUID"
+        )
+
+    def _start(self) -> None:
+        with ThreadPoolExecutor(3) as pool:
+            started = [
+                pool.submit(self.directory.start, list(seed.directory(self.size))),
+                pool.submit(self.hr.start, list(seed.contractors(self.size))),
+                pool.submit(self.social.start),
+            ]
+        for each in started:
+            each.result()
+        self._config = configuration.write(
+            self.folder, self.directory, self.hr, self.social, self.size
+        )
+
+
+def id_of(world: World, dn: str) -> str:
+    """The immutable id of a directory entry: what its account carries as externalId."""
+    (found,) = world.directory.search(dn, "(objectClass=*)", "entryUUID").values()
+    return found["entryUUID"][0].lower()
+
+
+def flat(account: dict[str, Any]) -> dict[str, Any]:
+    """An account's fields under the directory's attribute names; absent is None."""
+    enterprise = account.get(_ENTERPRISE, {})
+    name = account.get("name", {})
+    return {
+        "uid": account.get("userName"),
+        "givenName": name.get("givenName"),
+        "sn": name.get("familyName"),
+        "mail": _typed(account, "emails", "work"),
+        "telephoneNumber": _typed(account, "phoneNumbers", "work"),
+        "mobile": _typed(account, "phoneNumbers", "mobile"),
+        "title": account.get("title"),
+        "preferredLanguage": account.get("preferredLanguage"),
+        "employeeNumber": enterprise.get("employeeNumber"),
+        "departmentNumber": enterprise.get("department"),
+        "manager": (enterprise.get("manager") or {}).get("value"),
+    }
+
+
+def _typed(account: dict[str, Any], attribute: str, kind: str) -> str | None:
+    entries = account.get(attribute) or []
+    return next((e["value"] for e in entries if e.get("type") == kind), None)
