@@ -1,0 +1,106 @@
+"""The reference says what the code says."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+
+import pytest
+
+from docs.sandbox import ROOT
+
+
+@pytest.fixture(scope="module")
+def load():
+    """Modules of ``scripts/``, which is no package."""
+    sys.path.insert(0, str(ROOT / "scripts"))
+    yield importlib.import_module
+    sys.path.remove(str(ROOT / "scripts"))
+
+
+def test_the_reference_is_what_the_script_writes(load):
+    stale = [path.name for path in load("reference").stale()]
+    assert stale == [], "run: make docs"
+
+
+def test_every_error_code_in_the_source_has_a_meaning(load):
+    assert load("reference_pages.errors").without_meaning() == []
+
+
+def test_every_explained_error_code_is_in_the_source(load):
+    assert load("reference_pages.errors").without_source() == []
+
+
+def test_codes_are_found_wherever_they_stand(load):
+    found = load("reference_pages.errors").codes()
+    assert {
+        "config.invalid",
+        "ldap.stale",
+        "net.egress",
+        "flow.bug",
+        "sql.busy",
+    } <= found
+    assert not {"plan.done", "moatbridge.toml", "enterprise.manager"} & found
+
+
+def test_every_error_class_and_every_command_has_a_section(load):
+    from moatbridge import errors
+    from moatbridge.cli.app import build
+
+    page = (ROOT / "docs/reference/errors.md").read_text()
+    for cls in load("reference_pages.errors").classes():
+        assert f"### `{cls.__name__}`" in page
+    assert errors.DOCS == "docs/reference/errors.md"
+    page = (ROOT / "docs/reference/cli.md").read_text()
+    for command in build().registered_commands:
+        assert f"## `moatbridge {command.name} " in page
+
+
+def test_every_setting_of_every_adapter_is_listed_with_a_meaning(load):
+    from moatbridge.registry import Registry
+
+    settings = load("reference_pages.settings")
+    page = (ROOT / "docs/reference/settings.md").read_text()
+    for name in (registry := Registry()):
+        for model in (registry.get(name).Config, registry.get(name).StreamConfig):
+            for setting in model.model_fields:
+                assert f"| `{setting}` |" in page
+                assert settings.meaning(model, setting)
+    with pytest.raises(LookupError):
+        settings.meaning(model, "no-such-setting")
+
+
+def test_settings_said_to_have_no_effect_are_read_nowhere(load):
+    idle = {
+        name.partition(".")[2]
+        for name in load("reference_pages.text").meanings("no_effect")
+    }
+    read = {
+        node.attr
+        for file in (ROOT / "src" / "moatbridge").rglob("*.py")
+        if not {"config", "testing", "demo"} & set(file.parts)
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in idle
+    }
+    assert read == set()
+
+
+def test_docstring_markup_becomes_markdown(load):
+    text = load("reference_pages.text")
+
+    def documented():
+        """Say ``a`` to `b.C` (guard 17).
+
+        Args:
+            one: The ``first``,
+                on two lines.
+            two: The second.
+        """
+
+    assert text.summary(documented) == "Say `a` to `b.C`."
+    assert text.arguments(documented) == {
+        "one": "The `first`, on two lines.",
+        "two": "The second.",
+    }
+    assert text.table(["a"], [["x|y"]])[-1] == "| x\\|y |"
