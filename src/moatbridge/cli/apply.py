@@ -19,7 +19,6 @@ from moatbridge.cli.plan import setting_of
 from moatbridge.cli.progress import progress
 from moatbridge.cli.show_result import result_json, result_lines
 from moatbridge.cli.show_verdict import verdict_lines
-from moatbridge.cli.switched_off import watched
 from moatbridge.cli.terminal import interactive, show, show_json
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def apply(
                 actor=actor or principal(),
                 confirm=confirm if open_ else None,
                 accept=(accept or ()) if open_ else (),
-                progress=watched(bridge, flow, step),
+                progress=step,
             )
         setting = setting_of(bridge, flow, again(context, config))
     if as_json:

@@ -14,7 +14,6 @@ from moatbridge.cli.plan import setting_of
 from moatbridge.cli.progress import progress
 from moatbridge.cli.serving import serve
 from moatbridge.cli.show_result import result_json, result_lines
-from moatbridge.cli.switched_off import watched
 from moatbridge.cli.terminal import complain, show, show_json
 from moatbridge.errors import ConfigurationError, MoatbridgeError, NotApplied
 
@@ -118,4 +117,4 @@ def _once(bridge: Bridge, flow: str, until: float | None) -> Any:
     if left is not None and left <= 0:
         raise NotApplied("No time was left; run again.", code="run.time")
     with progress("apply", flow) as step:
-        return bridge.run(flow, max_seconds=left, progress=watched(bridge, flow, step))
+        return bridge.run(flow, max_seconds=left, progress=step)
