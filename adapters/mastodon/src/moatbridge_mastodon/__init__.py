@@ -1,0 +1,1 @@
+"""moatbridge adapter: Mastodon and platforms with its API."""

@@ -1,0 +1,1 @@
+"""moatbridge adapter: SFTP and local drop folders."""

@@ -1,0 +1,1 @@
+"""moatbridge adapter: SOAP services of any WSDL."""

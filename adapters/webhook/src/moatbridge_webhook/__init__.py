@@ -1,0 +1,1 @@
+"""moatbridge adapter: webhooks out and in."""
