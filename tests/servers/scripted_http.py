@@ -116,7 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
             k: v[0] for k, v in parse_qs(parts.query, keep_blank_values=True).items()
         }
         headers = {k.lower(): v for k, v in self.headers.items()}
-        body = json.loads(text) if text else None
+        plain = "multipart/" in headers.get("content-type", "")
+        body = text if plain else json.loads(text) if text else None
         answer = self.server.peer.judge(
             Asked(self.command, parts.path, query, headers, body)
         )

@@ -29,7 +29,7 @@ from moatbridge.http.strict_json import TooManyValues, parse_json
 from moatbridge.http.url import BaseUrl, host_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import httpx2
 
@@ -108,7 +108,7 @@ class HttpClient:
         template: str,
         *,
         params: Mapping[str, str] | None = None,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | Sequence[str]] | None = None,
         json: Any = None,
         headers: Mapping[str, str] | None = None,
         safe: bool | None = None,
@@ -119,7 +119,7 @@ class HttpClient:
             method: HTTP method, in capitals.
             template: Path below the base URL, such as ``/Users/{id}``.
             params: Values for the template's braces.
-            query: Query parameters.
+            query: Query parameters; a sequence repeats its name.
             json: Body, sent as UTF-8 JSON; None sends none. Bytes go as they are.
             headers: More headers.
             safe: True if repeating cannot do harm; by default GET, HEAD, OPTIONS.

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from moatbridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from urllib.parse import SplitResult
 
 _PORTS: Final = {"https": 443, "http": 80}
@@ -66,7 +66,7 @@ class BaseUrl:
         self,
         template: str,
         params: Mapping[str, str] | None = None,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | Sequence[str]] | None = None,
     ) -> str:
         """Fill a path template; every parameter is percent-encoded whole.
 
@@ -74,7 +74,7 @@ class BaseUrl:
             template: Such as ``/Users/{id}``; the only text taken as it is.
             params: Values for the braces. ``.`` and ``..`` are refused, because
                 normalisation on the way would move the request elsewhere.
-            query: Query parameters.
+            query: Query parameters; a sequence repeats its name (``id[]``).
 
         Raises:
             ConfigurationError: ``http.path``: a parameter is missing or unusable.
@@ -91,7 +91,7 @@ class BaseUrl:
                 raise ConfigurationError(message, code="http.path")
             return quote(value, safe="")
 
-        tail = "?" + urlencode(query, quote_via=quote) if query else ""
+        tail = "?" + urlencode(query, doseq=True, quote_via=quote) if query else ""
         return self.text + _PARAMETER.sub(fill, template) + tail
 
     def accept(self, link: str) -> str:

@@ -14,7 +14,7 @@ from moatbridge.testing.network import RecordingNet, net
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from moatbridge.adapter import Stream
+    from moatbridge.adapter import Ability, Stream
     from moatbridge.changes import Batch, Change, Data, Op, Receipt, Ref
     from moatbridge.testing.harness import Harness
 
@@ -87,6 +87,12 @@ class Stage:
                 return found
         raise AssertionError(f"streams() does not list {self.name!r}")
 
+    def can(self, adapter: Any, ability: type[Ability]) -> bool:
+        """Whether the stream under test has the ability; its neighbours may not."""
+        if not isinstance(adapter, ability):
+            return False
+        return ability.__name__ in self.stream(adapter).abilities
+
     def scan(
         self, adapter: Any, partition: Partition | None = None, after: Any = None
     ) -> list[Batch]:
@@ -106,7 +112,7 @@ class Stage:
 
     def current(self, adapter: Any, value: str) -> Data:
         """One record as it is now: through a scan, or else directly."""
-        if isinstance(adapter, CanScan):
+        if self.can(adapter, CanScan):
             rows = [change.data or {} for change in self.everything(adapter)]
         else:
             rows = list(self.harness.read_all())

@@ -120,7 +120,7 @@ class Lifecycle(ConformanceBase):
 
 def _told(adapter: Any, stream: Stream) -> dict[str, bool]:
     told = {"deletes": stream.sees_deletes}
-    if isinstance(adapter, CanWrite):
+    if isinstance(adapter, CanWrite) and "CanWrite" in stream.abilities:
         traits = adapter.traits(stream.name)
         told["keyed"] = traits.dedup == "keyed"
         told["conditional"] = traits.conditional

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moatbridge.adapter import CanFetch, CanScan, CanWrite
+from moatbridge.adapter import CanFetch, CanFollow, CanScan, CanWrite
 from moatbridge.errors import MoatbridgeError
 from moatbridge.testing.conformance.base import ConformanceBase, requires
 from moatbridge.testing.stage import intent
@@ -28,15 +28,15 @@ class Safety(ConformanceBase):
 
     def test_nothing_secret_or_personal_is_shown(self, stage: Stage) -> None:
         """Not in a log, a repr, a receipt or an error."""
-        records = stage.harness.sample(3)
+        records = stage.harness.sample(4)
         canaries = [*stage.harness.canaries, *_texts(records)]
-        stage.harness.seed(records[1:])
+        stage.harness.seed(records[2:])
         with overhearing() as ear:
             adapter = stage.make()
             ear.show(adapter, adapter.config, vars(adapter))
             adapter.open()
             ear.show(adapter, adapter.probe(), adapter.streams(), vars(adapter))
-            _work(stage, adapter, records[0], ear)
+            _work(stage, adapter, records, ear)
             adapter.close()
         assert ear.leaks(canaries) == []
 
@@ -104,21 +104,29 @@ def _visit(
     adapter.open()
     adapter.probe()
     adapter.streams()
-    if isinstance(adapter, CanScan):
+    if stage.can(adapter, CanScan):
         stage.everything(adapter)
+    if stage.can(adapter, CanFollow):
+        list(adapter.changes(stage.name, None))
     before_close()
     adapter.close()
 
 
-def _work(stage: Stage, adapter: Any, record: Any, ear: Overheard) -> None:
+def _work(stage: Stage, adapter: Any, records: Any, ear: Overheard) -> None:
     """A bit of everything that could talk."""
-    if isinstance(adapter, CanScan):
+    if stage.can(adapter, CanScan):
         batches = stage.scan(adapter, stage.one(adapter))
         ear.show(batches, [batch.changes for batch in batches])
-    if isinstance(adapter, CanFetch) and isinstance(adapter, CanScan):
+    if stage.can(adapter, CanFollow):
+        start = list(adapter.changes(stage.name, None))[-1].cursor
+        stage.harness.seed([records[1]])
+        batches = list(adapter.changes(stage.name, start))
+        ear.show(batches, [batch.changes for batch in batches])
+    if stage.can(adapter, CanFetch) and stage.can(adapter, CanScan):
         refs = [change.ref for change in stage.everything(adapter)]
         ear.show(refs, adapter.fetch(stage.name, refs))
-    if isinstance(adapter, CanWrite):
+    if stage.can(adapter, CanWrite):
+        record = records[0]
         broken = {**record, **stage.harness.broken()}
         for data in (record, broken, {name: [record] for name in record}):
             _shown_write(stage, adapter, data, ear)
@@ -140,6 +148,8 @@ def _unknown_stream(adapter: Any) -> None:
         list(
             adapter.scan("no-such-stream", adapter.split("no-such-stream", 1)[0], None)
         )
+    elif isinstance(adapter, CanFollow):
+        list(adapter.changes("no-such-stream", None))
     elif isinstance(adapter, CanWrite):
         adapter.write("no-such-stream", [intent("delete", None, None)])
 
