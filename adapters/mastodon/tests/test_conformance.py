@@ -107,7 +107,7 @@ def _text(status):
 class TestPosts(AdapterConformance):
     adapter = MastodonAdapter
     features = frozenset({"network", "credentials", "keyed"})
-    lacks = frozenset({"CanFollow", "CanFind"})
+    lacks = frozenset({"CanFollow", "CanFind", "CanHint"})
 
     @pytest.fixture
     def harness(self, platform):

@@ -161,3 +161,29 @@ def test_a_stream_with_an_unknown_name_says_what_to_set(platform, connect):
         connect(platform, {"timeline": MastodonStreamConfig()})
     named = connect(platform, {"replies": MastodonStreamConfig(kind="mentions")})
     assert [stream.name for stream in named.streams()] == ["replies"]
+
+
+def test_a_push_is_a_hint_that_comes_at_once(platform, connect):
+    adapter = connect(platform)
+    after = now(adapter, "mentions")
+    hints = connect(platform).hints("mentions")  # it keeps a connection of its own
+    assert next(hints) is False  # a sign of life: the platform listens to us
+    platform.post("ada", "@erp hello")
+    assert any(next(hints) for _ in range(20))
+    hints.close()
+    assert len(read(adapter, "mentions", after)) == 1
+
+
+def test_hints_can_be_switched_off(platform, connect):
+    with pytest.raises(ConfigurationError, match="stream_hints"):
+        connect(platform, stream_hints=False).hints("mentions")
+
+
+def test_a_page_instead_of_events_is_no_stream(peer, connect):
+    def script(asked):
+        if "/streaming/" in asked.path:
+            return Answer(200, {"hello": 1})
+        return opening(asked)
+
+    with pytest.raises(ConfigurationError, match="stream of events"):
+        next(connect(peer(script)).hints("mentions"))

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_HEADERS: Final = 100
+MAX_LINE: Final = 65_536
 _PASSING: Final = frozenset({408, 425, 429})
 """Statuses that proxies answer with pages of their own."""
 
@@ -144,6 +145,32 @@ class HttpClient:
         """
         url = self.base.text + self.base.accept(link)
         return self._send(_Call("GET", template, url, safe=True), None, None)
+
+    def lines(
+        self, template: str, *, query: Mapping[str, str] | None = None
+    ) -> Iterator[str]:
+        """GET a stream of lines (``text/event-stream``) and yield them as they come.
+
+        Each line is waited for no longer than the current call's deadline.
+
+        Raises:
+            ConfigurationError: ``http.auth``, ``http.redirect``; ``http.not-api``: the
+                answer is not such a stream.
+            NotApplied: ``http.unreachable``, ``http.deadline``, ``http.broken``,
+                ``http.too-large`` (a line of more than 64 KiB).
+        """
+        call = _Call("GET", template, self.base.build(template, None, query), safe=True)
+        headers = {"Accept": "text/event-stream"}
+        headers |= self._credentials.headers(self.base.origin)
+        self.requests += 1
+        try:
+            with self._client.stream("GET", call.url, headers=headers) as answer:
+                _check_events(call, answer)
+                yield from _lines(call, answer.iter_bytes())
+        except MoatbridgeError:
+            raise
+        except Exception as error:
+            raise self._failure(call, error) from error
 
     def close(self) -> None:
         """Close every connection; idempotent, never raises."""
@@ -267,6 +294,17 @@ def _open(
     return transport, client
 
 
+def _lines(call: _Call, chunks: Iterator[bytes]) -> Iterator[str]:
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode("utf-8", "replace").rstrip("\r") for line in whole)
+        if len(rest) > MAX_LINE:
+            raise call.failed(
+                f"{call} sends a line without end.", "http.too-large", sent=True
+            )
+
+
 def _content(json: Any) -> bytes | None:
     if json is None or isinstance(json, bytes):
         return json
@@ -293,6 +331,14 @@ def _check_status(call: _Call, status: int, headers: Mapping[str, str]) -> None:
         message = f"{call} was answered with an HTML page, which is not the API"
         advice = "Check base_url, and whether a login page stands in front"
         raise ConfigurationError(f"{message}. {advice}.", code="http.not-api")
+
+
+def _check_events(call: _Call, answer: httpx2.Response) -> None:
+    headers = _headers(call, answer)
+    _check_status(call, answer.status_code, headers)
+    if not answer.is_success or "event-stream" not in headers.get("content-type", ""):
+        message = f"{call} is not answered with a stream of events."
+        raise ConfigurationError(message, code="http.not-api")
 
 
 def _parsed(

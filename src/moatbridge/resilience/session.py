@@ -159,15 +159,22 @@ class Session:
         by the flow from the cursor it has committed.
         """
         self._need("CanScan")
-        return self._batches(
+        return self._each(
             "scan", stream, lambda adapter: adapter.scan(stream, partition, after)
         )
 
     def changes(self, stream: str, after: Cursor | None) -> Iterator[Batch]:
         """See `CanFollow.changes`; like `scan` in all else."""
         self._need("CanFollow")
-        return self._batches(
+        return self._each(
             "changes", stream, lambda adapter: adapter.changes(stream, after)
+        )
+
+    def hints(self, stream: str) -> Iterator[bool]:
+        """See `CanHint.hints`; each sign of life is waited for under a deadline."""
+        self._need("CanHint")
+        return self._each(
+            "hints", stream, lambda adapter: adapter.hints(stream), quota=None
         )
 
     def fetch(self, stream: str, refs: Sequence[Ref]) -> list[Fetched]:
@@ -313,26 +320,31 @@ class Session:
             answers += self._read(name, partial(_piece, work, some), stream)
         return answers
 
-    def _batches(
-        self, name: str, stream: str, start: Callable[[Any], Iterator[Batch]]
-    ) -> Iterator[Batch]:
-        batches: Iterator[Batch]
+    def _each(
+        self,
+        name: str,
+        stream: str,
+        start: Callable[[Any], Iterator[T]],
+        *,
+        quota: str | None = "read",
+    ) -> Iterator[T]:
+        items: Iterator[T]
 
         def first(adapter: Any) -> object:
-            nonlocal batches
-            batches = iter(start(adapter))
-            return next(batches, _END)
+            nonlocal items
+            items = iter(start(adapter))
+            return next(items, _END)
 
-        batch = self._read(name, first, stream)
-        owner, call = self.adapter, self._call(name, stream)
+        item = self._read(name, first, stream, quota=quota)
+        owner, call = self.adapter, self._call(name, stream, quota=quota)
         try:
-            while batch is not _END:
-                yield cast("Batch", batch)
+            while item is not _END:
+                yield cast("T", item)
                 if self.broken or owner is not self.adapter:
                     raise self._unusable()
-                batch = self._caller.run(owner, call, lambda: next(batches, _END))
+                item = self._caller.run(owner, call, lambda: next(items, _END))
         finally:
-            close = getattr(batches, "close", None)
+            close = getattr(items, "close", None)
             if close is not None:
                 self._caller.quietly(owner, _CLOSE, close)
 

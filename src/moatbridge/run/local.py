@@ -15,6 +15,8 @@ from moatbridge.flow import run_slice
 from moatbridge.flow.control import request_pass
 from moatbridge.guard.approval import PLAN_LIFE
 from moatbridge.ledger import runs
+from moatbridge.run.following import follows
+from moatbridge.run.hints import Hints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +30,7 @@ POLL: Final = 0.05
 """Seconds between two looks for due partitions while others are at work."""
 
 _IDLE: Final = 1.0
+_HINTS_END: Final = 2.0
 
 
 class LocalRunner:
@@ -148,6 +151,15 @@ class LocalRunner:
 
     def serve(self, flows: Sequence[str]) -> None:
         """Keep the flows running until `stop` is called; blocks."""
+        hints = Hints(self._bridge, flows)
+        hints.start()
+        try:
+            self._serve(flows)
+        finally:
+            hints.stop()
+            hints.join(_HINTS_END)
+
+    def _serve(self, flows: Sequence[str]) -> None:
         kinds = ("control", "scan", "lane", "live")
         next_pass: dict[str, float] = {}
         running: dict[Future[SliceResult], tuple[str, str]] = {}
@@ -170,11 +182,13 @@ class LocalRunner:
         now = time.monotonic()
         try:
             route = self._bridge.route(flow)
+            if follows(self._bridge, route):
+                return True  # its tail is read; there is no pass to ask for
             if next_pass.get(flow, 0.0) <= now and not self._looked_at(route):
                 request_pass(self._bridge.ledger, route, auto=True, actor=self._owner)
-                follows = route.source.can("CanFollow")
+                followed = route.source.can("CanFollow")
                 every = route.config.every
-                rescan = route.config.rescan or (7 * 86400.0 if follows else every)
+                rescan = route.config.rescan or (7 * 86400.0 if followed else every)
                 next_pass[flow] = now + rescan
         except MoatbridgeError as error:
             _log.warning("flow %s cannot run now: %s", flow, error)

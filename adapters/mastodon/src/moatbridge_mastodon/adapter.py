@@ -14,6 +14,7 @@ from moatbridge.adapter import (
     CanFetch,
     CanFind,
     CanFollow,
+    CanHint,
     CanScan,
     CanWrite,
     Probe,
@@ -46,8 +47,8 @@ RATE: Final = Quota(1.0, 300.0)
 
 _ABILITIES: Final[dict[Kind, frozenset[str]]] = {
     "posts": frozenset({"CanScan", "CanFetch", "CanWrite"}),
-    "mentions": frozenset({"CanFollow", "CanFetch"}),
-    "reactions": frozenset({"CanFollow", "CanWrite"}),
+    "mentions": frozenset({"CanFollow", "CanHint", "CanFetch"}),
+    "reactions": frozenset({"CanFollow", "CanHint", "CanWrite"}),
     "accounts": frozenset({"CanFetch", "CanFind"}),
 }
 _ENTITIES: Final[dict[Kind, str]] = {
@@ -62,6 +63,7 @@ class MastodonAdapter(
     Adapter[MastodonConfig],
     CanScan,
     CanFollow,
+    CanHint,
     CanFetch,
     CanFind,
     CanWrite,
@@ -170,6 +172,15 @@ class MastodonAdapter(
             return reader.mentions(after)
         return reader.reactions(after)
 
+    def hints(self, stream: str) -> Iterator[bool]:
+        """Signs of life and of news from the streaming API; see `CanHint.hints`."""
+        self._must(stream, "CanHint")
+        if not self.config.stream_hints:
+            raise ConfigurationError(
+                "Pushes are switched off (stream_hints).", code="mastodon.hints-off"
+            )
+        return self._reading().hints()
+
     def fetch(self, stream: str, refs: Sequence[Ref]) -> Sequence[Fetched]:
         """Statuses or accounts by id; see `CanFetch.fetch`."""
         self._must(stream, "CanFetch")
@@ -203,7 +214,11 @@ class MastodonAdapter(
         items = [Suggestion("kind", kind, 1.0, reason, stream=kind) for kind in KINDS]
         if instance.locked:
             reason = "the account is locked; say true if only employees follow it"
-            items.append(Suggestion("followers_are_org", True, 0.5, reason))
+            items.append(
+                Suggestion(
+                    "followers_are_org", value=True, confidence=0.5, reason=reason
+                )
+            )
         return Suggestions(items, instance.warnings(self.config))
 
     def _kinds(self) -> dict[str, Kind]:

@@ -25,6 +25,7 @@ class MastodonConfig(HttpConfig):
         default_sensitive: Mark posts as sensitive unless they say otherwise.
         allow_missing_alt: Publish images that have no alternative text.
         media_folder: Folder that attachments' ``blob.ref`` names files in.
+        stream_hints: Listen to the streaming API, so that replies are read at once.
         page_size: Records in one page; the platform serves 40 at most.
         max_media: Bytes of one uploaded file; the platform's own limit holds too.
     """
@@ -37,6 +38,7 @@ class MastodonConfig(HttpConfig):
     default_sensitive: bool = False
     allow_missing_alt: bool = False
     media_folder: str | None = None
+    stream_hints: bool = True
     page_size: int = Field(default=40, ge=1, le=40)
     max_media: int = Field(default=16 * MIB, ge=1, le=256 * MIB)
 

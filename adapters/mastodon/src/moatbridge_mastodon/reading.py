@@ -128,6 +128,18 @@ class Reader:
         path, query = "/api/v1/notifications", {"types[]": kinds}
         yield from self._since(path, {}, query, after, batch)
 
+    def hints(self) -> Iterator[bool]:
+        """True for each notification that is pushed, False for each sign of life.
+
+        Source: ``GET /api/v1/streaming/user/notification``, server-sent events. It has
+        no cursor and repeats nothing: what is read is read by `mentions`.
+        """
+        for line in self._client.lines("/api/v1/streaming/user/notification"):
+            if line.startswith("event:"):
+                yield line.removeprefix("event:").strip() == "notification"
+            elif line.startswith(":"):
+                yield False
+
     def _mention(self, notice: Mapping[str, Any]) -> Change | None:
         status = notice.get("status")
         if not isinstance(status, dict):
