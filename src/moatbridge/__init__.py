@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from moatbridge.config import load as load_config
-    from moatbridge.entities import Group, Person, entity_type
+    from moatbridge.entities import Group, Person, Post, Reaction, entity_type
     from moatbridge.errors import (
         ConfigurationError,
         CursorTooOld,
@@ -54,6 +54,8 @@ _HOMES: Final = {
     "OutcomeUnknown": "errors",
     "Person": "entities",
     "Plan": "flow.plans",
+    "Post": "entities",
+    "Reaction": "entities",
     "Registry": "registry",
     "Rejected": "errors",
     "RunResult": "run",
@@ -87,6 +89,8 @@ __all__ = [
     "OutcomeUnknown",
     "Person",
     "Plan",
+    "Post",
+    "Reaction",
     "Registry",
     "Rejected",
     "RunResult",

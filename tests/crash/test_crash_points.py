@@ -29,6 +29,9 @@ def _in_the_code():
 OURS = {"target.effect", "send.all"}
 """Passed by the target of these tests, between effect, answer and settlement."""
 POINTS = sorted(_in_the_code() | OURS)
+ELSEWHERE = {"decision.staged", "decision.answered"}
+"""Passed only by replies and their answers: tests/flow/test_decisions_killed.py."""
+POINTS = [point for point in POINTS if point not in ELSEWHERE]
 FIRST_OPEN = {"migrate.step"}
 """Passed only while a ledger is being made."""
 

@@ -22,7 +22,11 @@ class Unfetchable(MemoryAdapter):
 
 class Snapshot(Unfetchable):
     def streams(self):
-        return [replace(s, snapshot_scan=True) for s in super().streams()]
+        """Not a drop folder: it reads everything anew, so there is nothing to settle."""
+        return [
+            replace(s, snapshot_scan=True, abilities=s.abilities - {"CanSettle"})
+            for s in super().streams()
+        ]
 
 
 def enabled(world):

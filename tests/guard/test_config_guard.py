@@ -45,7 +45,10 @@ def test_limits_out_of_the_box(rule, links, limit):
 
 def test_modes_and_fixed_rules_out_of_the_box():
     rules = effective()
-    assert {n for n, r in rules.rules.items() if r.mode != "enforce"} == {"same_value"}
+    assert {n for n, r in rules.rules.items() if r.mode != "enforce"} == {
+        "same_value", "card", "iban", "national_id", "email", "phone", "marker",
+        "internal_url", "word",
+    }  # fmt: skip
     assert {n for n, r in rules.rules.items() if r.fixed} == {
         "complete_scan",
         "shrink",
@@ -53,6 +56,9 @@ def test_modes_and_fixed_rules_out_of_the_box():
         "fields",
         "label",
         "deny_fields",
+        "audience",
+        "external",
+        "free_text",
     }
 
 

@@ -293,7 +293,7 @@ def test_a_rule_that_raises_holds_the_change(name, mode):
 
 
 def test_a_rule_without_a_size_holds_the_change():
-    checks = {"posts": lambda *_: ()}
+    checks = {"nobody_sized_it": lambda *_: ()}
     assert judge(outgoing(), RULES, context(), checks=checks).decision == "hold"
 
 

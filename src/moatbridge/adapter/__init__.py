@@ -13,12 +13,15 @@ from moatbridge.adapter.abilities import (
     CanFetch,
     CanFind,
     CanFollow,
+    CanHint,
+    CanReceive,
     CanScan,
     CanSettle,
     CanWrite,
 )
 from moatbridge.adapter.base import Adapter, AdapterConfig
 from moatbridge.adapter.net import Address, Net, TlsSettings
+from moatbridge.adapter.receiving import Answer, Received, Request
 from moatbridge.adapter.secret import Secret
 from moatbridge.adapter.streams import (
     Field,
@@ -38,10 +41,13 @@ __all__ = [
     "Adapter",
     "AdapterConfig",
     "Address",
+    "Answer",
     "CanDiscover",
     "CanFetch",
     "CanFind",
     "CanFollow",
+    "CanHint",
+    "CanReceive",
     "CanScan",
     "CanSettle",
     "CanWrite",
@@ -52,6 +58,8 @@ __all__ = [
     "Probe",
     "Query",
     "Quota",
+    "Received",
+    "Request",
     "Secret",
     "Stream",
     "Suggestion",

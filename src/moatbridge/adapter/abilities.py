@@ -15,6 +15,7 @@ from moatbridge.adapter.streams import Partition
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from moatbridge.adapter.receiving import Received, Request
     from moatbridge.adapter.streams import Query, Suggestions, WriteTraits
     from moatbridge.changes import Batch, Cursor, Fetched, Intent, Receipt, Record, Ref
 
@@ -65,6 +66,22 @@ class CanFollow(Ability):
         """
 
 
+class CanHint(Ability):
+    """A push that says "look now". Only ever a hint: the cursor is the truth."""
+
+    @abstractmethod
+    def hints(self, stream: str) -> Iterator[bool]:
+        """Yield True when something may have happened, False as a sign of life.
+
+        Each ``next`` returns within the call's deadline; a peer that is silent longer
+        is a lost connection. What happened while nobody listened is not told. Ends
+        when the peer ends it.
+
+        Raises:
+            ConfigurationError: The system does not push; `changes` is asked in turns.
+        """
+
+
 class CanFetch(Ability):
     """Records by identity, in batches."""
 
@@ -108,6 +125,25 @@ class CanSettle(Ability):
     @abstractmethod
     def settle(self, stream: str, cursor: Cursor) -> None:
         """Called after the ledger has committed; may be repeated."""
+
+
+class CanReceive(Ability):
+    """Deliveries that a system sends us by itself (webhooks, pushed transactions)."""
+
+    @abstractmethod
+    def receive(self, request: Request) -> Received:
+        """Prove who sent the request, then read it.
+
+        Pure but for reading secrets: no network, no waiting; called on an instance
+        that need not be open, by one thread at a time. The raw bytes are verified
+        before anything is parsed; every configured secret is tried, in constant time.
+        The core keeps what is returned before the sender hears ``answer``.
+
+        Raises:
+            Rejected: Of kind ``rights``: not proved to come from the sender, whatever
+                the reason (one code for all). Of kind ``data``: proved, but unreadable.
+            ConfigurationError: The secrets cannot be used.
+        """
 
 
 class CanDiscover(Ability):

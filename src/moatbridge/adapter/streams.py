@@ -63,7 +63,9 @@ class Stream:
             people): then no translator is needed.
         suggested: A translator's ``fields`` table: entity path -> source.
         case_insensitive: Field names compare without case (LDAP, SCIM).
-        snapshot_scan: One scan reads one consistent snapshot (delivery 43).
+        snapshot_scan: One scan reads one consistent snapshot (delivery 43). Together
+            with `CanSettle` it is a drop folder: its cursor remembers what was read,
+            and the next pass's scan gets the cursor of the last one that was carried.
         settle_destroys: ``settle`` removes the source of what was read.
         sees_deletes: ``changes`` reports deletions.
         query: Fingerprint of everything that decides which records belong to the

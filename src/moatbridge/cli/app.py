@@ -25,6 +25,7 @@ from moatbridge.cli.logs import redacted_log
 from moatbridge.cli.plan import plan
 from moatbridge.cli.review import review
 from moatbridge.cli.run import run as run_flows
+from moatbridge.cli.serve import serve
 from moatbridge.cli.status import status
 from moatbridge.cli.terminal import complain, settle_encoding
 from moatbridge.errors import MoatbridgeError
@@ -43,6 +44,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "plan": plan,
     "apply": apply,
     "run": run_flows,
+    "serve": serve,
     "status": status,
     "review": review,
     "kill": kill,

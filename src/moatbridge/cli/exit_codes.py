@@ -69,7 +69,7 @@ def of_result(result: RunResult) -> int:
     """The exit code for what became of a run."""
     if result.plan is not None and result.state == "planned":
         return result.plan.verdict.exit_code or TRY_AGAIN
-    if result.state != "done":
+    if result.state not in {"done", "nothing"}:
         return TRY_AGAIN
     return WAITING if result.waiting else DONE
 

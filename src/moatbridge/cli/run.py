@@ -15,6 +15,7 @@ from moatbridge.cli.progress import progress
 from moatbridge.cli.serving import serve
 from moatbridge.cli.show_result import result_json, result_lines
 from moatbridge.cli.terminal import complain, show, show_json
+from moatbridge.config.answers import answers_of
 from moatbridge.errors import ConfigurationError, MoatbridgeError, NotApplied
 
 if TYPE_CHECKING:
@@ -66,7 +67,10 @@ def _known(bridge: Bridge, flows: list[str]) -> list[str]:
             f"No flow named {', '.join(unknown) or 'anything'} (configured: {known}).",
             code="flow.unknown",
         )
-    return list(dict.fromkeys(flows)) or list(bridge.config.flows)
+    configured = bridge.config.flows
+    chosen = flows or list(configured)
+    answers = (answers_of(flow) for flow in chosen)  # what people get back goes along
+    return list(dict.fromkeys([*chosen, *(a for a in answers if a in configured)]))
 
 
 class _Told:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from moatbridge.cli.show_post import is_post, post_lines
 from moatbridge.cli.show_values import leaves
 from moatbridge.cli.show_verdict import (
     GONE,
@@ -30,6 +31,13 @@ WHY: Final = {
     "delete": "deleted at the source",
     "expired": "disabled long enough",
 }
+WITHOUT_PASS: Final = {
+    "nothing-new": "  Nothing new to read: no pass happened, and nothing vanishes.",
+    "follows": "  The source only tells changes: there is nothing to compare. What it "
+    "tells is\n  carried as it comes, judged by the guard's limits.",
+}
+"""Why there was no pass -> what people read."""
+
 _BARRED: Final = " (taken out: this pass cannot tell who is gone)"
 _LINES: Final = 12
 
@@ -46,6 +54,8 @@ def plan_lines(
         values: Show who is concerned and the new values.
     """
     yield from _header(plan, setting)
+    if plan.without_pass and plan.verdict.decision == "pass":
+        return
     yield from _totals(plan)
     yield from _fields(plan)
     yield from _examples(plan, values=values)
@@ -81,6 +91,7 @@ def plan_json(
         "fields": plan.paths,
         "new_fields": list(plan.new_fields),
         "first_run": plan.first_run,
+        "without_pass": plan.without_pass or None,
         "held": plan.held,
         "rejected": plan.rejected,
         "waiting": [
@@ -98,6 +109,9 @@ def plan_json(
 def _header(plan: Plan, setting: Setting) -> Iterator[str]:
     yield f"Plan for flow {plan.flow}: {setting.source} -> {setting.target}"
     rest = "without a change" + (" or rejected" if plan.rejected else "")
+    if plan.without_pass:
+        yield WITHOUT_PASS[plan.without_pass]
+        return
     said = f"  {plan.seen:,} records read, {plan.unchanged:,} {rest}"
     gone = f", {plan.missing:,} known records not found" if plan.missing else ""
     yield said + gone
@@ -148,6 +162,9 @@ def _examples(plan: Plan, *, values: bool) -> Iterator[str]:
 def _changes(example: Example, *, values: bool) -> Iterator[str]:
     if not values:
         yield f"      {', '.join(clean(path) for path in example.fields)}"
+        return
+    if is_post(example.fields):
+        yield from (f"      {line}" for line in post_lines(example.fields))
         return
     found = [
         pair for path, value in example.fields.items() for pair in leaves(path, value)

@@ -35,13 +35,15 @@ _STATES: Final = {
     "scanning": "still reading; run the same command again",
     "planned": "waits for a person",
     "cancelled": "replaced by a newer plan",
+    "nothing": "nothing new to read; what is known stays as it is",
 }
 
 
 def result_lines(result: RunResult, setting: Setting) -> Iterator[str]:
     """A run for people: what was done, what waits, what to type next."""
     yield f"{result.flow}: {_STATES.get(result.state, result.state)}"
-    yield from _table(result.outcome)
+    if result.state != "nothing":
+        yield from _table(result.outcome)
     if result.plan is not None:
         yield from verdict_lines(result.plan)
         yield from next_step(result.plan, setting)

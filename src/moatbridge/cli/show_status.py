@@ -64,7 +64,8 @@ def _pass(found: PassStatus | None) -> str:
     if found is None:
         return "never"
     verdict = f", verdict {found.decision}" if found.decision else ""
-    return f"run {found.run}, {moment(found.created)}: {found.state}{verdict}"
+    state = {"nothing": "nothing new to read"}.get(found.state, found.state)
+    return f"run {found.run}, {moment(found.created)}: {state}{verdict}"
 
 
 def _waiting(flow: FlowStatus) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moatbridge.changes import Ref
+from moatbridge.cli.show_post import is_post, post_lines
 from moatbridge.cli.show_status import ago
 from moatbridge.cli.show_values import leaves
 from moatbridge.cli.show_verdict import WORDS
@@ -41,6 +42,10 @@ def waiting_lines(
             f"  {item.item:6} {item.kind}: {what} {_who(item, values=values)}: "
             f"{clean(item.reason)}{where}{since}{times}"
         )
+        if values and isinstance(item.before, dict):
+            yield f"{_INDENT} now:"
+            yield from _entity(item.before)
+            yield f"{_INDENT} then:"
         if values and isinstance(item.entity, dict):
             yield from _entity(item.entity)
         actions = " | ".join(ACTIONS.get(item.kind, ()))
@@ -62,11 +67,14 @@ def waiting_json(flow: str, item: Waiting, *, values: bool) -> dict[str, Any]:
         "actions": list(ACTIONS.get(item.kind, ())),
     }
     if values:
-        shown |= {"ref": item.ref, "entity": item.entity}
+        shown |= {"ref": item.ref, "entity": item.entity, "before": item.before}
     return shown
 
 
 def _entity(entity: dict[str, Any]) -> Iterator[str]:
+    if is_post(entity):
+        yield from (f"{_INDENT}   {line}" for line in post_lines(entity))
+        return
     for path, whole in entity.items():
         for leaf, value in leaves(path, whole):
             yield f"{_INDENT}   {clean(leaf, 80)}: {clean(value, 80)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from moatbridge.config.bridge import BridgeConfig, StreamEntry
 from moatbridge.config.flows import FlowConfig, RejectLimit
+from moatbridge.config.gateway import GatewayConfig, InboxConfig
 from moatbridge.config.guard import FlowGuardConfig, GuardConfig
 from moatbridge.config.reading import AdapterSource, adapter_settings, load, parse
 from moatbridge.config.redaction import RedactionFilter, Redactor, hold_driver_loggers
@@ -27,7 +28,9 @@ __all__ = [
     "DeadlineConfig",
     "FlowConfig",
     "FlowGuardConfig",
+    "GatewayConfig",
     "GuardConfig",
+    "InboxConfig",
     "Label",
     "LedgerConfig",
     "QuotaConfig",

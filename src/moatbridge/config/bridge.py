@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from moatbridge.adapter import AdapterConfig
 from moatbridge.config.flows import FlowConfig  # noqa: TC001 - pydantic reads it
+from moatbridge.config.gateway import GatewayConfig  # noqa: TC001 - pydantic reads it
 from moatbridge.config.guard import GuardConfig
 from moatbridge.config.problems import from_pydantic, refuse
 from moatbridge.config.references import check_flows, check_guard, check_names
@@ -59,6 +60,7 @@ class BridgeConfig(Table):
         guard: Rules that hold for all flows.
         security: Where secrets may lie.
         run: How slices are run.
+        gateway: What the world may call; None: nothing.
         adapters: Names of adapters that may be used; None means all.
         warnings: Sentences for ``check``.
 
@@ -73,6 +75,7 @@ class BridgeConfig(Table):
     guard: GuardConfig = GuardConfig()
     security: SecurityConfig = SecurityConfig()
     run: RunConfig = RunConfig()
+    gateway: GatewayConfig | None = None
     adapters: tuple[str, ...] | None = None
     warnings: tuple[str, ...] = ()
 

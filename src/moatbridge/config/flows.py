@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from moatbridge.config.decide import DecideConfig  # noqa: TC001 - pydantic reads it
 from moatbridge.config.durations import Duration, Time  # noqa: TC001 - pydantic reads it
 from moatbridge.config.guard import FlowGuardConfig  # noqa: TC001 - pydantic reads it
 from moatbridge.config.systems import Table
@@ -67,6 +68,7 @@ class FlowConfig(Table):
         reject_limit: How many records of a pass may be rejected.
         partitions: How many parts a scan is cut into.
         priority: 1 first, 5 last.
+        decide: Replies that it reads become decisions.
         guard: Rules that are tighter for this flow.
     """
 
@@ -91,6 +93,7 @@ class FlowConfig(Table):
     )
     partitions: int = Field(default=4, ge=1, le=1000, strict=True)
     priority: int = Field(default=3, ge=1, le=5, strict=True)
+    decide: DecideConfig | None = None
     guard: FlowGuardConfig | None = None
 
     @field_validator("i_know")

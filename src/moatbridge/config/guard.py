@@ -22,6 +22,14 @@ from pydantic import (
 )
 
 from moatbridge.config.durations import Time  # noqa: TC001 - pydantic reads it
+from moatbridge.config.guard_content import (
+    ATTACHMENT_TYPES,
+    INTERNAL_HOSTS,
+    MARKERS,
+    ContentTable,
+    DetectorLimit,
+    PostsLimit,
+)
 from moatbridge.config.guard_rules import BUILT_IN, Mode, Rule, Rules, loosens
 from moatbridge.config.loosening import Loosening, parse_loosening
 from moatbridge.config.systems import FilePath  # noqa: TC001 - pydantic reads it
@@ -30,6 +38,10 @@ from moatbridge.errors import ConfigurationError
 OverLabel: TypeAlias = Literal["hold", "strip"]
 
 _FLOW_ONLY_TIGHTENS: Final = "only [guard] may set it looser"
+
+
+_SETTING: Final = {"audience": "max_audience"}
+"""Rules whose size is set under another name."""
 
 
 class _Table(BaseModel):
@@ -57,6 +69,12 @@ class RatioLimit(_Table):
     mode: Mode | None = None
 
 
+class FlagMode(_Table):
+    """A rule without a number: only its mode can be set."""
+
+    mode: Mode | None = None
+
+
 def _form(value: Any) -> str:
     return "number" if isinstance(value, int) else "table"
 
@@ -68,7 +86,7 @@ Cap: TypeAlias = Annotated[
 ]
 
 
-class _RuleTable(_Table):
+class _RuleTable(ContentTable):
     """The rules' sizes, which both tables may set."""
 
     shrink: RatioLimit | None = None
@@ -81,6 +99,9 @@ class _RuleTable(_Table):
     same_value: RatioLimit | None = None
     growth: RatioLimit | None = None
     privileged: Cap | None = None
+    external: Cap | None = None
+    mass_mention: Cap | None = None
+    attachments: FlagMode | None = None
     loosen: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("loosen")
@@ -108,6 +129,13 @@ class GuardConfig(_RuleTable):
         sensitive_groups: Patterns (``*`` and ``?``) of group names whose membership
             is a privilege.
         home_domains: Mail domains of the company.
+        markers: Words that say "not for everybody"; takes the place of the shipped
+            list, which knows more than 12 languages.
+        internal_hosts: Patterns of hosts only the company can reach, added to private
+            addresses, bare names and ``*.internal`` and its like.
+        words: Words and phrases the company does not want to see in posts.
+        attachment_types: Media types a post may carry.
+        attachment_size: Bytes of one attachment at most.
         over_label: ``hold`` a record above the target's ``max_label``, or ``strip``
             the paths that carry the label.
         loosen: Rule name -> ``"reason, who, until YYYY-MM-DD"``.
@@ -119,6 +147,11 @@ class GuardConfig(_RuleTable):
     kill_file: FilePath = Field(default="moatbridge.kill", validate_default=True)
     sensitive_groups: tuple[str, ...] = ("*admin*",)
     home_domains: tuple[str, ...] = ()
+    markers: tuple[str, ...] = MARKERS
+    internal_hosts: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    attachment_types: tuple[str, ...] = ATTACHMENT_TYPES
+    attachment_size: int = Field(default=25_000_000, ge=1, strict=True)
     over_label: OverLabel = "hold"
 
 
@@ -129,6 +162,9 @@ class FlowGuardConfig(_RuleTable):
         four_eyes: Only ``true`` where ``[guard]`` says ``false``.
         approval_ttl: Only shorter than in ``[guard]``.
         sensitive_groups: Patterns added to those of ``[guard]``.
+        markers: Added to those of ``[guard]``; so are the next two.
+        internal_hosts: See `markers`.
+        words: See `markers`.
         over_label: As in ``[guard]``, for this flow.
         loosen: As in ``[guard]``.
     """
@@ -136,6 +172,9 @@ class FlowGuardConfig(_RuleTable):
     four_eyes: bool | None = None
     approval_ttl: Time | None = None
     sensitive_groups: tuple[str, ...] = ()
+    markers: tuple[str, ...] = ()
+    internal_hosts: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     over_label: OverLabel | None = None
 
 
@@ -178,12 +217,12 @@ def _apply(
     problems: list[str] = []
     said: list[str] = []
     for name, below in list(rules.items()):
-        setting = getattr(table, name, None)
+        setting = _setting(table, name)
         if setting is None:
             if name in table.loosen:
                 said.append(f"{where}.loosen.{name} has no effect: nothing is set")
             continue
-        key = f"{where}.{name}"
+        key = f"{where}.{_SETTING.get(name, name)}"
         rule = _sized(below, setting, f"[{where}]")
         text = table.loosen.get(name)
         try:
@@ -193,11 +232,34 @@ def _apply(
     return problems, said
 
 
-def _sized(below: Rule, setting: int | CapLimit | RatioLimit, origin: str) -> Rule:
+def _setting(table: _RuleTable, name: str) -> Any:
+    return getattr(table, _SETTING.get(name, name), None)
+
+
+def _sized(below: Rule, setting: Any, origin: str) -> Rule:
+    if isinstance(setting, str):
+        return replace(below, level=setting, origin=origin)
     if isinstance(setting, int):
-        return replace(below, count=setting, share=None, least=None, origin=origin)
+        run = None if below.run is None else setting
+        return replace(
+            below, count=setting, share=None, least=None, run=run, origin=origin
+        )
     changed = setting.model_dump(exclude_none=True)
+    if isinstance(setting, PostsLimit) and "day" in changed:
+        changed["count"] = changed.pop("day")
+    if isinstance(setting, DetectorLimit):
+        changed |= _detector(below, changed)
     return replace(below, **changed, origin=origin)
+
+
+def _detector(below: Rule, changed: dict[str, Any]) -> dict[str, Any]:
+    """An action is the rule's decision; a mode holds outside as well."""
+    more: dict[str, Any] = {}
+    if "action" in changed:
+        more["decision"] = changed.pop("action")
+    if "mode" in changed:
+        more["outside"] = "enforce" if below.fixed_outside else None
+    return more
 
 
 def _settle(
@@ -255,7 +317,10 @@ def _rules(
     origin = {name: rule.origin for name, rule in rules.items()}
     for name in ("four_eyes", "approval_ttl", "over_label", "sensitive_groups"):
         origin[name] = _said_by(name, guard, own, flow)
-    origin["home_domains"] = _said_by("home_domains", guard, guard, flow)
+    for name in ("markers", "internal_hosts", "words"):
+        origin[name] = _said_by(name, guard, own, flow)
+    for name in ("home_domains", "attachment_types", "attachment_size"):
+        origin[name] = _said_by(name, guard, guard, flow)
     return Rules(
         rules=rules,
         four_eyes=four_eyes,
@@ -264,6 +329,11 @@ def _rules(
         over_label=own.over_label or guard.over_label,
         sensitive_groups=(*guard.sensitive_groups, *own.sensitive_groups),
         home_domains=guard.home_domains,
+        markers=(*guard.markers, *own.markers),
+        internal_hosts=(*INTERNAL_HOSTS, *guard.internal_hosts, *own.internal_hosts),
+        words=(*guard.words, *own.words),
+        attachment_types=guard.attachment_types,
+        attachment_size=guard.attachment_size,
         origin=origin,
         warnings=tuple(warnings),
     )

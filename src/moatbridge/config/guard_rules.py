@@ -11,12 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from moatbridge.entities import AUDIENCES
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 Mode: TypeAlias = Literal["observe", "warn", "enforce"]
-RuleDecision: TypeAlias = Literal["mask", "hold", "confirm", "approve", "stop"]
-Kind: TypeAlias = Literal["flag", "cap", "floor", "ceiling"]
+RuleDecision: TypeAlias = Literal[
+    "allow", "mask", "hold", "drop", "confirm", "approve", "stop"
+]
+Kind: TypeAlias = Literal["flag", "cap", "floor", "ceiling", "level", "findings"]
 
 MODES: Final[tuple[Mode, ...]] = ("observe", "warn", "enforce")
 WINDOW: Final = 86400.0
@@ -31,12 +35,17 @@ class Rule:
         name: As it stands in the configuration.
         decision: What a hit means while the mode is ``enforce``.
         kind: ``flag`` has no number; ``cap`` is `at_most`; ``floor`` fires below
-            ``share``, ``ceiling`` above it, both from ``least`` records on.
+            ``share``, ``ceiling`` above it, both from ``least`` records on; ``level``
+            is a widest audience; ``findings`` fires from ``count`` in one text on.
         fixed: The mode cannot be lowered.
         mode: ``observe`` counts, ``warn`` also lists, ``enforce`` decides.
         count: Absolute limit of a cap.
         share: Share of the links (cap) or the ratio itself.
         least: Below this number of records the share does not apply.
+        run: Absolute limit of one run; ``count`` is the day's.
+        level: The widest audience that passes.
+        outside: The mode where people outside the company can read; None: the same.
+        fixed_outside: That mode cannot be lowered.
         origin: Where the value came from.
         until: Last day (UTC) of a loosening.
         inherited: The rule that holds again after that day.
@@ -50,9 +59,17 @@ class Rule:
     count: int | None = None
     share: float | None = None
     least: int | None = None
+    run: int | None = None
+    level: str | None = None
+    outside: Mode | None = None
+    fixed_outside: bool = False
     origin: str = "built in"
     until: date | None = None
     inherited: Rule | None = None
+
+    def mode_for(self, *, external: bool) -> Mode:
+        """The mode inside the company, or where outsiders can read."""
+        return self.outside or self.mode if external else self.mode
 
     def at_most(self, links: int) -> int:
         """The limit of a cap for a pair with that many live links."""
@@ -80,7 +97,9 @@ class Rule:
 
     def words(self) -> str:
         """The size in words, such as ``min(100, max(5, 2 %))``."""
-        return f"{_size(self)}, {self.mode}" if self.kind != "flag" else self.mode
+        outside = self.outside if self.outside != self.mode else None
+        mode = f"{self.mode} ({outside} outside)" if outside else self.mode
+        return f"{_size(self)}, {mode}" if self.kind != "flag" else mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +114,11 @@ class Rules:
         over_label: ``hold`` or ``strip``.
         sensitive_groups: Patterns of group names.
         home_domains: The company's mail domains.
+        markers: Words that say "not for everybody".
+        internal_hosts: Patterns of hosts that only the company can reach.
+        words: Words and phrases that the company does not want to see in posts.
+        attachment_types: Media types a post may carry.
+        attachment_size: Bytes of one attachment at most.
         origin: Rule or setting -> where its value came from.
         warnings: Sentences to print and audit at each start.
     """
@@ -106,6 +130,11 @@ class Rules:
     over_label: Literal["hold", "strip"] = "hold"
     sensitive_groups: tuple[str, ...] = ("*admin*",)
     home_domains: tuple[str, ...] = ()
+    markers: tuple[str, ...] = ()
+    internal_hosts: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    attachment_types: tuple[str, ...] = ()
+    attachment_size: int = 0
     origin: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     _ends: bool = field(init=False, repr=False, compare=False)
@@ -133,7 +162,9 @@ class Rules:
         rules = {
             name: rule
             if rule.fixed or name in known
-            else replace(rule, mode="observe", origin="new since the last run")
+            else replace(
+                rule, mode="observe", outside=None, origin="new since the last run"
+            )
             for name, rule in self.rules.items()
         }
         return replace(
@@ -149,17 +180,30 @@ class Rules:
 
 def loosens(rule: Rule, below: Rule) -> bool:
     """Whether ``rule`` lets anything pass that ``below`` would not."""
-    if MODES.index(rule.mode) < MODES.index(below.mode):
+    if any(
+        MODES.index(rule.mode_for(external=where))
+        < MODES.index(below.mode_for(external=where))
+        for where in (False, True)
+    ):
         return True
-    if rule.kind == "cap":
-        return _looser_cap(rule, below)
-    if rule.kind == "flag" or rule.share is None or below.share is None:
+    if rule.kind in _LOOSER:
+        return _LOOSER[rule.kind](rule, below)
+    if rule.share is None or below.share is None:
         return False
     if (rule.least or 0) > (below.least or 0):
         return True
     if rule.kind == "floor":
         return rule.share < below.share
     return rule.share > below.share
+
+
+def _looser_level(rule: Rule, below: Rule) -> bool:
+    return _LEVELS.index(rule.level or "") > _LEVELS.index(below.level or "")
+
+
+def _looser_findings(rule: Rule, below: Rule) -> bool:
+    more = (rule.count or 0) > (below.count or 0)
+    return more or _ACTIONS.index(rule.decision) < _ACTIONS.index(below.decision)
 
 
 def _looser_cap(rule: Rule, below: Rule) -> bool:
@@ -173,7 +217,19 @@ def _looser_cap(rule: Rule, below: Rule) -> bool:
         if cap.share:
             kinks |= {(level or 0) / cap.share for level in (cap.least, cap.count)}
     kinks.add(10 * max(kinks) + 1e9)
+    if (rule.run or 0) > (below.run or 0):
+        return True
     return any(_exact(rule, n) > _exact(below, n) + 1e-9 for n in kinks)
+
+
+_LEVELS: Final = ("", *AUDIENCES)
+_ACTIONS: Final = ("allow", "mask", "hold", "drop")
+_LOOSER: Final[Mapping[Kind, Callable[[Rule, Rule], bool]]] = {
+    "flag": lambda _rule, _below: False,
+    "cap": _looser_cap,
+    "level": _looser_level,
+    "findings": _looser_findings,
+}
 
 
 def _exact(cap: Rule, links: float) -> float:
@@ -188,6 +244,12 @@ def _least(*numbers: int | None) -> int:
 
 
 def _size(rule: Rule) -> str:
+    if rule.kind == "level":
+        return f"at most {rule.level}"
+    if rule.kind == "findings":
+        return f"{rule.decision} from {rule.count} on"
+    if rule.run is not None:
+        return f"{rule.run} a run, {rule.count} a day"
     share = "" if rule.share is None else f"{rule.share * 100:g} %"
     if rule.kind == "cap":
         grown = f"max({rule.least or 0}, {share})" if share else ""
@@ -208,6 +270,10 @@ def _cap(
     return Rule(name, decision, "cap", count=count, share=share, least=least)
 
 
+def _findings(name: str, count: int = 1) -> Rule:
+    return Rule(name, "hold", "findings", mode="warn", count=count, outside="enforce")
+
+
 _TABLE: Final = (
     Rule("complete_scan", "stop", fixed=True),
     Rule("shrink", "stop", "floor", fixed=True, share=0.5, least=20),
@@ -224,6 +290,21 @@ _TABLE: Final = (
     Rule("fields", "approve", fixed=True),
     Rule("label", "hold", fixed=True),
     Rule("deny_fields", "mask", fixed=True),
+    Rule("audience", "hold", "level", fixed=True, level="org"),
+    Rule("external", "approve", "cap", fixed=True, count=0),
+    Rule("mass_mention", "hold", "cap", count=10),
+    Rule("posts", "hold", "cap", count=100, run=20),
+    Rule("attachments", "hold"),
+    Rule("free_text", "hold", fixed=True),
+    Rule("credential", "hold", "findings", count=1, fixed_outside=True),
+    _findings("card"),
+    _findings("iban"),
+    _findings("national_id"),
+    _findings("email", 5),
+    _findings("phone", 5),
+    _findings("marker"),
+    _findings("internal_url"),
+    _findings("word"),
 )
 
 BUILT_IN: Final[Mapping[str, Rule]] = {rule.name: rule for rule in _TABLE}

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from moatbridge.config.answers import with_answers
 from moatbridge.config.bridge import BridgeConfig, StreamEntry
 from moatbridge.config.flows import FlowConfig
+from moatbridge.config.gateway import GatewayConfig
 from moatbridge.config.guard import GuardConfig
 from moatbridge.config.problems import (
     Problem,
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=BaseModel)
 
-_TABLES: Final = ("systems", "streams", "flows", "ledger", "guard", "security", "run")
+_TABLES: Final = (
+    "systems", "streams", "flows", "ledger", "guard", "security", "run", "gateway"
+)  # fmt: skip
 _KEYS: Final = (*_TABLES, "adapters")
 _ENTRIES: Final = ("systems", "streams", "flows")
 _CORE: Final = tuple(name for name in SystemConfig.model_fields if name != "settings")
@@ -93,7 +97,7 @@ def parse(
     reader = _Reader(registry, base or Path.cwd())
     parts = reader.read(table)
     refuse(reader.problems, name)
-    config = BridgeConfig(**parts)
+    config = with_answers(BridgeConfig(**parts))
     warnings = loose_files(config)
     return config.model_copy(update={"warnings": tuple(warnings)})
 
@@ -136,6 +140,8 @@ class _Reader:
             ("run", RunConfig),
         ):
             parts[key] = self._model(model, table.get(key, {}), key)
+        if "gateway" in table:
+            parts["gateway"] = self._model(GatewayConfig, table["gateway"], "gateway")
         self._allowed = parts["adapters"] = self._allow_list(table.get("adapters"))
         return parts
 

@@ -53,6 +53,7 @@ def check_flows(
     problems: list[Problem] = []
     for name, flow in flows.items():
         problems += _ends(name, flow, streams)
+        problems += _decides(name, flow, flows, streams)
     problems += _twins(flows)
     if problems or not whole:
         return problems
@@ -86,6 +87,37 @@ def _ends(name: str, flow: FlowConfig, streams: Collection[str]) -> Iterator[Pro
             yield Problem(dotted("flows", name, end), words)
     if flow.source == flow.target:
         yield Problem(dotted("flows", name, "to"), "is the same stream as `from`")
+
+
+def _decides(
+    name: str,
+    flow: FlowConfig,
+    flows: Mapping[str, FlowConfig],
+    streams: Collection[str],
+) -> Iterator[Problem]:
+    decide = flow.decide
+    if decide is None:
+        return
+    for key in ("people", "answers"):
+        address = getattr(decide, key)
+        if address not in streams:
+            words = f"there is no stream `{address}`" + nearest(address, streams)
+            yield Problem(dotted("flows", name, "decide", key), words)
+    posts = flows.get(decide.posts)
+    at = dotted("flows", name, "decide", "posts")
+    if posts is None or decide.posts == name:
+        words = f"there is no other flow `{decide.posts}`"
+        yield Problem(at, words + nearest(decide.posts, flows))
+    elif _system(posts.target) != _system(flow.source):
+        words = f"posts to {posts.target}, but replies are read from {flow.source}"
+        yield Problem(at, words)
+    if _system(decide.answers) != _system(flow.source):
+        words = f"must be a stream of the system that replies come from: {flow.source}"
+        yield Problem(dotted("flows", name, "decide", "answers"), words)
+
+
+def _system(address: str) -> str:
+    return address.partition("/")[0]
 
 
 def _twins(flows: Mapping[str, FlowConfig]) -> Iterator[Problem]:

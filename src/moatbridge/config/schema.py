@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from moatbridge.config.flows import FlowConfig
+from moatbridge.config.gateway import GatewayConfig
 from moatbridge.config.guard import GuardConfig
 from moatbridge.config.sections import LedgerConfig, RunConfig, SecurityConfig
 from moatbridge.config.systems import SystemConfig
@@ -51,6 +52,7 @@ def json_schema(registry: NamedAdapters) -> dict[str, Any]:
         "guard": book.add("guard", GuardConfig),
         "security": book.add("security", SecurityConfig),
         "run": book.add("run", RunConfig),
+        "gateway": book.add("gateway", GatewayConfig),
     }
     return {
         "$schema": DIALECT,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.entities import paths, plain
 from moatbridge.entities.canonical import canonical_json
+from moatbridge.entities.problem import Problem
 from moatbridge.entities.registry import entity_type
+from moatbridge.entities.social_checking import post_problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -15,21 +17,6 @@ if TYPE_CHECKING:
 
 MAX_NAMESPACES: Final = 8
 MAX_EXTENSIONS: Final = 32 * 1024
-
-
-class Problem(NamedTuple):
-    """One thing that is wrong; never holds the value.
-
-    Args:
-        path: Where, for example ``emails[0].value``.
-        code: ``missing``, ``unknown``, ``kind``, ``text``, ``read-only`` or
-            ``too-large``.
-        expected: What would be right, in words.
-    """
-
-    path: str
-    code: str
-    expected: str
 
 
 def check(entity: Mapping[str, Any], kind: str | type | EntityType) -> list[Problem]:
@@ -42,8 +29,12 @@ def check(entity: Mapping[str, Any], kind: str | type | EntityType) -> list[Prob
     Raises:
         ConfigurationError: ``entity.unknown``.
     """
-    problems = list(_object(entity, entity_type(kind).shape, ""))
+    described = entity_type(kind)
+    problems = list(_object(entity, described.shape, ""))
     problems += _extensions(entity.get("extensions"))
+    if described.name == "Post":
+        known = {each.path for each in problems}
+        problems += [p for p in post_problems(entity) if p.path not in known]
     return problems
 
 
@@ -117,6 +108,8 @@ def _leaf(value: Any, shape: Shape, at: str) -> Iterator[Problem]:
     rule, expected = rules.get(shape.kind, (plain.plain, "JSON without floats"))
     try:
         rule(value)
+        if shape.words and value not in shape.words:
+            yield Problem(at, "kind", f"one of {', '.join(shape.words)}")
     except plain.Fault as fault:
         code = "text" if isinstance(value, str) and shape.kind == "text" else "kind"
         yield Problem(at, code, f"{expected} ({fault})")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from moatbridge.entities.conversion import Converter
 from moatbridge.entities.moments import dates, datetimes, epochs
 from moatbridge.entities.plain import Fault, integer, plain
+from moatbridge.entities.showing import days, moneys
 from moatbridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -230,6 +231,8 @@ CORE: Final[dict[str, Converter | Callable[..., Converter]]] = {
     "bool": bools,
     "date": dates,
     "datetime": datetimes,
+    "day": days,
+    "money": moneys,
     "epoch": epochs,
     "split": splits,
     "prefix": prefixes,

@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moatbridge.entities.directory import GROUP, PERSON, Group, Person
 from moatbridge.entities.shapes import EntityType, describe
+from moatbridge.entities.social import (
+    DECISION,
+    POST,
+    REACTION,
+    Decision,
+    Post,
+    Reaction,
+)
 from moatbridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -15,9 +23,15 @@ if TYPE_CHECKING:
 
     from moatbridge.entities.labels import Label
 
-BUILT_IN: Final = {"Person": PERSON, "Group": GROUP}
+_DECLARED: Final[dict[Any, EntityType]] = {
+    Person: PERSON,
+    Group: GROUP,
+    Post: POST,
+    Reaction: REACTION,
+    Decision: DECISION,
+}
 
-_DECLARED: Final[dict[Any, EntityType]] = {Person: PERSON, Group: GROUP}
+BUILT_IN: Final = {each.name: each for each in _DECLARED.values()}
 _OWN_NAME: Final = re.compile(r"[a-z][\w-]*(\.[\w-]+){2,}", re.ASCII)
 
 T = TypeVar("T", bound=type)

@@ -53,6 +53,7 @@ class Shape:
     Args:
         kind: ``object`` has ``members``; ``list`` and ``map`` have an ``item``.
         required: A valid entity has it.
+        words: The only texts allowed here; empty if any is.
     """
 
     kind: Kind
@@ -60,6 +61,7 @@ class Shape:
     item: Shape | None = None
     required: bool = False
     attribute: Attribute = Attribute()
+    words: tuple[str, ...] = ()
 
     def walk(
         self, prefix: tuple[str, ...] = ()
@@ -173,7 +175,7 @@ def _leaf(hint: Any, at: str, depth: int, problems: list[str]) -> Shape:
             return Shape("reference")
         return _members(hint, f"{at}.", depth + 1, problems)
     if _is_words(hint):
-        return Shape("text")
+        return Shape("text", words=typing.get_args(hint))
     if hint in _PLAIN:
         return Shape(_PLAIN[hint])
     shown = getattr(hint, "__name__", str(hint))

@@ -6,8 +6,11 @@ import os
 import threading
 from typing import TYPE_CHECKING, Self
 
+from moatbridge.config.answers import SYSTEM, with_answers
 from moatbridge.errors import ConfigurationError, MoatbridgeError
-from moatbridge.flow.compiling import Described, compile_route
+from moatbridge.flow.answering import AnswerSource, answer_stream, open_tail
+from moatbridge.flow.compiling import Described, compile_route, translated
+from moatbridge.flow.control import ensure_partitions
 from moatbridge.flow.keeping import Keeper
 from moatbridge.guard import Kill, KillFlag, KillState, evaluate, file_there
 from moatbridge.ledger import Ledger, killswitch
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from moatbridge.ledger import Lease
     from moatbridge.ledger.leases import Due
     from moatbridge.resilience.session import Session
+    from moatbridge.translate import BoundTranslator
 
 
 class Bridge:
@@ -51,7 +55,7 @@ class Bridge:
         scope: str = "default",
         redactor: Redactor | None = None,
     ) -> None:
-        self.config = config
+        self.config = config = with_answers(config)
         self.registry: Registry = registry or Registry(allow=config.adapters)
         self.ledger: Ledger = Ledger(
             config.ledger.url, durability=config.ledger.durability, scope=scope
@@ -96,7 +100,24 @@ class Bridge:
         with self._lock:
             if flow not in self._routes:
                 self._routes[flow] = compile_route(self, flow)
+                self._open_answers(self._routes[flow])
             return self._routes[flow]
+
+    def _open_answers(self, route: Route) -> None:
+        """Answers flow from the first one on, without a pass."""
+        if route.agreed_by is not None:
+            with self.ledger.write() as tx:
+                ensure_partitions(self.ledger, route, tx)
+                open_tail(self.ledger, tx, route.row.flow_id, route.name)
+
+    def translated(self, address: str) -> BoundTranslator:
+        """The translator of any stream; see `compile_route` for flows' own.
+
+        Raises:
+            ConfigurationError: ``flow.translator``: it has none.
+            NotApplied: Its system cannot be reached now.
+        """
+        return translated(self, address)
 
     def describe(self, address: str) -> Described:
         """What the stream's system says about it; asked once.
@@ -107,7 +128,10 @@ class Bridge:
         """
         with self._lock:
             if address not in self._described:
-                self._describe_system(address.partition("/")[0])
+                if address.startswith(f"{SYSTEM}/"):
+                    self._describe_answers(address)
+                else:
+                    self._describe_system(address.partition("/")[0])
             if address not in self._described:
                 known = ", ".join(sorted(self._described)) or "none"
                 raise ConfigurationError(
@@ -127,9 +151,23 @@ class Bridge:
                     stream, probe, session.traits(stream.name) if writes else None
                 )
 
+    def _describe_answers(self, address: str) -> None:
+        flow = address.partition("/")[2]
+        replies_of = self.translated(self.config.flows[flow].source)
+        probe = AnswerSource(self.ledger, 0).probe()
+        self._described[address] = Described(
+            answer_stream(flow, replies_of), probe, None
+        )
+
     def session(self, system: str) -> AbstractContextManager[Session]:
         """Borrow an open session of the system for one thread."""
         return self._pool.session(system)
+
+    def answers(self, route: Route) -> AnswerSource | None:
+        """The table that an answering flow reads; None for any other flow."""
+        if route.agreed_by is None:
+            return None
+        return AnswerSource(self.ledger, route.agreed_by)
 
     def renewing(self, lease: Lease) -> AbstractContextManager[None]:
         """Keep a lease alive while a slice works."""

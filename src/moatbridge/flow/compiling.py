@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from moatbridge.config.answers import SYSTEM, decider_of
 from moatbridge.config.guard import effective
 from moatbridge.errors import ConfigurationError
+from moatbridge.flow.answering import ANSWERS, INTERNAL, translator_of
 from moatbridge.flow.carry import Carry
 from moatbridge.flow.guarantee import check_required, guarantee
 from moatbridge.flow.references import nests
 from moatbridge.flow.route import End, Reference, Route
+from moatbridge.flow.settings import settled
+from moatbridge.flow.writeback import Writeback, carried, writeback_of
 from moatbridge.guard import PathSet, check_route
 from moatbridge.guard import Route as GuardRoute
 from moatbridge.ledger import flows
@@ -50,9 +54,9 @@ def compile_route(bridge: Bridge, name: str) -> Route:
     config = bridge.config
     settings = config.flows[name]
     source, target, traits = _ends(bridge, settings)
+    settings = settled(name, settings, source=source, entity=target.bound.entity)
     row = _row(bridge, name, settings)
-    joined = join_report(source.bound, target.bound)
-    shared = _shared(source, target, [c.entity for c in joined.carried])
+    shared, lines = _carried(settings, source, target)
     owner = _owner(config, settings)
     mine = [path for path in shared if owner(path) == source.address]
     rival = _opposite(config, settings)
@@ -65,7 +69,9 @@ def compile_route(bridge: Bridge, name: str) -> Route:
     )
     check_required(name, promise, settings.require)
     creates = rival is None or owner(EXISTENCE) == source.address
-    _check_first_run(name, settings, traits, creates=creates)
+    if settings.decide is None:  # a reply is taken once, whatever the target does
+        searched = target.can("CanFind") or target.can("CanScan")
+        _check_first_run(name, settings, traits, creates=creates and searched)
     _check_needs(name, source, target)
     rules = effective(config.guard, settings.guard)
     judged = _judged(bridge, name, source, target, shared)
@@ -79,7 +85,7 @@ def compile_route(bridge: Bridge, name: str) -> Route:
         traits=traits,
         guarantee=promise,
         express=target.bound.restrict(
-            dict.fromkeys((*source.bound.paths, *_ALWAYS)),
+            dict.fromkeys((*source.bound.paths, *shared, *_ALWAYS)),
         ),
         carry=Carry(mine),
         initial=Carry(shared),
@@ -92,10 +98,54 @@ def compile_route(bridge: Bridge, name: str) -> Route:
         source_named=_named(config, source.address) or nests(source.bound.entity),
         target_named=_named(config, target.address),
         references=_references(bridge, source, target),
-        report_lines=tuple(
-            f"{c.source} -> {c.entity} -> {c.target}" for c in joined.carried
-        ),
+        report_lines=lines,
+        writeback=_writeback(bridge, name, settings, source, target),
+        agreed_by=_agreed_by(bridge, name),
     )
+
+
+def translated(bridge: Bridge, address: str) -> BoundTranslator:
+    """The translator of a stream that belongs to no flow of its own.
+
+    Raises:
+        ConfigurationError: ``flow.translator``: it has none, and none can be made.
+    """
+    described = bridge.describe(address)
+    table = _translator(bridge, address, described)
+    if table is None:
+        names = [f.name for f in described.stream.fields]
+        table = _mirror(address, described, described.stream.entity, names)
+    return _bind(table, described, address)
+
+
+def _carried(
+    settings: FlowConfig, source: End, target: End
+) -> tuple[list[str], tuple[str, ...]]:
+    """Entity paths that the flow carries, and a line for each."""
+    if settings.decide is not None:
+        paths = carried(target)
+        return paths, tuple(f"reply -> {path} -> {target.address}" for path in paths)
+    joined = join_report(source.bound, target.bound).carried
+    lines = tuple(f"{c.source} -> {c.entity} -> {c.target}" for c in joined)
+    return _shared(source, target, [c.entity for c in joined]), lines
+
+
+def _writeback(
+    bridge: Bridge, name: str, settings: FlowConfig, source: End, target: End
+) -> Writeback | None:
+    if settings.decide is None:
+        return None
+    posts = settings.decide.posts
+    row = _row(bridge, posts, bridge.config.flows[posts])
+    return writeback_of(bridge, name, source=source, target=target, posts=row)
+
+
+def _agreed_by(bridge: Bridge, name: str) -> int | None:
+    """Whoever agreed to a flow that decides agreed to its answers too."""
+    decider = decider_of(name)
+    if decider is None:
+        return None
+    return _row(bridge, decider, bridge.config.flows[decider]).flow_id
 
 
 def _ends(bridge: Bridge, settings: FlowConfig) -> tuple[End, End, WriteTraits]:
@@ -103,7 +153,7 @@ def _ends(bridge: Bridge, settings: FlowConfig) -> tuple[End, End, WriteTraits]:
     here, there = settings.source, settings.target
     a, b = bridge.describe(here), bridge.describe(there)
     table_a, table_b = _translator(bridge, here, a), _translator(bridge, there, b)
-    if table_a is None and table_b is None:
+    if table_a is None and (table_b is None or settings.decide is not None):
         names = [f.name for f in a.stream.fields]
         table_a = _mirror(here, a, a.stream.entity, names)
     if table_a is None:
@@ -113,7 +163,7 @@ def _ends(bridge: Bridge, settings: FlowConfig) -> tuple[End, End, WriteTraits]:
     if table_b is None:
         table_b = _mirror(there, b, bound_a.entity, bound_a.paths)
     bound_b = _bind(table_b, b, there)
-    if bound_a.entity != bound_b.entity:
+    if bound_a.entity != bound_b.entity and settings.decide is None:
         raise ConfigurationError(
             f"{here} is translated to {bound_a.entity} and {there} to "
             f"{bound_b.entity}; both ends of a flow need the same entity.",
@@ -136,7 +186,7 @@ def _end(
         address=address,
         system=system,
         name=name,
-        config=bridge.config.systems[system],
+        config=INTERNAL if system == SYSTEM else bridge.config.systems[system],
         stream=described.stream,
         probe=described.probe,
         bound=bound,
@@ -146,6 +196,8 @@ def _end(
 def _translator(
     bridge: Bridge, address: str, described: Described
 ) -> Translator | None:
+    if described.probe.product == ANSWERS:
+        return translator_of(described.stream)
     entry = bridge.config.streams.get(address)
     given: Any = entry.translator if entry is not None else None
     if isinstance(given, Translator):
@@ -241,14 +293,9 @@ def _check_first_run(
 
 
 def _check_needs(name: str, source: End, target: End) -> None:
-    if source.stream.settle_destroys:
-        raise ConfigurationError(
-            f"Flow {name!r}: settling {source.address} destroys what was read, which "
-            "must wait for delivery; this version cannot do that yet.",
-            code="flow.settle",
-            stream=source.address,
-        )
-    for end, ability in ((source, "CanScan"), (target, "CanWrite")):
+    can = [each for each in ("CanScan", "CanReceive", "CanFollow") if source.can(each)]
+    read_by = can[0] if can else "CanScan"
+    for end, ability in ((source, read_by), (target, "CanWrite")):
         if not end.can(ability):
             raise ConfigurationError(
                 f"Flow {name!r} needs the ability {ability} of {end.address}, which "
@@ -265,7 +312,7 @@ def _judged(
     adapter = bridge.registry.get(system.adapter)
     return GuardRoute(
         flow=name,
-        entity_type=source.bound.entity,
+        entity_type=target.bound.entity,
         target=target.system,
         owned=PathSet([*shared, "active"]),
         label=source.bound.label,

@@ -10,12 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from moatbridge.changes import Ref
-from moatbridge.errors import ConfigurationError, CursorTooOld
-from moatbridge.flow.envelope import Envelope
 from moatbridge.flow.judging import judge_run, verdict_to_json
+from moatbridge.flow.nothing import end_without_pass
 from moatbridge.flow.observation import Observation
-from moatbridge.flow.reading import write
+from moatbridge.flow.opening import LIVE, only_follows, open_pass
+from moatbridge.flow.settling import settle_delivered
 from moatbridge.flow.vanished import Vanished
+from moatbridge.flow.writing import write
 from moatbridge.guard import Finding
 from moatbridge.ledger import (
     audit,
@@ -27,6 +28,7 @@ from moatbridge.ledger import (
     runs,
     scans,
     settlement,
+    unsettled,
 )
 from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.keys import key_hash
@@ -39,14 +41,18 @@ if TYPE_CHECKING:
     from moatbridge.flow.route import Route
     from moatbridge.guard import PlanVerdict
     from moatbridge.ledger import Lease, Ledger
+    from moatbridge.ledger.marks import Link
     from moatbridge.ledger.scans import Scan
     from moatbridge.resilience.session import Session
 
 CONTROL = "control"
-LIVE = "live"
+DECIDED = "decision"
+"""Why a record is read again after a decision about it: sent only if it changed."""
+
 _CONFIRM = 500
 _TRIES = 5
-_MAX_PARTITIONS = 10_000
+
+__all__ = ["CONTROL", "LIVE", "Control", "ensure_partitions", "request_pass"]
 
 
 def request_pass(ledger: Ledger, route: Route, *, auto: bool, actor: str) -> int:
@@ -131,9 +137,26 @@ class Control:
             due = flows.due_again(tx, self._flow_id, limit=_CONFIRM, tries=_TRIES)
         if scanning is not None and self._scan(scanning):
             return True
+        if not applying and scanning is None and DECIDED in {why for _n, why in due}:
+            applying = self._live_run()
         if applying and due:
-            return self._again(applying[-1], [link_id for link_id, _why in due])
+            return self._again(applying[-1], due)
+        if self._settle():
+            return True
         return max(map(self._finish, applying), default=False)
+
+    def _settle(self) -> bool:
+        """Tell the source what was delivered, before any run counts as done."""
+        return settle_delivered(
+            self._route, self._ledger, self._lease, source=self._source
+        )
+
+    def _live_run(self) -> list[runs.Run]:
+        """The run for what must be looked at again between two passes."""
+        with self._ledger.step(self._lease) as tx:
+            if not runs.ever_applied(tx, self._route.agreement):
+                return []
+            return [runs.get(tx, runs.live(tx, self._flow_id))]
 
     # --- a pass -----------------------------------------------------------------
 
@@ -143,58 +166,31 @@ class Control:
             return True
         with self._ledger.read() as tx:
             scan = scans.get(tx, self._flow_id, run.generation)
-            open_ = tx.value(
-                "SELECT count(*) FROM partition WHERE flow_id=? AND kind='scan' "
-                "AND generation=? AND state<>'done'",
-                self._flow_id,
-                run.generation,
-            )
-            seen = tx.value(
-                "SELECT coalesce(sum(records), 0) FROM partition WHERE flow_id=? "
+            parts = tx.all(
+                "SELECT state, records FROM partition WHERE flow_id=? "
                 "AND kind='scan' AND generation=?",
                 self._flow_id,
                 run.generation,
             )
-        if open_:
+        states = {state for state, _records in parts}
+        if states - {"done", "nothing"}:
             return False
-        self._close(run, scan._replace(seen=int(seen)))
+        scan = scan._replace(seen=sum(records for _state, records in parts))
+        if only_follows(self._route) or states == {"nothing"}:
+            end_without_pass(self._route, self._ledger, self._lease, run, scan)
+        else:
+            self._close(run, scan, whole="nothing" not in states)
         return True
 
     def _open(self, run: runs.Run) -> None:
-        """Follow before scan: the tail's position is taken before anything is read."""
-        route, session = self._route, self._source()
-        server = session.probe().server  # not the one of yesterday's connection
-        live = self._live_position(session)
-        split = session.split(route.source.name, route.config.partitions)
-        if not split or len(split) > _MAX_PARTITIONS:
-            raise ConfigurationError(
-                f"{route.source.address} splits into {len(split)} partitions; 1 to "
-                f"{_MAX_PARTITIONS} are possible.",
-                code="flow.partitions",
-            )
-        with self._ledger.step(self._lease, cursor=None) as tx:
-            generation = scans.begin(
-                tx,
-                self._flow_id,
-                link_high=marks.highest(tx),
-                server=server,
-                query=route.source.stream.query,
-            )
-            tx.run("UPDATE run SET generation=? WHERE run_id=?", generation, run.run_id)
-            flows.fresh_again(tx, self._flow_id)
-            self._tidy(tx)
-            self._drop_old_partitions(tx)
-            for part in split:
-                self._ledger.leases.add(
-                    tx,
-                    self._flow_id,
-                    f"g{generation}/{part.key}",
-                    "scan",
-                    generation=generation,
-                    spec={"key": part.key, "spec": part.spec, "run": run.run_id},
-                )
-            if live is not None:
-                self._ledger.leases.add(tx, self._flow_id, LIVE, LIVE, cursor=live)
+        open_pass(
+            self._route,
+            self._ledger,
+            self._lease,
+            run,
+            source=self._source,
+            tidy=self._tidy,
+        )
 
     def _tidy(self, tx: Any) -> None:
         """What waited too long expires; what may no longer be kept goes."""
@@ -207,30 +203,9 @@ class Control:
             history=now - self._keep[1],
         )
 
-    def _drop_old_partitions(self, tx: Any) -> None:
-        tx.run(
-            "UPDATE partition SET state='done' WHERE flow_id=? AND kind='scan'",
-            self._flow_id,
-        )
-
-    def _live_position(self, session: Session) -> dict[str, Any] | None:
-        route = self._route
-        if not route.source.can("CanFollow"):
-            return None
-        server, query = route.source.probe.server, route.source.stream.query
-        with self._ledger.read() as tx:
-            cursor = self._ledger.leases.cursor(tx, self._flow_id, LIVE)
-        try:
-            if cursor and Envelope.from_json(cursor, server, query).at is not None:
-                return None  # followed already
-        except CursorTooOld:
-            pass
-        batches = list(session.changes(route.source.name, None))
-        return Envelope(batches[-1].cursor, server, query).to_json()
-
-    def _close(self, run: runs.Run, scan: Scan) -> None:
+    def _close(self, run: runs.Run, scan: Scan, *, whole: bool) -> None:
         missing = 0
-        whole = self._whole(scan)
+        whole = whole and self._whole(scan)
         if whole:
             missing = self._vanished.stage(run, scan)
         with self._ledger.read() as tx:
@@ -269,7 +244,8 @@ class Control:
                 tx, self._flow_id, scan.generation, "complete" if good else "abandoned"
             )
             parcels.cancel_planned(tx, self._flow_id, keep_run=run.run_id)
-            self._replace_older(tx, run)
+            runs.replace_older(tx, self._flow_id, run.run_id)
+            unsettled.given_up(tx, self._flow_id)
             runs.set_state(
                 tx,
                 run.run_id,
@@ -327,38 +303,21 @@ class Control:
             and scan.server == self._source().probe().server
         )
 
-    def _replace_older(self, tx: Any, run: runs.Run) -> None:
-        """A new plan of a flow cancels its older one (delivery 51)."""
-        tx.run(
-            "UPDATE run SET state='cancelled', finished=? WHERE flow_id=? "
-            "AND kind='pass' AND state='planned' AND run_id<>?",
-            wall_clock(),
-            self._flow_id,
-            run.run_id,
-        )
-
     # --- while applying ---------------------------------------------------------
 
-    def _again(self, run: runs.Run, link_ids: list[int]) -> bool:
-        """Stale writes and resolved references: read at the source, judge, stage."""
+    def _again(self, run: runs.Run, due: list[tuple[int, str]]) -> bool:
+        """Stale, newly resolved or decided records: read and judged afresh."""
         route, side = self._route, self._route.row.side
+        link_ids = [link_id for link_id, _why in due]
+        forced = {link_id for link_id, why in due if why != DECIDED}
         with self._ledger.step(self._lease) as tx:
-            flows.next_round(tx, link_ids)
+            flows.next_round(tx, sorted(forced))
             links = marks.links(tx, link_ids)
         found = Observation()
         if route.source.can("CanFetch"):
-            refs = [
-                Ref.from_key(key, link.name(side))
-                for link in links.values()
-                if (key := link.key(side))
-            ]
-            back = self._observer.fetched(refs, found)
-            seen = self._observer.observe(back, force=True)
-            found.upserts += seen.upserts
-            found.rejects += seen.rejects
-            # What is gone is for the next pass, where its number is judged.
-            found.disables.clear()
-            found.deletes.clear()
+            for force in (True, False):
+                chosen = [n for n in links.values() if (n.link_id in forced) is force]
+                self._look_again(chosen, found, force=force)
         with self._ledger.step(self._lease) as tx:
             write(tx, route, found, run.run_id, self._lease)
             if not route.source.can("CanFetch"):
@@ -367,6 +326,26 @@ class Control:
             flows.taken_again(tx, self._flow_id, link_ids)
             self._ledger.leases.wake(tx, self._flow_id, "lane")
         return True
+
+    def _look_again(
+        self, links: list[Link], found: Observation, *, force: bool
+    ) -> None:
+        side = self._route.row.side
+        refs = [
+            Ref.from_key(key, link.name(side))
+            for link in links
+            if (key := link.key(side))
+        ]
+        if not refs:
+            return
+        back = self._observer.fetched(refs, found)
+        seen = self._observer.observe(back, force=force)
+        found.upserts += seen.upserts
+        found.touched += seen.touched
+        found.rejects += seen.rejects
+        # What is gone is for the next pass, where its number is judged.
+        found.disables.clear()
+        found.deletes.clear()
 
     def _finish(self, run: runs.Run) -> bool:
         """End a run that has nothing left to send; live runs stay open."""

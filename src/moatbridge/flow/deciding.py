@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.errors import TranslationError
 from moatbridge.flow.adopt import adopt
 from moatbridge.flow.removals import GONE
+from moatbridge.flow.sealing import seal, thread_of
 from moatbridge.guard import Context, Outgoing, judge
 from moatbridge.ledger import runs
 from moatbridge.ledger.keys import key_hash
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from moatbridge.ledger.marks import Link, Mark
     from moatbridge.resilience.session import Session
     from moatbridge.translate import BoundTranslator
+
+_NOTED: Final = frozenset({"privileged", "external"})
+"""Rules that are counted with a change even when they let it go."""
 
 Hold = tuple[str, str, str]
 """(reason, rule, detail)."""
@@ -82,7 +86,8 @@ class Decider:
             result: Where to add intents, rejects and counts.
             force: Stage linked records even when nothing about them changed.
         """
-        context = Context(now=time.time(), memory=self._memory)
+        salt = self._ledger.ledger_id.encode()
+        context = Context(now=time.time(), memory=self._memory, salt=salt)
         new: list[tuple[Seen, dict[str, Any]]] = []
         for one in differing:
             link = known.get(one.mark.link_id) if one.mark else None
@@ -127,6 +132,7 @@ class Decider:
             else:
                 new.append((one, entity))
         self._new(new, context, result)
+        seal(self._route, self._ledger, result.upserts, target=self._target)
 
     def _lacking(self, entity: dict[str, Any], link: Link | None) -> str | None:
         """A required path without which a new record would only be refused later."""
@@ -141,6 +147,8 @@ class Decider:
         data = change.data or {}
         decode = bound.decode_partial if change.partial else bound.decode
         entity = decode(data, change.incomplete)
+        if "label" in self._route.initial.paths and self._route.entity == "Post":
+            entity.setdefault("label", bound.label)
         if "externalId" in self._route.initial.paths and self._route.row.side == 0:
             entity.setdefault("externalId", one.key)
         return entity
@@ -252,7 +260,7 @@ class Decider:
         if ours and there.get("externalId") == ours:
             return None
         with self._ledger.read() as tx:
-            first = not runs.ever_applied(tx, self._route.row.flow_id)
+            first = not runs.ever_applied(tx, self._route.agreement)
         return None if first else ("approval", "match", "existing account")
 
     def _stage(
@@ -300,8 +308,7 @@ class Decider:
             payload["adopt"] = adopt
         if renew:
             payload["renew"] = True
-        if "privileged" in verdict.rules:
-            payload["privileged"] = True
+        payload |= dict.fromkeys(_NOTED.intersection(verdict.rules), True)
         if verdict.decision == "hold" and link and entity.get("active") is False:
             result.upserts.append(self._leaver(one, link))
         result.upserts.append(
@@ -314,10 +321,10 @@ class Decider:
                 fp=None if one.change.partial else one.fp,
                 out_fp=out_fp,
                 payload=json.dumps(payload, ensure_ascii=False),
-                label=self._route.source.bound.label,
+                label=verdict.label or self._route.source.bound.label,
                 version=one.change.version,
                 round=link.round if link else round_,
-                lane=self._route.lane_of(one.key),
+                lane=self._route.lane_of(thread_of(self._route, one.key, entity)),
                 hold=hold,
             )
         )

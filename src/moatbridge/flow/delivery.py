@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moatbridge.adapter import Query
-from moatbridge.changes import Receipt
 from moatbridge.errors import (
     ConfigurationError,
     LeaseLost,
     MoatbridgeError,
 )
-from moatbridge.flow.adopt import target_field
+from moatbridge.flow import standing
 from moatbridge.flow.calling import call
+from moatbridge.flow.doubt import Doubt
 from moatbridge.flow.outcomes import results_of
 from moatbridge.flow.policies import policy_of
 from moatbridge.flow.preparing import prepare, thaw
@@ -28,6 +27,7 @@ from moatbridge.ledger import (
     counts,
     flows,
     holds,
+    incidents,
     killswitch,
     marks,
     parcels,
@@ -41,6 +41,7 @@ from moatbridge.resilience.crash import crash_point
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from moatbridge.changes import Receipt
     from moatbridge.flow.route import Route
     from moatbridge.ledger import Lease, Ledger, Transaction
     from moatbridge.ledger.parcels import Item, Parcel
@@ -61,6 +62,8 @@ class Lane:
         number: Which lane.
         source: Gives a session to confirm removals with.
         target: Gives an open session of the target, borrowed only when needed.
+        directory: Gives a session of the system that knows who decides; asked only by
+            flows with a `Writeback`.
         killed: Whether sending is switched off right now.
         stopping: Whether the slice should end.
         beat: Called after every commit.
@@ -75,6 +78,7 @@ class Lane:
         number: int,
         source: Callable[[], Session],
         target: Callable[[], Session],
+        directory: Callable[[], Session],
         killed: Callable[[], bool],
         stopping: Callable[[], bool],
         beat: Callable[[], None],
@@ -89,9 +93,13 @@ class Lane:
         self._stopping = stopping
         self._beat = beat
         self._policy = policy_of(route)
+        self._directory = directory
+        self._doubt = Doubt(route, ledger, lease, lane=self)
+        self.decided = False
 
     @property
-    def _target(self) -> Session:
+    def target(self) -> Session:
+        """An open session of the target."""
         return self._open_target()
 
     def work(self) -> bool:
@@ -113,9 +121,9 @@ class Lane:
         if parcel.state is State.PLANNED:
             flying = self._admit(parcel, items)
         elif parcel.state in {State.IN_FLIGHT, State.UNKNOWN}:
-            flying = self._resolve(parcel, items)
+            flying = self._doubt.resolve(parcel, items)
         else:
-            flying = self._fly(parcel)
+            flying = self.fly(parcel)
         if flying is not None:
             self._send(flying)
         self._beat()
@@ -132,15 +140,16 @@ class Lane:
             self._ledger,
             items,
             source=self._source,
-            target=self._target,
+            target=self.target,
+            directory=self._directory,
             agreed=agreed,
         )
         with self._ledger.step(self._lease) as tx:
             self._check_switch(tx)
             crash_point("admit.in")
-            parcels.settle_one(
-                tx, parcel, [(p, State.CANCELLED, "returned") for p in ready.returned]
-            )
+            parcels.settle_one(tx, parcel, ready.cancelled)
+            standing.withdrawn(tx, route, items, ready.returned)
+            standing.refuse(tx, route, items, ready.refused)
             admitted = admission.admit(
                 tx,
                 flow_id=row.flow_id,
@@ -160,13 +169,30 @@ class Lane:
                 tx, parcel, [(p, State.REJECTED, code) for p, code in ready.rejected]
             )
             self._dead(tx, items, dict(ready.rejected))
-            for pos, reason, rules in ready.held:
-                holds.hold_planned(tx, row.flow_id, parcel, pos, reason, rules)
+            for held in ready.held:
+                holds.hold_planned(tx, row.flow_id, parcel, *held)
+            self._postpone(tx, parcel, ready.unready, moved=bool(admitted.ready))
             sent = set(admitted.ready)
             keys = [k for pos, found in ready.counted if pos in sent for k in found]
             self._count(tx, parcel.run_id, keys)
         crash_point("inflight.done")
+        self.decided = self.decided or bool(ready.refused)
         return self._reload(parcel) if admitted.ready else None
+
+    def _postpone(
+        self, tx: Transaction, parcel: Parcel, unready: list[int], *, moved: bool
+    ) -> None:
+        """What refers to a post that is not there yet follows it, or waits for it."""
+        if not unready:
+            return
+        wait = 0.0 if moved else wall_clock() + admission.BLOCKED
+        stale = parcels.staged_again(tx, parcel, unready)
+        parcels.settle_one(
+            tx, parcel, [(pos, State.CANCELLED, "replaced") for pos in stale]
+        )
+        left = [pos for pos in unready if pos not in stale]
+        if left:
+            parcels.postpone(tx, parcel, left, not_before=wait)
 
     def _wait_for(
         self, tx: Transaction, link_id: int, missing: list[tuple[int, bytes, bool]]
@@ -216,7 +242,7 @@ class Lane:
         numbers = {(c.rule, c.key): c.n for c in window_counts(keys)}
         counts.add(tx, self._route.row.flow_id, numbers)
 
-    def _fly(self, parcel: Parcel, *, doubt: int | None = None) -> Parcel:
+    def fly(self, parcel: Parcel, *, doubt: int | None = None) -> Parcel:
         """Put an admitted parcel in flight (again): same bytes, same keys."""
         with self._ledger.step(self._lease) as tx:
             self._check_switch(tx)
@@ -246,81 +272,6 @@ class Lane:
             deadline=parcel.deadline or wall_clock() + self._route.guarantee.retry_for,
         )
 
-    # --- unknown outcomes (delivery 24) ------------------------------------------
-
-    def _resolve(self, parcel: Parcel, items: Sequence[Item]) -> Parcel | None:
-        traits, now = self._route.traits, wall_clock()
-        parcel = self._as_unknown(parcel)
-        if traits.dedup == "keyed":
-            first = parcel.first_sent or now
-            forgotten = (
-                traits.key_scope == "request"
-                and traits.key_ttl is not None
-                and now > first + traits.key_ttl - traits.max_request_life
-            )
-            if not forgotten:
-                return self._fly(parcel)
-        elif traits.dedup == "lookup":
-            settled = (parcel.last_sent or 0.0) + traits.max_request_life
-            if now < settled:
-                self._wait(parcel, settled)
-                return None
-            return self._look(parcel, items)
-        elif self._route.config.on_unknown == "resend":
-            return self._fly(parcel)
-        with self._ledger.step(self._lease) as tx:
-            parcels.move(tx, parcel, State.PARKED)
-        return None
-
-    def _as_unknown(self, parcel: Parcel) -> Parcel:
-        if parcel.state is State.UNKNOWN:
-            return parcel
-        with self._ledger.step(self._lease) as tx:
-            parcels.move(tx, parcel, State.UNKNOWN)
-        return parcel._replace(state=State.UNKNOWN, doubt=1)
-
-    def _wait(self, parcel: Parcel, until: float) -> None:
-        with self._ledger.step(self._lease) as tx:
-            tx.run(
-                "UPDATE parcel SET not_before=? WHERE parcel_id=?",
-                until,
-                parcel.parcel_id,
-            )
-
-    def _park(self, parcel: Parcel) -> None:
-        with self._ledger.step(self._lease) as tx:
-            parcels.move(tx, parcel, State.PARKED)
-
-    def _look(self, parcel: Parcel, items: Sequence[Item]) -> Parcel | None:
-        """No request can linger any more: what is there, arrived."""
-        queries, asked = [], []
-        field = target_field(self._route, "externalId")
-        for item in items:
-            intent, _base = thaw(item, fence=0, attempt=0)
-            external = (intent.record or {}).get(field)
-            if intent.op != "create":
-                continue
-            if not isinstance(external, str):
-                self._park(parcel)  # nothing to ask by, and we do not guess
-                return None
-            queries.append(Query(field, external))
-            asked.append(item)
-        answers = self._target.find(self._route.target.name, queries) if queries else []
-        if any(len(hits) > 1 for hits in answers):
-            self._park(parcel)
-            return None
-        arrived = {
-            item.pos: Receipt("applied", hits[0].ref, hits[0].version, hits[0].data)
-            for item, hits in zip(asked, answers, strict=True)
-            if len(hits) == 1
-        }
-        flying = self._fly(parcel, doubt=0)  # the look-up settled it
-        if not arrived:
-            return flying
-        receipts = {pos: (receipt, 0) for pos, receipt in arrived.items()}
-        self._settle(flying, items, receipts, started=set(arrived))
-        return None
-
     # --- the calls, and transaction C -----------------------------------------
 
     def _send(self, parcel: Parcel) -> None:
@@ -338,14 +289,14 @@ class Lane:
                 for i in part
             ]
             crash_point("send.half")
-            answers, failure = call(self._target, self._route.target.name, intents)
+            answers, failure = call(self.target, self._route.target.name, intents)
             started.update(item.pos for item in part)
             for item, receipt in zip(part, answers, strict=True):
                 receipts[item.pos] = (receipt, number)
             if failure is not None:
                 break
         crash_point("answer.read")
-        self._settle(parcel, items, receipts, started=started)
+        self.settle(parcel, items, receipts, started=started)
         if isinstance(failure, ConfigurationError):
             raise failure
 
@@ -359,7 +310,7 @@ class Lane:
                 )
             return parcels.items(tx, parcel.parcel_id)
 
-    def _settle(
+    def settle(
         self,
         parcel: Parcel,
         items: Sequence[Item],
@@ -367,11 +318,12 @@ class Lane:
         *,
         started: set[int],
     ) -> None:
+        """Transaction C: what the receipts say becomes durable."""
         route, row = self._route, self._route.row
-        results = results_of(route, items, receipts, started, self._target)
+        results = results_of(route, items, receipts, started, self.target)
         crash_point("settle.in")
         with self._ledger.step(self._lease) as tx:
-            settlement.settle(
+            clashes = settlement.settle(
                 tx,
                 flow_id=row.flow_id,
                 pair_id=row.pair_id,
@@ -380,6 +332,8 @@ class Lane:
                 results=results,
                 policy=self._policy,
             )
+            self.decided = standing.answered(tx, route, results) or self.decided
+            self._note_incidents(tx, receipts, clashes)
             tally: dict[str, int] = {}
             for result in results:
                 tally[result.state.name] = tally.get(result.state.name, 0) + 1
@@ -393,3 +347,15 @@ class Lane:
                 label=route.source.bound.label,
                 outcome=tally,
             )
+
+    def _note_incidents(
+        self,
+        tx: Transaction,
+        receipts: dict[int, tuple[Receipt, int]],
+        clashes: int,
+    ) -> None:
+        """What the target did and must not; often enough, it is switched off."""
+        found = [r.incident for r, _call in receipts.values() if r.incident]
+        found += ["ref-clash"] * clashes
+        row = self._route.row
+        incidents.note(tx, row.flow_id, self._route.target.system, found)

@@ -53,7 +53,7 @@ def judge_run(
     with ledger.read() as tx:
         links = marks.count_live(tx, route.row.pair_id)
         digest = runs.digest(tx, route.row.flow_id, run.run_id)
-        first = not runs.ever_applied(tx, route.row.flow_id)
+        first = not runs.ever_applied(tx, route.agreement)
     summary = PlanSummary(
         flow=route.name,
         target=route.target.system,
@@ -63,7 +63,7 @@ def judge_run(
         complete=complete,
         server_changed=server_changed,
         first_run=first,
-        entity_type=str(route.source.bound.entity),
+        entity_type=route.entity,
         exposure=route.judged.exposure,
         missing=missing,
         new_fields=new_fields,
@@ -72,7 +72,9 @@ def judge_run(
     )
     _gather(route, ledger, run.run_id, summary)
     context = Context(
-        now=wall_clock(), memory=counts.Window(ledger.db, route.row.flow_id)
+        now=wall_clock(),
+        memory=counts.Window(ledger.db, route.row.flow_id),
+        salt=ledger.ledger_id.encode(),
     )
     return summary, judge_plan(summary, route.rules, context), digest
 
@@ -107,6 +109,7 @@ def _add(
     if op == "create":
         summary.add("create", link_id=link_id)
         summary.privileged += bool(held.get("privileged"))
+        summary.external += bool(held.get("external"))
         return
     kind: Operation = _OPERATIONS[op]
     if held.get("renew"):
@@ -123,6 +126,7 @@ def _add(
         after={path: values[path] for path in changed if path in values},
     )
     summary.privileged += bool(held.get("privileged"))
+    summary.external += bool(held.get("external"))
 
 
 def verdict_to_json(summary: PlanSummary, verdict: PlanVerdict) -> dict[str, Any]:

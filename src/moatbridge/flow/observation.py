@@ -11,6 +11,7 @@ from moatbridge.ledger.keys import name_hash
 if TYPE_CHECKING:
     from moatbridge.flow.route import Route
     from moatbridge.ledger import Transaction
+    from moatbridge.ledger.replies import Answer, Reply
     from moatbridge.ledger.staging import Staged
 
 Dead = tuple[bytes | None, str | None, str, str, str | None]
@@ -34,6 +35,8 @@ class Observation:
     counts: dict[str, int] = field(default_factory=dict)
     restored: list[bytes] = field(default_factory=list)
     restore: list[bytes] = field(default_factory=list)
+    taken: list[Reply] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
 
     def count(self, what: str, number: int = 1) -> None:
         """Add to a named count (``unchanged``, ``drift`` ...)."""

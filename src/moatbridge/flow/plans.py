@@ -61,6 +61,8 @@ class Plan:
         new_fields: What newly leaves the building.
         examples: Operation -> a few of them; removals up to 100.
         first_run: Nothing was ever applied by this flow.
+        without_pass: Why nothing was read: ``nothing-new``, or ``follows`` (the source
+            only tells changes); empty if there was a pass.
     """
 
     flow: str
@@ -79,6 +81,7 @@ class Plan:
     new_fields: tuple[str, ...]
     examples: dict[str, list[Example]]
     first_run: bool
+    without_pass: str = ""
 
     @property
     def empty(self) -> bool:
@@ -144,6 +147,7 @@ def load_plan(route: Route, ledger: Ledger, run_id: int | None = None) -> Plan:
         new_fields=tuple(facts["new_fields"]),
         examples=examples,
         first_run=bool(facts["first_run"]),
+        without_pass=facts.get("without_pass", ""),
     )
 
 

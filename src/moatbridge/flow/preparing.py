@@ -17,9 +17,13 @@ from moatbridge.changes import Absent, Intent, OutOfScope, Record, Ref
 from moatbridge.errors import TranslationError
 from moatbridge.flow import references
 from moatbridge.flow.echo import echo_mark
-from moatbridge.guard import Context, Outgoing, counted, deactivates, judge
+from moatbridge.flow.sealing import digest_of, seals, shown
+from moatbridge.flow.settings import CONTENT
+from moatbridge.flow.standing import no_longer
+from moatbridge.guard import Context, Outgoing, counted, deactivates, judge, post_keys
 from moatbridge.ledger import counts, frozen, marks
 from moatbridge.ledger.admission import Candidate
+from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,8 +49,10 @@ class Prepared:
         waits: Position -> references that nothing is linked to yet.
         returned: Positions of removals whose source record is there again, and of
             creates whose source record is gone.
-        held: (position, reason, rules) of what the guard holds, now that the target's
-            record is known.
+        refused: Position -> why, of decisions whose person may no longer decide.
+        unready: Positions of content that refers to what is not there yet.
+        held: (position, reason, rules, payload) of what the guard holds, now that the
+            target's record is known, and of what changed since a person agreed.
         rejected: (position, code) of what cannot be encoded.
         counted: (position, what it counts as against the day's windows).
     """
@@ -54,9 +60,18 @@ class Prepared:
     candidates: list[Candidate] = field(default_factory=list)
     waits: dict[int, Missing] = field(default_factory=dict)
     returned: list[int] = field(default_factory=list)
-    held: list[tuple[int, str, str]] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+    unready: list[int] = field(default_factory=list)
+    held: list[tuple[int, str, str, str | None]] = field(default_factory=list)
     rejected: list[tuple[int, str]] = field(default_factory=list)
     counted: list[tuple[int, list[tuple[str, str]]]] = field(default_factory=list)
+
+    @property
+    def cancelled(self) -> list[tuple[int, State, str]]:
+        """What is not sent at all: (position, state, why)."""
+        why = dict.fromkeys(self.returned, "returned")
+        why |= {pos: f"decision.{each}" for pos, each in self.refused.items()}
+        return [(pos, State.CANCELLED, each) for pos, each in why.items()]
 
 
 @dataclass(slots=True)
@@ -67,6 +82,7 @@ class _Planned:
     op: Literal["create", "update", "disable", "delete"]
     entity: dict[str, Any] | None = None
     missing: Missing = field(default_factory=list)
+    incomplete: bool = False
     target: Ref | None = None
     version: str | None = None
     before: Record | None = None
@@ -79,6 +95,7 @@ def prepare(
     *,
     source: Callable[[], Session],
     target: Session,
+    directory: Callable[[], Session],
     agreed: bool,
 ) -> Prepared:
     """Encode a planned parcel.
@@ -89,6 +106,7 @@ def prepare(
         items: All of the parcel's intents.
         source: Gives a session to confirm removals with.
         target: To look at the records as they are now.
+        directory: Gives a session of the system that knows who decides.
         agreed: A person approved these very items: they are not judged again.
 
     Raises:
@@ -98,24 +116,46 @@ def prepare(
     returned = _returned(route, planned, source)
     _fetch_before(route, planned, target)
     result = Prepared(returned=returned)
+    left = [one.item for one in planned if one.item.pos not in returned]
+    result.refused = no_longer(route, ledger, left, directory)
     for one in planned:
-        if one.item.pos in returned:
+        if one.item.pos in returned or one.item.pos in result.refused:
+            continue
+        if one.incomplete:
+            result.unready.append(one.item.pos)
             continue
         try:
-            hold = None if agreed else _held(route, ledger, one)
+            hold = _void(route, one) if agreed else _held(route, ledger, one)
             candidate = _candidate(route, one)
         except TranslationError as error:
             result.rejected.append((one.item.pos, error.code))
             continue
         if hold is not None:
-            result.held.append((one.item.pos, *hold))
+            result.held.append((one.item.pos, *hold, _sealed(route, one)))
             continue
         result.candidates.append(candidate)
         if one.missing and route.config.on_unresolved == "wait":
             result.waits[one.item.pos] = one.missing
         if result.candidates[-1].frozen is not None:
-            result.counted.append((one.item.pos, _counted(one)))
+            result.counted.append((one.item.pos, _counted(route, one)))
     return result
+
+
+def _void(route: Route, one: _Planned) -> tuple[str, str] | None:
+    """An approval holds for what was shown; another audience voids it (guard 32)."""
+    agreed = one.payload.get("digest")
+    if agreed is None or agreed == digest_of(route, one.op, one.entity):
+        return None
+    return "approval", "changed since it was approved"
+
+
+def _sealed(route: Route, one: _Planned) -> str | None:
+    """What the next person sees and agrees to."""
+    if not seals(route):
+        return None
+    digest = digest_of(route, one.op, one.entity)
+    before = shown(route, one.before)
+    return json.dumps(one.payload | {"digest": digest, "before": before})
 
 
 def _held(route: Route, ledger: Ledger, one: _Planned) -> tuple[str, str] | None:
@@ -136,7 +176,11 @@ def _held(route: Route, ledger: Ledger, one: _Planned) -> tuple[str, str] | None
             before=before,
         ),
         route.rules,
-        Context(now=time.time(), memory=counts.Window(ledger.db, route.row.flow_id)),
+        Context(
+            now=time.time(),
+            memory=counts.Window(ledger.db, route.row.flow_id),
+            salt=ledger.ledger_id.encode(),
+        ),
     )
     if verdict.decision not in {"hold", "drop"}:
         return None
@@ -144,7 +188,7 @@ def _held(route: Route, ledger: Ledger, one: _Planned) -> tuple[str, str] | None
     return reason, ", ".join(verdict.rules)
 
 
-def _counted(one: _Planned) -> list[tuple[str, str]]:
+def _counted(route: Route, one: _Planned) -> list[tuple[str, str]]:
     payload = one.payload
     op: Operation = "renew" if payload.get("renew") else one.op
     changed = payload.get("changed", ())
@@ -155,6 +199,8 @@ def _counted(one: _Planned) -> list[tuple[str, str]]:
             payload.get("blank", ()),
             deactivates=deactivates(op, changed, payload.get("entity") or {}),
             privileged=payload.get("privileged", False),
+            external=payload.get("external", False),
+            posts=post_keys(route.target.system) if route.entity == "Post" else (),
         )
     )
 
@@ -166,10 +212,11 @@ def _load(route: Route, ledger: Ledger, items: Sequence[Item]) -> list[_Planned]
         resolved = references.resolve(tx, route, [p["entity"] for p in payloads])
     other = 1 - route.row.side
     planned = []
-    for item, payload, (entity, missing) in zip(items, payloads, resolved, strict=True):
+    for item, payload, found in zip(items, payloads, resolved, strict=True):
         link = links.get(item.link_id) if item.link_id else None
-        held = None if entity is None else route.express(entity)
-        one = _Planned(item, payload, link, cast("Any", item.op), held, missing)
+        held = None if found.entity is None else route.express(found.entity)
+        one = _Planned(item, payload, link, cast("Any", item.op), held, found.missing)
+        one.incomplete = route.entity in CONTENT and found.incomplete
         if link is not None and (key := link.key(other)):
             one.target = Ref.from_key(key, link.name(other))
             one.version = link.version(other)

@@ -11,16 +11,17 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from moatbridge.adapter import Partition
 from moatbridge.errors import CursorTooOld, NotApplied
 from moatbridge.flow.envelope import Envelope
-from moatbridge.flow.observation import Observation, commit_names
-from moatbridge.guard import Context, LiveWindow, deactivates
-from moatbridge.ledger import counts, holds, marks, scans, settlement
+from moatbridge.flow.limits import Limits
+from moatbridge.flow.observation import Observation
+from moatbridge.flow.settling import settles_late
+from moatbridge.flow.writing import write
+from moatbridge.ledger import counts, scans, unsettled
 from moatbridge.ledger.keys import key_hash
-from moatbridge.ledger.staging import Stager
 from moatbridge.resilience.crash import crash_point
 
 if TYPE_CHECKING:
@@ -30,9 +31,12 @@ if TYPE_CHECKING:
     from moatbridge.flow.observation import Dead
     from moatbridge.flow.observe import Observer
     from moatbridge.flow.route import Route
-    from moatbridge.guard import Operation
-    from moatbridge.ledger import Lease, Ledger, Transaction
+    from moatbridge.flow.taking import Taker
+    from moatbridge.ledger import Lease, Ledger
     from moatbridge.resilience.session import Session
+
+Ending: TypeAlias = Literal["complete", "more", "nothing"]
+"""How a stretch of scanning ends."""
 
 STUCK_AFTER = 3
 """Batches with neither a change nor a new cursor before a source counts as stuck."""
@@ -69,7 +73,8 @@ class Pass:
         run_id: The run that intents are staged for.
         generation: The open generation; None for a live tail outside any.
         limits: (records, seconds) between commits at the latest.
-        settle: Tells the source that what was read up to a cursor is safe.
+        settle: Tells the source that what was read up to a cursor is safe; None if it
+            need not be told.
     """
 
     def __init__(
@@ -77,14 +82,15 @@ class Pass:
         route: Route,
         ledger: Ledger,
         lease: Lease,
-        observer: Observer,
+        observer: Observer | Taker,
         *,
         run_id: int,
         generation: int | None,
         limits: tuple[int, float],
         settle: Callable[[Any], None] | None = None,
     ) -> None:
-        self._settle = settle
+        self._settle = None if settles_late(route) else settle
+        self._late = settle is not None and settles_late(route)
         self._route = route
         self._ledger = ledger
         self._lease = lease
@@ -99,7 +105,8 @@ class Pass:
         )
         self._committed = self.envelope.at
         self._pending = Observation()
-        self._window: LiveWindow | None = None
+        live = lease.part == "live"
+        self._limits = Limits(route, ledger, run_id=run_id, live=live)
         self._since = time.monotonic()
         self.seen: int = self.envelope.seen
         self.staged: int = 0
@@ -136,8 +143,7 @@ class Pass:
             stale=self._seen_live(),
             feed=self._lease.part == "live",
         )
-        if self._lease.part == "live":
-            self._within_limits(found)
+        self._limits.judge(found)
         for reject in batch.rejects:
             found.rejects.append(_adapter_reject(reject))
             if reject.ref is None:
@@ -181,32 +187,6 @@ class Pass:
 
         return seen
 
-    def _within_limits(self, found: Observation) -> None:
-        """Live changes are judged one by one against the day's window (guard 10)."""
-        window = self._window = self._window or self._day()
-        for staged in (*found.upserts, *found.disables, *found.deletes):
-            held = json.loads(staged.payload)
-            op: Operation = "renew" if held.get("renew") else cast("Any", staged.op)
-            changed = held.get("changed", ())
-            verdict = window.judge(
-                op,
-                changed=changed,
-                blanked=held.get("blank", ()),
-                deactivates=deactivates(op, changed, held["entity"]),
-                privileged=held.get("privileged", False),
-            )
-            if verdict.decision != "allow" and staged.hold is None:
-                staged.hold = ("limit", ", ".join(verdict.rules), "")
-
-    def _day(self) -> LiveWindow:
-        """The day's window as the ledger has it; what is staged since is counted on."""
-        route = self._route
-        with self._ledger.read() as tx:
-            links = marks.count_live(tx, route.row.pair_id)
-        memory = counts.Window(self._ledger.db, route.row.flow_id)
-        context = Context(now=time.time(), memory=memory)
-        return LiveWindow(route.rules, context, links=links)
-
     def _due(self) -> bool:
         return (
             self._pending.staged >= self._route.parcel
@@ -239,14 +219,16 @@ class Pass:
                 self._lease.part,
             )
             write(tx, self._route, pending, self._run_id, self._lease)
-            if self._window is not None:
-                sent = {(c.rule, c.key): c.n for c in self._window.counts()}
-                counts.add(tx, row.flow_id, sent)
+            if self._late and self.envelope.at != self._committed:
+                unsettled.wait(
+                    tx, row.flow_id, self._lease.part, run_id=self._run_id,
+                    seq=self._lease.seq + 1, cursor=self.envelope.at,
+                )  # fmt: skip
+            counts.add(tx, row.flow_id, self._limits.counted())
             crash_point("bits.before_cursor")
         crash_point("stage.done")
         self._bits.saved()
         self._committed = self.envelope.at
-        self._window = None
         self.staged += pending.staged
         self._pending = Observation()
         self._since = time.monotonic()
@@ -255,35 +237,6 @@ class Pass:
             with suppress(NotApplied):  # it may be repeated, so the next commit tells
                 self._settle(self.envelope.at)
             crash_point("source.settle.after")
-
-
-def write(
-    tx: Transaction, route: Route, found: Observation, run_id: int, lease: Lease
-) -> None:
-    """Write an observation; part of transaction A."""
-    row = route.row
-    marks.touch(tx, row.source_side, found.touched)
-    if found.restore:
-        marks.forget(tx, row.target_side, found.restore)
-    commit_names(tx, route, found)
-    holds.outdate_holds(tx, row.flow_id, found.restored)
-    settlement.clear_rejects(tx, row.flow_id, found.fine)
-    settlement.reject(tx, row.flow_id, found.rejects)
-    counts.add(
-        tx, row.flow_id, {("seen." + what, ""): n for what, n in found.counts.items()}
-    )
-    stager = Stager(
-        tx,
-        flow_id=row.flow_id,
-        run_id=run_id,
-        seed=route.seed,
-        part=lease.part,
-        upto=lease.seq + 1,
-        size=route.parcel,
-    )
-    stager.stage(found.upserts, phase=0)
-    stager.stage(found.disables, phase=1)
-    stager.stage(found.deletes, phase=2)
 
 
 def scan_partition(
@@ -295,8 +248,12 @@ def scan_partition(
     until: float,
     stopping: Callable[[], bool],
     beat: Callable[[], None],
-) -> bool:
-    """Read a scan's partition until it ends or time is up; True when it is complete.
+) -> Ending:
+    """Read a scan's partition until it ends or time is up.
+
+    Returns:
+        ``complete``; ``more`` is left; or ``nothing``: the source had nothing new to
+        look at, so no pass happened (a drop folder without a new file).
 
     Raises:
         NotApplied: ``source.stuck``, or whatever the source raised; what was read
@@ -305,36 +262,37 @@ def scan_partition(
     reading.resume()
     spec = lease.spec or {}
     partition = Partition(spec.get("key", "all"), spec.get("spec"))
-    batches = session.scan(route.source.name, partition, reading.envelope.at)
-    idle, position = 0, reading.envelope.at
-    start, interrupted = position, False
-    complete = False
+    start = position = reading.envelope.at
+    batches = session.scan(route.source.name, partition, start)
+    idle, empty, any_batch = 0, reading.seen == 0, False
     with read_ahead(batches) as ahead:
         try:
             for batch in ahead:
                 reading.take(batch)
                 beat()
-                complete = batch.complete
+                if batch.complete:
+                    return "complete"
+                any_batch = True
+                empty = empty and not batch.changes and not batch.rejects
                 still = not batch.changes and batch.cursor == position
-                idle = idle + 1 if still and not complete else 0
+                idle = idle + 1 if still else 0
                 position = batch.cursor
                 if idle >= STUCK_AFTER:
                     raise _stuck(route)
                 # A source that cannot resume is read to its end, however long.
                 late = time.monotonic() >= until and reading.envelope.at != start
-                if complete or stopping() or late:
-                    interrupted = not complete
-                    break
+                if stopping() or (late and not empty):
+                    return "more"
         finally:
             reading.commit_if_any()
-    if not complete and not interrupted:
-        raise NotApplied(
-            "The source ended its pass without saying that it was complete; nothing "
-            "was taken as the end of the stream.",
-            code="source.incomplete",
-            stream=route.source.address,
-        )
-    return complete
+    if empty and any_batch:
+        return "nothing"
+    raise NotApplied(
+        "The source ended its pass without saying that it was complete; nothing "
+        "was taken as the end of the stream.",
+        code="source.incomplete",
+        stream=route.source.address,
+    )
 
 
 def follow(
@@ -345,8 +303,8 @@ def follow(
     until: float,
     stopping: Callable[[], bool],
     beat: Callable[[], None],
-) -> None:
-    """One poll of the live tail.
+) -> bool:
+    """One poll of the live tail; True if some of it may be left.
 
     Raises:
         CursorTooOld: The core must rescan.
@@ -360,9 +318,10 @@ def follow(
                 reading.take(batch)
                 beat()
                 if stopping() or time.monotonic() >= until:
-                    break
+                    return True
         finally:
             reading.commit_if_any()
+    return False
 
 
 def _stuck(route: Route) -> NotApplied:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moatbridge.ledger import marks
 from moatbridge.ledger.keys import key_hash, name_hash
@@ -18,27 +18,56 @@ if TYPE_CHECKING:
 Missing = list[tuple[int, bytes, bool]]
 """Rows of (side id, hash, by name): references that nothing is linked to yet."""
 
+NEEDED: Final = frozenset({"audience", "inReplyTo", "object"})
+"""Members of content that must not go without what they refer to: a post that lost its
+parent stands in the wrong place, one that lost a reader is for nobody."""
+
+
+class Resolution(NamedTuple):
+    """An entity whose references point into the target's system.
+
+    Args:
+        entity: Without those that nothing is linked to yet.
+        missing: Who to wait for.
+        lost: Entity paths of what was left out.
+    """
+
+    entity: dict[str, Any] | None
+    missing: Missing
+    lost: tuple[str, ...] = ()
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether it must not go like this, if it is content."""
+        heads = {path.partition(".")[0].partition("[")[0] for path in self.lost}
+        return bool(heads & NEEDED)
+
 
 def resolve(
     tx: Transaction, route: Route, entities: Sequence[dict[str, Any] | None]
-) -> list[tuple[dict[str, Any] | None, Missing]]:
+) -> list[Resolution]:
     """Replace every reference of a batch by the target's identity of that record.
 
     One look-up per stream and kind for the whole batch. An entry without a link yet is
-    left out, and listed so that the record is judged afresh when the link appears.
+    left out, and listed so that the record is judged afresh when the link appears. A
+    reference that points into the target's system already stays as it is.
     """
+    if route.writeback is not None:  # made by us, of the target's own records
+        return [Resolution(entity, []) for entity in entities]
     bound = route.source.bound
     found = [references_in(e, bound) if e is not None else [] for e in entities]
     wanted = {reference_key(r) for pairs in found for _path, r in pairs}
     mapping = _mapping(tx, route, wanted)
-    out: list[tuple[dict[str, Any] | None, Missing]] = []
+    out: list[Resolution] = []
     for entity, pairs in zip(entities, found, strict=True):
         if entity is None or not pairs:
-            out.append((entity, []))
+            out.append(Resolution(entity, []))
             continue
         new, unresolved = replace_references(entity, bound, mapping)
         keys = [reference_key(reference) for _path, reference in unresolved]
-        out.append((new, [row for key in keys for row in _missing(route, key)]))
+        missing = [row for key in keys for row in _missing(route, key)]
+        lost = tuple(path for path, _reference in unresolved)
+        out.append(Resolution(new, missing, lost))
     return out
 
 
@@ -68,6 +97,10 @@ def _mapping(
             through = route.references.get(stream)
             if open_ and through is not None:
                 found |= _linked(tx, through, by, open_)
+    there = route.target.system + "/"
+    for stream, by, text in wanted - found.keys():
+        if stream.startswith(there):
+            found[stream, by, text] = {"stream": stream, by: text}
     return found
 
 

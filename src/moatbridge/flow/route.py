@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from moatbridge.config import FlowConfig, SystemConfig
     from moatbridge.config.guard_rules import Rules
     from moatbridge.flow.guarantee import Guarantee
+    from moatbridge.flow.writeback import Writeback
     from moatbridge.guard import Route as GuardRoute
     from moatbridge.ledger import KeySeed
     from moatbridge.ledger.flows import FlowRow
@@ -66,6 +67,8 @@ class Route:
         references: Source stream address -> (side id, by which end) of the pair that
             resolves references to it.
         report_lines: What leaves, one line per field; a new line needs approval.
+        writeback: How replies become decisions; None for any other flow.
+        agreed_by: Flow whose first run is this one's too; None: its own.
     """
 
     name: str
@@ -88,6 +91,18 @@ class Route:
     target_named: bool = False
     references: dict[str, Reference] = field(default_factory=dict)
     report_lines: tuple[str, ...] = ()
+    writeback: Writeback | None = None
+    agreed_by: int | None = None
+
+    @property
+    def entity(self) -> str:
+        """Canonical type of what it writes."""
+        return self.target.bound.entity
+
+    @property
+    def agreement(self) -> int:
+        """Id of the flow whose first run a person agreed to."""
+        return self.agreed_by or self.row.flow_id
 
     @property
     def fingerprint(self) -> Callable[[str, str | None, Sequence[Any]], bytes]:

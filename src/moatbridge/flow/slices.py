@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from moatbridge.errors import (
     ConfigurationError,
@@ -21,10 +21,14 @@ from moatbridge.errors import (
     NotApplied,
     Rejected,
 )
+from moatbridge.flow import inbox
 from moatbridge.flow.control import Control, request_pass
 from moatbridge.flow.delivery import Lane, Stopped
 from moatbridge.flow.observe import Observer
+from moatbridge.flow.opening import only_follows
 from moatbridge.flow.reading import Pass, follow, scan_partition
+from moatbridge.flow.standing import wake_answers
+from moatbridge.flow.taking import Taker
 from moatbridge.ledger import counts, flows, runs, scans
 
 if TYPE_CHECKING:
@@ -126,6 +130,7 @@ class _Slice:
         self._stopping = stopping
         self._borrowed: dict[str, Session] = {}
         self._worked = False
+        self._nothing = False
 
     def run(self) -> SliceResult:
         work = {
@@ -149,13 +154,15 @@ class _Slice:
             except Exception:
                 leases.release(self._lease, wait=_FIRST_BACKOFF, error="flow.bug")
                 raise
-        state = "done" if outcome == "done" else "ready"
+        finished = "nothing" if self._nothing else "done"
+        state = finished if outcome == "done" else "ready"
         leases.release(self._lease, wait=wait, state=state)
         return SliceResult(outcome, wait, worked=self._worked)
 
     # --- kinds of work ----------------------------------------------------------
 
     def _control(self) -> tuple[Outcome, float]:
+        inbox.open_tail(self._route, self._bridge.ledger, self._lease)
         control = Control(
             self._route,
             self._bridge.ledger,
@@ -175,7 +182,7 @@ class _Slice:
             return "idle", 1.0
         spec = self._lease.spec or {}
         reading = self._pass(int(spec["run"]), self._lease.generation)
-        complete = scan_partition(
+        ending = scan_partition(
             reading,
             self._borrow("scan", self._route.source.system),
             self._route,
@@ -184,37 +191,43 @@ class _Slice:
             stopping=self._stopping,
             beat=self._done,
         )
-        if not complete:
+        if ending == "more":
             return "more", 0.0
         self._wake_control()
+        self._nothing = ending == "nothing"
         return "done", 0.0
 
     def _live(self) -> tuple[Outcome, float]:
         route, ledger = self._route, self._bridge.ledger
         with ledger.write() as tx:
-            if not runs.ever_applied(tx, route.row.flow_id):
+            if not runs.ever_applied(tx, route.agreement):
                 # The first run waits for a person: the tail is read from its old
                 # position afterwards, so nothing is lost and nothing slips through.
                 return "idle", min(route.config.every, LONGEST_WAIT)
-            run = runs.latest(tx, route.row.flow_id, "applying", kind="live")
-            run_id = run.run_id if run else runs.begin(
-                tx, route.row.flow_id, kind="live", state="applying", auto=True,
-                actor="live",
-            )  # fmt: skip
+            run_id = runs.live(tx, route.row.flow_id)
             scan = scans.current(tx, route.row.flow_id)
         reading = self._pass(run_id, scan.generation if scan else None)
-        follow(
-            reading,
-            self._borrow("scan", route.source.system),
-            route,
-            until=self._until,
-            stopping=self._stopping,
-            beat=self._done,
-        )
-        if reading.staged:
+        left = self._followed(reading)
+        if reading.staged or route.writeback is not None:
             with ledger.write() as tx:
                 ledger.leases.wake(tx, route.row.flow_id, "lane")
+                if route.writeback is not None:
+                    wake_answers(tx, ledger, route)
+        if left:
+            return "more", 0.0
         return "idle", min(route.config.every, LONGEST_WAIT)
+
+    def _followed(self, reading: Pass) -> bool:
+        """Read the tail, from the source or from the inbox; True if some is left."""
+        how: Any = {
+            "until": self._until,
+            "stopping": self._stopping,
+            "beat": self._done,
+        }
+        if inbox.receives(self._route):
+            return inbox.take_in(reading, self._bridge.ledger, self._route, **how)
+        session = self._answers() or self._borrow("scan", self._route.source.system)
+        return follow(reading, session, self._route, **how)
 
     def _lane(self) -> tuple[Outcome, float]:
         number = int(self._lease.part.partition("/")[2])
@@ -225,6 +238,7 @@ class _Slice:
             number=number,
             source=self._source,
             target=self._target,
+            directory=self._directory,
             killed=self._killed,
             stopping=self._stopping,
             beat=self._done,
@@ -233,11 +247,21 @@ class _Slice:
             if self._over():
                 return "more", 0.0
         self._wake_control()
+        if lane.decided:
+            self._wake_others()
         return "idle", 1.0
 
     def _wake_control(self) -> None:
         with self._bridge.ledger.write() as tx:
             self._bridge.ledger.leases.wake(tx, self._route.row.flow_id, "control")
+
+    def _wake_others(self) -> None:
+        """The post shows its outcome, and people get their answer."""
+        writeback, ledger = self._route.writeback, self._bridge.ledger
+        if writeback is not None:
+            with ledger.write() as tx:
+                ledger.leases.wake(tx, writeback.posts.flow_id, "control")
+                wake_answers(tx, ledger, self._route)
 
     # --- what they share ----------------------------------------------------------
 
@@ -255,7 +279,7 @@ class _Slice:
             self._route,
             self._bridge.ledger,
             self._lease,
-            self._observer(),
+            self._observer() if self._route.writeback is None else self._taker(),
             run_id=run_id,
             generation=generation,
             limits=self._bridge.checkpoint,
@@ -274,8 +298,26 @@ class _Slice:
             memory=counts.Window(self._bridge.ledger.db, self._route.row.flow_id),
         )
 
+    def _taker(self) -> Taker:
+        return Taker(
+            self._route,
+            self._bridge.ledger,
+            observer=self._observer(),
+            directory=self._directory,
+            memory=counts.Window(self._bridge.ledger.db, self._route.row.flow_id),
+        )
+
+    def _directory(self) -> Session:
+        """A session of the system that knows who is who."""
+        decide = self._route.config.decide
+        assert decide is not None  # noqa: S101 - only flows that decide ask
+        return self._borrow("people", decide.people.partition("/")[0])
+
+    def _answers(self) -> Session | None:
+        return cast("Session | None", self._bridge.answers(self._route))
+
     def _source(self) -> Session:
-        return self._borrow("look", self._route.source.system)
+        return self._answers() or self._borrow("look", self._route.source.system)
 
     def _target(self) -> Session:
         return self._borrow("target", self._route.target.system)
@@ -334,6 +376,9 @@ class _Slice:
                 lease.flow_id,
                 lease.part,
             )
+            if only_follows(self._route):
+                # What was told meanwhile is lost: a person agrees once more.
+                scans.position_lost(tx, lease.flow_id)
         if lease.kind == "scan":
             ledger.leases.release(lease, wait=1.0, error=error.code)
             return SliceResult("idle", 1.0, worked=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from moatbridge.changes import Ref
 from moatbridge.flow.observation import Observation
-from moatbridge.flow.reading import write
+from moatbridge.flow.writing import write
 from moatbridge.ledger import marks, scans
 from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.states import LinkState

@@ -18,6 +18,7 @@ from moatbridge.guard.audit import (
 from moatbridge.guard.context import Context, Memory, Operation, Outgoing, Route
 from moatbridge.guard.held import (
     HeldItem,
+    bound_to,
     decide,
     expire,
     expires_at,
@@ -43,6 +44,7 @@ from moatbridge.guard.verdict import (
     EXIT_CODES,
     Decision,
     Finding,
+    Found,
     Hit,
     PlanDecision,
     PlanVerdict,
@@ -50,7 +52,13 @@ from moatbridge.guard.verdict import (
     Verdict,
     combine,
 )
-from moatbridge.guard.windows import WindowCount, counted, deactivates, window_counts
+from moatbridge.guard.windows import (
+    WindowCount,
+    counted,
+    deactivates,
+    post_keys,
+    window_counts,
+)
 
 __all__ = [
     "EXIT_CODES",
@@ -62,6 +70,7 @@ __all__ = [
     "Context",
     "Decision",
     "Finding",
+    "Found",
     "HeldItem",
     "Hit",
     "Kill",
@@ -80,6 +89,7 @@ __all__ = [
     "Route",
     "Verdict",
     "WindowCount",
+    "bound_to",
     "check_approval",
     "check_route",
     "combine",
@@ -95,6 +105,7 @@ __all__ = [
     "judge_plan",
     "pack_records",
     "person",
+    "post_keys",
     "still_approved",
     "trips",
     "unpack_records",

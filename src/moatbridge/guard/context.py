@@ -35,9 +35,14 @@ class Memory(Protocol):
     def seen(self, rule: str, key: str, window: float) -> int:
         """The count of ``(rule, key)`` within the last ``window`` seconds.
 
+        Counts are the flow's own, except those of the rule ``posts`` whose key names
+        a target system: they are the sum over all flows to that system, since a
+        platform's readers do not care which flow floods them (guard 2).
+
         Args:
             rule: Rule name, or ``RULE.held`` for what was held.
-            key: Empty, or an entity path for the rules that count by path.
+            key: Empty, an entity path for the rules that count by path, or what
+                `moatbridge.guard.windows.post_keys` makes for ``posts``.
             window: Seconds.
         """
         ...
@@ -50,10 +55,12 @@ class Context:
     Args:
         now: Ledger time in POSIX seconds.
         memory: The flow's counts.
+        salt: Key for the digests of what detectors find (the ledger's id, a secret).
     """
 
     now: float
     memory: Memory
+    salt: bytes = field(default=b"", repr=False)
 
     def seen(self, rule: str, key: str = "") -> int:
         """What the last 24 h hold of ``(rule, key)``; never negative."""
@@ -111,6 +118,14 @@ class Outgoing:
             not known, which counts as all.
         before: The entity as it was, if known; lets additions be told from the rest.
         label: The record's own label, if it is higher than the route's.
+        parent: Of a reply: the audience of the post it answers, in the same
+            references as the entity's own; None if it is no reply or not known. The
+            reply takes the narrower of both.
+        outside: Whether people outside the company are among the readers: a member of
+            a group is a guest, or has a mail domain that is not the company's. The
+            flow resolves the audience at judgement and again in transaction B.
+        readers: Ids at the target to which the audience resolves; None before it was
+            resolved. For `moatbridge.guard.held.bound_to`, which feeds `item_digest`.
     """
 
     route: Route
@@ -120,6 +135,25 @@ class Outgoing:
     changed: tuple[str, ...] | None = None
     before: Mapping[str, Any] | None = None
     label: Label | None = None
+    parent: Mapping[str, Any] | None = None
+    outside: bool = False
+    readers: tuple[str, ...] | None = None
+
+    @property
+    def audience(self) -> Any:
+        """Who may read it, as far as it is known: its own, else what it was before."""
+        for source in (self.entity, self.before):
+            if source is not None and source.get("audience") is not None:
+                return source["audience"]
+        return None
+
+    @property
+    def external(self) -> bool:
+        """Whether people outside the company will see it (guard 2, 21)."""
+        if self.outside or self.route.exposure == "external":
+            return True
+        audience = self.audience
+        return isinstance(audience, dict) and audience.get("kind") == "public"
 
     def __repr__(self) -> str:
         return f"Outgoing({self.op} {self.route.entity_type} link={self.link_id})"

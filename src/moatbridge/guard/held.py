@@ -6,8 +6,9 @@ Pure: the caller stores the decision under a compare-and-set on the item's versi
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from moatbridge.config.loosening import printable
 from moatbridge.entities import canonical_json
@@ -15,7 +16,7 @@ from moatbridge.errors import Rejected
 from moatbridge.guard.approval import person
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from moatbridge.config.guard_rules import Rules
     from moatbridge.guard.verdict import Reason
@@ -30,6 +31,9 @@ PERSONAL: Final[frozenset[Reason]] = frozenset({
 })  # fmt: skip
 """Reasons that only a person ends; ``quiet``, ``budget``, ``digest`` end by themselves
 and never expire (guard 34)."""
+
+
+_SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,48 @@ def item_digest(
         times,
     ]
     return hashlib.sha256(canonical_json(body).encode()).digest()
+
+
+class Bound(NamedTuple):
+    """What `item_digest` takes of content: readers and attachments."""
+
+    audience: tuple[str, ...]
+    attachments: tuple[bytes, ...]
+
+
+def bound_to(
+    entity: Mapping[str, Any] | None, readers: Iterable[str] | None = None
+) -> Bound:
+    """What an approval of this entity binds to beside its fingerprint (guard 32).
+
+    The flow calls it when an item is held and again in transaction B, and hands both
+    parts to `item_digest`; so a group that got other members, or a file that was
+    changed, voids the approval.
+
+    Args:
+        entity: What would be sent; None for a delete.
+        readers: Ids at the target that the audience resolves to (`Outgoing.readers`),
+            members of groups included where they are known; None: the references as
+            they stand in the entity.
+    """
+    entity = entity or {}
+    audience = entity.get("audience")
+    who: list[str] = []
+    if isinstance(audience, dict):
+        named = map(canonical_json, audience.get("refs") or ())
+        who = [f"kind:{audience.get('kind')}", *(named if readers is None else readers)]
+    attached = (
+        each for each in entity.get("attachment") or () if isinstance(each, dict)
+    )
+    return Bound(tuple(who), tuple(map(_attached, attached)))
+
+
+def _attached(attachment: Mapping[str, Any]) -> bytes:
+    """A blob's own SHA-256, else that of where the attachment lies."""
+    digest = (attachment.get("blob") or {}).get("sha256")
+    if isinstance(digest, str) and _SHA256.fullmatch(digest):
+        return bytes.fromhex(digest)
+    return hashlib.sha256(canonical_json(attachment).encode()).digest()
 
 
 def decide(

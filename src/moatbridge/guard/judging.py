@@ -8,17 +8,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from moatbridge.entities import highest
+from moatbridge.guard.detectors import Lists
+from moatbridge.guard.findings import mask_all
 from moatbridge.guard.paths import PathSet
-from moatbridge.guard.record_rules import RECORD_CHECKS, RecordCheck
+from moatbridge.guard.record_rules import (
+    RECORD_CHECKS,
+    RecordCheck,
+    checks_for,
+    own_label,
+)
+from moatbridge.guard.text_rules import label_of_findings
 from moatbridge.guard.verdict import Decision, Hit, Verdict, strictest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moatbridge.config.guard_rules import Rules
+    from moatbridge.entities import Label
     from moatbridge.guard.context import Context, Outgoing
 
 _ALLOW: Final[Decision] = "allow"
+_NO_CLOCK: Final = Hit("rules", "hold", reason="guard-bug")
 
 
 def judge(
@@ -40,24 +51,66 @@ def judge(
         A verdict whose ``entity`` is what may be staged. Nothing after this may add
         data to it (guard 5).
     """
+    try:
+        current = rules.at(context.now)
+    except Exception:  # noqa: BLE001 - a clock out of all bounds
+        return Verdict("hold", outgoing.entity, (_NO_CLOCK,))
+    hits = _hits(outgoing, current, context, checks)
+    if not hits:
+        return Verdict(_ALLOW, outgoing.entity, label=own_label(outgoing))
+    masks = [hit for hit in hits if hit.effect == "mask"]
+    try:
+        entity = _masked(outgoing, masks, current)
+    except Exception:  # noqa: BLE001 - what cannot be masked must not pass
+        entity = outgoing.entity
+        hits.append(Hit("free_text", "hold", reason="guard-bug"))
+    return Verdict(
+        strictest(hit.effect for hit in hits),
+        entity,
+        tuple(hits),
+        tuple(dict.fromkeys(path for hit in masks for path in hit.paths)),
+        _label(outgoing, hits),
+    )
+
+
+def _hits(
+    outgoing: Outgoing,
+    rules: Rules,
+    context: Context,
+    checks: Mapping[str, RecordCheck],
+) -> list[Hit]:
     hits: list[Hit] = []
-    for name, check in checks.items():
+    sized = rules.rules
+    for name, check in checks_for(outgoing.route.entity_type, checks).items():
         try:
-            hits += check(outgoing, rules.at(context.now)[name], rules, context)
+            hits += check(outgoing, sized[name], rules, context)
         except Exception:  # noqa: BLE001 - a rule that cannot judge must not let pass
             hits.append(Hit(name, "hold", reason="guard-bug"))
-    if not hits:
-        return Verdict(_ALLOW, outgoing.entity)
-    decision = strictest(hit.effect for hit in hits)
-    entity, masked = outgoing.entity, _masked(hits)
-    if masked and entity is not None:
-        entity, _ = PathSet(masked).removed_from(entity)
-    return Verdict(decision, entity, tuple(hits), masked)
+    return hits
 
 
-def _masked(hits: list[Hit]) -> tuple[str, ...]:
-    paths: dict[str, Any] = {}
-    for hit in hits:
-        if hit.effect == "mask":
-            paths.update(dict.fromkeys(hit.paths))
-    return tuple(paths)
+def _masked(
+    outgoing: Outgoing, masks: list[Hit], rules: Rules
+) -> dict[str, Any] | None:
+    entity = outgoing.entity
+    if entity is None or not masks:
+        return entity
+    removed = {
+        path: None
+        for hit in masks
+        if not (hit.findings or hit.put)
+        for path in hit.paths
+    }
+    if removed:
+        entity, _ = PathSet(removed).removed_from(entity)
+    if names := [hit.rule for hit in masks if hit.findings]:
+        entity = mask_all(entity, outgoing.route.entity_type, Lists.of(rules), names)
+    put = {name: value for hit in masks for name, value in hit.put}
+    return {**entity, **put} if put else entity
+
+
+def _label(outgoing: Outgoing, hits: list[Hit]) -> Label | None:
+    own, found = own_label(outgoing), label_of_findings(hits)
+    if found is None:
+        return own
+    return highest(outgoing.route.label, own, found)

@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from moatbridge.guard.verdict import Hit, Verdict
-from moatbridge.guard.windows import WindowCount, counted, window_counts
+from moatbridge.guard.windows import RUN, WindowCount, counted, window_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from moatbridge.config.guard_rules import Rules
     from moatbridge.guard.context import Context, Operation
@@ -32,9 +32,19 @@ class LiveWindow:
         rules: The flow's rules.
         context: Time and counts.
         links: Live links of the pair.
+        only: Names of the rules to judge by; None: all that count. A planned run is
+            judged as a whole, except for ``posts``: what is beyond is held one by one.
     """
 
-    def __init__(self, rules: Rules, context: Context, *, links: int) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        context: Context,
+        *,
+        links: int,
+        only: Collection[str] | None = None,
+    ) -> None:
+        self._only = only
         self._rules = rules.at(context.now)
         self._context = context
         self._links = links
@@ -50,6 +60,8 @@ class LiveWindow:
         blanked: Collection[str] = (),
         deactivates: bool = False,
         privileged: bool = False,
+        external: bool = False,
+        posts: Iterable[Counted] = (),
     ) -> Verdict:
         """Allow one change, or hold it because its class has reached a limit.
 
@@ -62,12 +74,14 @@ class LiveWindow:
             blanked: Those of them that become empty.
             deactivates: The update sets ``active`` to false.
             privileged: ``judge`` noted the rule ``privileged``.
+            external: ``judge`` noted the rule ``external``.
+            posts: `moatbridge.guard.windows.post_keys` of a post.
         """
-        keys = list(
-            counted(
-                op, changed, blanked, deactivates=deactivates, privileged=privileged
-            )
+        noted = {"privileged": privileged, "external": external}
+        counts = counted(
+            op, changed, blanked, deactivates=deactivates, posts=posts, **noted
         )
+        keys = [key for key in counts if self._only is None or key[0] in self._only]
         try:
             hits = tuple(hit for key in keys if (hit := self._hit(key)))
         except Exception:  # noqa: BLE001 - a window that cannot be read must not let pass
@@ -90,12 +104,15 @@ class LiveWindow:
 
     def _hit(self, key: Counted) -> Hit | None:
         rule = self._rules[key[0]]
-        if self._count(key) + 1 <= rule.at_most(self._links):
+        per_run = rule.run is not None and key[1].startswith(RUN)
+        limit = (rule.run or 0) if per_run else rule.at_most(self._links)
+        if self._count(key) + 1 <= limit:
             return None
         if rule.mode == "enforce":
             self._note_held(key)
         reason: Reason = "removal" if rule.name == "removals" else "limit"
-        return Hit(rule.name, "hold", rule.mode, reason, (key[1],) if key[1] else ())
+        paths = (key[1],) if key[1] and rule.name != "posts" else ()
+        return Hit(rule.name, "hold", rule.mode, reason, paths)
 
     def _count(self, key: Counted) -> int:
         if key not in self._seen:

@@ -136,6 +136,52 @@ def privileged(plan: PlanSummary, rule: Rule, context: Context) -> Iterator[Find
     yield from _capped(plan, rule, context, amount)
 
 
+def external(plan: PlanSummary, rule: Rule, context: Context) -> Iterator[Finding]:
+    """What people outside the company would see."""
+    amount = _Amount(plan.external, "show outsiders", "external", of_links=False)
+    yield from _capped(plan, rule, context, amount)
+
+
+def posts(plan: PlanSummary, rule: Rule, context: Context) -> Iterator[Finding]:
+    """New posts in one run, and in a day at one target; what is beyond is held.
+
+    The flow holds each post beyond the limit (`LiveWindow` with ``only={"posts"}``),
+    so a plan meets this only if they were staged all the same.
+    """
+    day = rule.at_most(plan.links)
+    earlier = context.seen(rule.name, plan.target) if plan.posts else 0
+    limit = max(0, min(day - earlier, day if rule.run is None else rule.run))
+    if plan.posts <= limit:
+        return
+    sentence = (
+        f"would publish {_n(plan.posts)} posts{_earlier(earlier, plan.posts)}; at most "
+        f"{_n(limit)} more pass now"
+    )
+    sample = _sample(plan, "create")
+    yield Finding(
+        rule.name,
+        rule.mode,
+        "approve",
+        plan.posts,
+        limit,
+        limit,
+        sentence,
+        None,
+        sample,
+    )
+
+
+def attachments(plan: PlanSummary, rule: Rule, _context: Context) -> Iterator[Finding]:
+    """Attachments leave with their posts: the plan says that nobody looks into them."""
+    if plan.attachments:
+        n = plan.attachments
+        sentence = (
+            f"would send {_n(n)} attachments; their type and size are checked, their "
+            "content is not inspected"
+        )
+        yield Finding(rule.name, rule.mode, "pass", n, n, n, sentence)
+
+
 def field_change(plan: PlanSummary, rule: Rule, context: Context) -> Iterator[Finding]:
     """One path gets another value in many records: a renamed or shifted column."""
     for path, counts in sorted(plan.by_path.items()):
@@ -206,7 +252,8 @@ PLAN_CHECKS: Final[Mapping[str, PlanCheck]] = MappingProxyType({
     check.__name__: check
     for check in (
         complete_scan, shrink, identity_churn, removals, creates, updates,
-        field_change, field_blank, same_value, growth, privileged, first_run, fields,
+        field_change, field_blank, same_value, growth, privileged, external,
+        posts, attachments, first_run, fields,
     )
 })  # fmt: skip
 """Every plan rule by name, in the order they are run."""

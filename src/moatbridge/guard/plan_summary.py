@@ -23,7 +23,13 @@ OTHER_PATHS: Final = "(other paths)"
 SAMPLES: Final = 10
 REMOVAL_SAMPLES: Final = 100
 
-_NOUNS: Final = {"Person": "people", "Group": "groups"}
+_NOUNS: Final = {
+    "Person": "people",
+    "Group": "groups",
+    "Post": "posts",
+    "Reaction": "reactions",
+    "Decision": "decisions",
+}
 _GATHERED: Final = frozenset({"counts", "by_path", "samples", "held"})
 
 
@@ -74,6 +80,8 @@ class PlanSummary:
             ``active`` to false.
         by_path: Entity path -> what happens to it.
         privileged: Privileged changes that are not held one by one.
+        external: Changes that outsiders will see and that are not held one by one.
+        attachments: Attachments of the planned posts, whose content nobody inspects.
         held: Rule -> records that it holds; for the printed plan.
         samples: Operation or path -> link ids.
     """
@@ -94,6 +102,8 @@ class PlanSummary:
     digest: str = ""
     salt: bytes = field(default=b"", repr=False)
     privileged: int = 0
+    external: int = 0
+    attachments: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     by_path: dict[str, PathCounts] = field(default_factory=dict)
     held: Counter[str] = field(default_factory=Counter)
@@ -156,6 +166,11 @@ class PlanSummary:
         return self.counts["create"]
 
     @property
+    def posts(self) -> int:
+        """Posts that would be new at the target and are not held."""
+        return self.creates if self.entity_type == "Post" else 0
+
+    @property
     def updates(self) -> int:
         """Records that would change at the target, re-enabled ones included."""
         return self.counts["update"] + self.counts["renew"]
@@ -182,6 +197,8 @@ class PlanSummary:
         (``links``, ``seen``, ``complete`` ...) stays and is set by the flow at the end.
         """
         self.privileged += other.privileged
+        self.external += other.external
+        self.attachments += other.attachments
         self.missing += other.missing
         self.new += other.new
         self.counts.update(other.counts)

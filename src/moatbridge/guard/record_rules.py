@@ -7,6 +7,7 @@ in a module of its own) and its size in `moatbridge.config.guard_rules`.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -14,13 +15,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moatbridge.config.guard_rules import Rule, Rules
-from moatbridge.entities import canonical_json, highest, rank
+from moatbridge.entities import LABELS, canonical_json, highest, rank
 from moatbridge.errors import ConfigurationError
 from moatbridge.guard.context import Context, Outgoing
 from moatbridge.guard.paths import PathSet
+from moatbridge.guard.post_rules import attachments, audience, external, mass_mention
+from moatbridge.guard.text_rules import free_text
 from moatbridge.guard.verdict import Decision, Hit
 
 if TYPE_CHECKING:
+    from moatbridge.entities import Label
     from moatbridge.guard.context import Route
 
 RecordCheck: TypeAlias = Callable[[Outgoing, Rule, Rules, Context], Iterable[Hit]]
@@ -56,9 +60,12 @@ def label(
 ) -> Iterable[Hit]:
     """Nothing above the target's ``max_label`` leaves (guard 18)."""
     route = outgoing.route
-    if outgoing.entity is None or (route.fits and outgoing.label is None):
+    if outgoing.entity is None:
         return _NOTHING
-    if rank(outgoing.label or route.label) <= rank(route.max_label):
+    own = own_label(outgoing)
+    if route.fits and own is None:
+        return _NOTHING
+    if rank(own or route.label) <= rank(route.max_label):
         return _NOTHING
     if rules.over_label == "strip" and _explained(outgoing):
         _, removed = PathSet(_above(route)).removed_from(outgoing.entity)
@@ -93,16 +100,59 @@ RECORD_CHECKS: Final[Mapping[str, RecordCheck]] = MappingProxyType({
     "deny_fields": deny_fields,
     "label": label,
     "privileged": privileged,
+    "audience": audience,
+    "external": external,
+    "mass_mention": mass_mention,
+    "attachments": attachments,
+    "free_text": free_text,
 })  # fmt: skip
 """Every record rule by name, in the order they are run."""
+
+_FOR_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
+    "Person": ("fields", "deny_fields", "label", "privileged"),
+    "Group": ("fields", "deny_fields", "label", "privileged", "free_text"),
+}
+
+
+def checks_for(
+    entity_type: str, checks: Mapping[str, RecordCheck] = RECORD_CHECKS
+) -> Mapping[str, RecordCheck]:
+    """The record rules that can say anything about that type: people are no posts."""
+    if checks is RECORD_CHECKS:
+        return _SELECTED.get(entity_type, checks)
+    return checks
+
+
+_SELECTED: Final[Mapping[str, Mapping[str, RecordCheck]]] = {
+    kind: MappingProxyType({name: RECORD_CHECKS[name] for name in names})
+    for kind, names in _FOR_TYPE.items()
+}
+
+
+def own_label(outgoing: Outgoing) -> Label | None:
+    """The label of this very item, if it or the flow names one; not above nothing."""
+    if outgoing.route.entity_type != "Post":
+        return outgoing.label
+    said = (outgoing.entity or {}).get("label")
+    if said not in LABELS:
+        return outgoing.label
+    return highest(outgoing.route.label, outgoing.label, said)
 
 
 def check_route(route: Route, rules: Rules) -> None:
     """Refuse a flow whose data the target may not have (guard 19).
 
     Raises:
-        ConfigurationError: ``guard.label``, with the line to add.
+        ConfigurationError: ``guard.label``, with the line to add; ``guard.audience``:
+            posts without an audience.
     """
+    if route.entity_type == "Post" and not _names_audience(route):
+        message = (
+            f"Flow {route.flow} carries posts, but its translators name no audience; "
+            "every post would be held. Name one among the translator's fields, such as "
+            'audience = { const = { kind = "org" } }, which the target must take too'
+        )
+        raise ConfigurationError(message, code="guard.audience", system=route.target)
     if route.fits:
         return
     if rules.over_label == "strip" and rank(route.stream_label) <= rank(
@@ -125,6 +175,10 @@ def sensitive(name: str, patterns: Iterable[str]) -> bool:
     """
     folded = _folded(name)
     return any(fnmatchcase(folded, _folded(pattern)) for pattern in patterns)
+
+
+def _names_audience(route: Route) -> bool:
+    return any(re.match(r"audience(?![\w-])", path) for path in route.owned.paths)
 
 
 def _folded(text: str) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from moatbridge.entities import highest
 from moatbridge.errors import GuardStopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from moatbridge.config.guard_rules import Mode
+    from moatbridge.entities import Label
 
 Decision: TypeAlias = Literal["allow", "mask", "hold", "drop"]
 PlanDecision: TypeAlias = Literal["pass", "confirm", "approve", "stop"]
@@ -36,6 +38,31 @@ EXIT_CODES: Final[dict[PlanDecision, int]] = {
 }
 
 
+Steps: TypeAlias = tuple[str | int, ...]
+"""Member names and list positions that lead to one text of an entity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One value that a detector found; the value itself is not kept (guard 28).
+
+    Args:
+        detector: Its rule's name.
+        steps: Which text of the entity.
+        start: First character in that text, as it would be sent.
+        end: After the last one.
+        shown: What a mask writes in its place.
+        digest: Keyed digest of the value; empty if the context has no salt.
+    """
+
+    detector: str
+    steps: Steps
+    start: int
+    end: int
+    shown: str
+    digest: bytes = field(default=b"", repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One rule that had something to say about one change.
@@ -45,7 +72,10 @@ class Hit:
         decision: What it asks for.
         mode: Only ``enforce`` decides.
         reason: Why the item would be held.
-        paths: Entity paths concerned; for ``mask`` those that are taken out.
+        paths: Entity paths concerned; for ``mask`` those that are taken out, or
+            changed if there are findings or ``put`` says to what.
+        findings: What a detector found; masking writes `Found.shown` over each.
+        put: Top-level members and what they become, for ``mask``.
     """
 
     rule: str
@@ -53,6 +83,8 @@ class Hit:
     mode: Mode = "enforce"
     reason: Reason | None = None
     paths: tuple[str, ...] = ()
+    findings: tuple[Found, ...] = ()
+    put: tuple[tuple[str, Any], ...] = ()
 
     @property
     def effect(self) -> Decision:
@@ -69,18 +101,26 @@ class Verdict:
         entity: What may be sent: the entity handed in, or a masked copy. None for a
             delete.
         hits: Every rule that hit, whatever its mode.
-        masked: Paths that were taken out.
+        masked: Paths that were taken out, or whose text or value was changed.
+        label: The item's label where findings or the item itself raise it above what
+            the route says; else None. The flow puts it on the intent.
     """
 
     decision: Decision
     entity: dict[str, Any] | None = None
     hits: tuple[Hit, ...] = ()
     masked: tuple[str, ...] = ()
+    label: Label | None = None
 
     @property
     def rules(self) -> tuple[str, ...]:
         """Names of the rules that hit, each once."""
         return tuple(dict.fromkeys(hit.rule for hit in self.hits))
+
+    @property
+    def findings(self) -> tuple[Found, ...]:
+        """Everything that detectors found, whatever the rules' modes."""
+        return tuple(found for hit in self.hits for found in hit.findings)
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
@@ -104,6 +144,7 @@ def combine(first: Verdict, second: Verdict) -> Verdict:
         first.entity,
         first.hits + second.hits,
         first.masked + second.masked,
+        highest(first.label, second.label) if first.label or second.label else None,
     )
 
 

@@ -43,6 +43,21 @@ def deactivates(
     return (after or {}).get("active") is not True
 
 
+RUN: Final = "run:"
+"""What the key of a run's own count of posts starts with."""
+
+
+def post_keys(target: str, run: str | int | None = None) -> tuple[Counted, ...]:
+    """Under which keys one new post is counted: the target's day, and the run.
+
+    Args:
+        target: Name of the system that receives. Its count spans all flows to it.
+        run: The run that planned it; None outside of runs.
+    """
+    day = ("posts", target)
+    return (day,) if run is None else (day, ("posts", f"{RUN}{run}"))
+
+
 def counted(
     op: Operation,
     changed: Iterable[str] = (),
@@ -50,6 +65,8 @@ def counted(
     *,
     deactivates: bool = False,
     privileged: bool = False,
+    external: bool = False,
+    posts: Iterable[Counted] = (),
 ) -> Iterator[Counted]:
     """Which counts one change belongs to.
 
@@ -60,18 +77,27 @@ def counted(
         blanked: Those of them that become empty.
         deactivates: What the function of that name says: counted as a removal too.
         privileged: The rule ``privileged`` noted it.
+        external: The rule ``external`` noted it.
+        posts: For a `Post`: its `post_keys`; only a create is counted under them.
     """
     if privileged:
         yield "privileged", ""
+    if external and op not in REMOVALS:
+        yield "external", ""
     if op == "create":
+        yield from posts
         yield "creates", ""
-        return
-    if op in REMOVALS:
+    elif op in REMOVALS:
         yield "removals", ""
-        return
-    yield "updates", ""
-    if deactivates:
-        yield "removals", ""
+    else:
+        yield "updates", ""
+        if deactivates:
+            yield "removals", ""
+        yield from _paths(changed, blanked)
+
+
+def _paths(changed: Iterable[str], blanked: Iterable[str]) -> Iterator[Counted]:
+    blanked = tuple(blanked)
     for path in dict.fromkeys((*changed, *blanked)):
         yield "field_change", path
     for path in dict.fromkeys(blanked):

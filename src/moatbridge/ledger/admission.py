@@ -129,7 +129,8 @@ def admit(
     again(tx, flow_id, result.again, "newer")
     parcels.settle_one(tx, parcel, result.dropped)
     if result.waiting:
-        _postpone(tx, parcel, result)
+        wait = BLOCKED if result.blocked == len(result.waiting) else WAIT
+        parcels.postpone(tx, parcel, result.waiting, not_before=wall_clock() + wait)
     now = wall_clock()
     if result.ready:
         parcels.move(
@@ -149,22 +150,6 @@ def admit(
             parcel.parcel_id,
         )
     return result
-
-
-def _postpone(tx: Transaction, parcel: Parcel, result: Admitted) -> None:
-    """A planned parcel's waiting intents travel on in a planned parcel of their own."""
-    new = tx.insert(
-        "INSERT INTO parcel(flow_id, run_id, lane, phase, part, upto, state, n, "
-        "not_before) SELECT flow_id, run_id, lane, phase, part, upto, state, ?, ? "
-        "FROM parcel WHERE parcel_id=?",
-        len(result.waiting),
-        wall_clock() + (BLOCKED if result.blocked == len(result.waiting) else WAIT),
-        parcel.parcel_id,
-    )
-    tx.many(
-        "UPDATE intent SET parcel_id=? WHERE parcel_id=? AND pos=?",
-        [(new, parcel.parcel_id, pos) for pos in result.waiting],
-    )
 
 
 def _passes(

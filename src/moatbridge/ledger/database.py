@@ -22,7 +22,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from moatbridge.errors import ConfigurationError, NotApplied
-from moatbridge.ledger import schema
+from moatbridge.ledger import schema, schema_content
 from moatbridge.resilience.crash import crash_point
 
 if TYPE_CHECKING:
@@ -309,8 +309,10 @@ def _migrate(tx: Transaction, engine: Engine) -> None:
             "changed.",
             code="ledger.newer-schema",
         )
+    if found < schema.VERSION:  # every migration so far only adds tables
+        schema_content.TABLES.create_all(tx._connection)  # noqa: SLF001 - same family
+        tx.run("UPDATE meta SET value=? WHERE name='schema'", str(schema.VERSION))
     if found < 1:
-        schema.metadata.create_all(tx._connection)  # noqa: SLF001 - same module family
         tx.many(
             "INSERT INTO meta(name, value) VALUES(?, ?)",
             [

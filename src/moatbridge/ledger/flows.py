@@ -83,6 +83,12 @@ def _pair(tx: Transaction, scope: str, source: str, target: str) -> tuple[int, i
     )
 
 
+def id_of(tx: Transaction, scope: str, name: str) -> int | None:
+    """The flow's id; None if it never ran."""
+    found = tx.value("SELECT flow_id FROM flow WHERE scope=? AND name=?", scope, name)
+    return None if found is None else int(found)
+
+
 def stop_on_bug(tx: Transaction, flow_id: int, what: str) -> None:
     """An impossible state was met: the flow stands still until a person looked."""
     tx.run("UPDATE flow SET bug=? WHERE flow_id=?", what[:500], flow_id)

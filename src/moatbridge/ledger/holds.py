@@ -46,10 +46,32 @@ def end_held(tx: Transaction, parcel_id: int, state: State) -> None:
 
 
 def hold_planned(
-    tx: Transaction, flow_id: int, parcel: Parcel, pos: int, reason: str, rule: str
+    tx: Transaction,
+    flow_id: int,
+    parcel: Parcel,
+    pos: int,
+    reason: str,
+    rule: str,
+    payload: str | None = None,
 ) -> None:
-    """Hold one intent of a planned parcel for a person, in a parcel of its own."""
+    """Hold one intent of a planned parcel for a person, in a parcel of its own.
+
+    Args:
+        tx: Open transaction.
+        flow_id: The flow.
+        parcel: A planned parcel.
+        pos: Which of its intents.
+        reason: From the closed list.
+        rule: Rules that hold it.
+        payload: What a person sees and agrees to; None: as it was staged.
+    """
     new = split(tx, parcel, [pos], State.HELD)
+    tx.run(
+        "UPDATE intent SET payload=coalesce(?, payload) WHERE parcel_id=? AND pos=?",
+        payload,
+        new,
+        pos,
+    )
     tx.run("DELETE FROM hold WHERE flow_id=? AND k=(SELECT k FROM intent "
            "WHERE parcel_id=? AND pos=?)", flow_id, new, pos)  # fmt: skip
     tx.run(

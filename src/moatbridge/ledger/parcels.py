@@ -191,6 +191,45 @@ def split(
     return new
 
 
+def postpone(
+    tx: Transaction, parcel: Parcel, positions: Sequence[int], *, not_before: float
+) -> None:
+    """A planned parcel's intents that cannot go yet travel on in one of their own."""
+    new = tx.insert(
+        "INSERT INTO parcel(flow_id, run_id, lane, phase, part, upto, state, n, "
+        "not_before) SELECT flow_id, run_id, lane, phase, part, upto, ?, ?, ? "
+        "FROM parcel WHERE parcel_id=?",
+        State.PLANNED,
+        len(positions),
+        not_before,
+        parcel.parcel_id,
+    )
+    tx.many(
+        "UPDATE intent SET parcel_id=? WHERE parcel_id=? AND pos=?",
+        [(new, parcel.parcel_id, pos) for pos in positions],
+    )
+
+
+def staged_again(
+    tx: Transaction, parcel: Parcel, positions: Sequence[int]
+) -> list[int]:
+    """Those of a planned parcel's intents whose record was staged anew since."""
+    return [
+        pos
+        for pos in positions
+        if tx.one(
+            "SELECT 1 FROM intent mine JOIN parcel p ON p.flow_id=("
+            "SELECT flow_id FROM parcel WHERE parcel_id=mine.parcel_id) "
+            "JOIN intent i ON i.parcel_id=p.parcel_id AND i.k=mine.k "
+            "WHERE mine.parcel_id=? AND mine.pos=? AND p.state=? AND p.run_id>?",
+            parcel.parcel_id,
+            pos,
+            State.PLANNED,
+            parcel.run_id,
+        )
+    ]
+
+
 def close_open(tx: Transaction, parcel_id: int, positions: Sequence[int]) -> None:
     """Free the links' slots: nothing of theirs may touch the target any more."""
     tx.many(

@@ -7,8 +7,7 @@ hold makes a second click harmless (guard 35).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from moatbridge.errors import ConfigurationError, Rejected
 from moatbridge.ledger import marks
@@ -17,9 +16,12 @@ from moatbridge.ledger.audit import record
 from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.keys import key_hash
 from moatbridge.ledger.states import MOVES, LinkState, State
+from moatbridge.ledger.waiting import Waiting, waiting
 
 if TYPE_CHECKING:
     from moatbridge.ledger.database import Transaction
+
+__all__ = ["ACTIONS", "Action", "Waiting", "decide", "starter_of", "waiting"]
 
 Action = Literal["approve", "refuse", "resend", "arrived", "give-up", "replay"]
 
@@ -28,144 +30,6 @@ ACTIONS: Final[dict[str, tuple[Action, ...]]] = {
     "parked": ("resend", "arrived", "give-up"),
     "rejected": ("replay",),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """One item that waits for a person.
-
-    Args:
-        item: Its name for `decide`: ``h12`` (held), ``p7.3`` (parked), ``r4``.
-        kind: ``held``, ``parked`` or ``rejected``.
-        flow_id: Its flow.
-        op: What would be done; empty for a record that could not be translated.
-        reason: From a closed list.
-        detail: Rule or field, without values.
-        ref: Source key and name (personal: show by role only).
-        since: POSIX seconds.
-        times: How often it was seen.
-        entity: What would be sent, for people who may see it; None when not kept.
-    """
-
-    item: str
-    kind: str
-    flow_id: int
-    op: str
-    reason: str
-    detail: str
-    ref: tuple[str, str | None] | None
-    since: float
-    times: int = 1
-    entity: Any = None
-
-    def __repr__(self) -> str:
-        return f"Waiting({self.item} {self.kind} {self.reason})"
-
-
-def waiting(tx: Transaction, flow_id: int, *, limit: int = 1000) -> list[Waiting]:
-    """Everything of a flow that waits for a person, oldest first."""
-    return [
-        *_held(tx, flow_id, limit),
-        *_parked(tx, flow_id, limit),
-        *_dead(tx, flow_id, limit),
-    ]
-
-
-def _held(tx: Transaction, flow_id: int, limit: int) -> list[Waiting]:
-    rows = tx.all(
-        "SELECT h.hold_id, i.op, h.reason, coalesce(h.detail, h.rule), i.ref, "
-        "h.created, i.payload FROM hold h JOIN parcel p ON p.parcel_id=h.parcel_id "
-        "JOIN intent i ON i.parcel_id=p.parcel_id "
-        "WHERE h.flow_id=? AND h.decided IS NULL AND p.state=? "
-        "ORDER BY h.hold_id LIMIT ?",
-        flow_id,
-        State.HELD,
-        limit,
-    )
-    clashes = tx.all(
-        "SELECT p.parcel_id, i.pos, i.op, i.error, i.ref, p.last_sent FROM parcel p "
-        "JOIN intent i ON i.parcel_id=p.parcel_id LEFT JOIN hold h "
-        "ON h.parcel_id=p.parcel_id WHERE p.flow_id=? AND p.state=? "
-        "AND h.hold_id IS NULL AND i.state IS NULL LIMIT ?",
-        flow_id,
-        State.HELD,
-        limit,
-    )
-    return [
-        Waiting(
-            f"h{hold_id}",
-            "held",
-            flow_id,
-            op,
-            reason,
-            detail or "",
-            _ref(ref),
-            created,
-            entity=json.loads(payload).get("entity") if payload else None,
-        )
-        for hold_id, op, reason, detail, ref, created, payload in rows
-    ] + [
-        Waiting(
-            f"p{parcel_id}.{pos}",
-            "parked",
-            flow_id,
-            op,
-            error or "held",
-            "",
-            _ref(ref),
-            sent or 0.0,
-        )
-        for parcel_id, pos, op, error, ref, sent in clashes
-    ]
-
-
-def _parked(tx: Transaction, flow_id: int, limit: int) -> list[Waiting]:
-    rows = tx.all(
-        "SELECT p.parcel_id, i.pos, i.op, i.error, i.ref, p.last_sent, p.attempt "
-        "FROM parcel p JOIN intent i ON i.parcel_id=p.parcel_id "
-        "WHERE p.flow_id=? AND p.state=? AND i.state IS NULL "
-        "ORDER BY p.parcel_id, i.pos LIMIT ?",
-        flow_id,
-        State.PARKED,
-        limit,
-    )
-    return [
-        Waiting(
-            f"p{parcel_id}.{pos}",
-            "parked",
-            flow_id,
-            op,
-            error or "unknown",
-            "",
-            _ref(ref),
-            sent or 0.0,
-            attempt,
-        )
-        for parcel_id, pos, op, error, ref, sent, attempt in rows
-    ]
-
-
-def _dead(tx: Transaction, flow_id: int, limit: int) -> list[Waiting]:
-    rows = tx.all(
-        "SELECT reject_id, location, reason, field, ref, created, times FROM reject "
-        "WHERE flow_id=? ORDER BY reject_id LIMIT ?",
-        flow_id,
-        limit,
-    )
-    return [
-        Waiting(
-            f"r{reject_id}",
-            "rejected",
-            flow_id,
-            "",
-            reason,
-            field or location or "",
-            _ref(ref),
-            created,
-            times,
-        )
-        for reject_id, location, reason, field, ref, created, times in rows
-    ]
 
 
 def decide(
@@ -387,10 +251,3 @@ def _unknown(item: str) -> ConfigurationError:
     return ConfigurationError(
         f"No waiting item {item!r}; `moatbridge review` lists them.", code="review.item"
     )
-
-
-def _ref(text: str | None) -> tuple[str, str | None] | None:
-    if text is None:
-        return None
-    key, name = json.loads(text)
-    return key, name

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from moatbridge.ledger.database import Transaction
 
 OPEN = ("scanning", "planned", "applying")
-"""States of a run that is not over; ``planned`` waits for a person or ``apply``."""
+"""States of a run that is not over; ``planned`` waits for a person or ``apply``.
+
+The others are ``done``, ``cancelled`` and ``nothing``: there was nothing new to read.
+"""
 
 _COLUMNS = (
     "run_id, flow_id, kind, state, auto, generation, plan_digest, counts, verdict, "
@@ -99,15 +102,26 @@ def latest(
 
 
 def ever_applied(tx: Transaction, flow_id: int) -> bool:
-    """Whether a pass of this flow that saw anything was carried out to its end."""
+    """Whether a pass of this flow that saw anything was carried out to its end.
+
+    A source that can only be followed shows nothing: agreeing to follow it counts.
+    """
     return bool(
         tx.one(
             "SELECT 1 FROM run r JOIN scan s ON s.flow_id=r.flow_id "
             "AND s.generation=r.generation WHERE r.flow_id=? AND r.kind='pass' "
-            "AND r.state='done' AND s.seen>0 LIMIT 1",
+            "AND r.state='done' AND (s.seen>0 OR s.state='followed') LIMIT 1",
             flow_id,
         )
     )
+
+
+def live(tx: Transaction, flow_id: int) -> int:
+    """Id of the run that changes outside any pass belong to; made if there is none."""
+    run = latest(tx, flow_id, "applying", kind="live")
+    if run is not None:
+        return run.run_id
+    return begin(tx, flow_id, kind="live", state="applying", auto=True, actor="live")
 
 
 def applying(tx: Transaction, flow_id: int) -> list[Run]:
@@ -131,6 +145,17 @@ def set_state(tx: Transaction, run_id: int, state: str, **columns: Any) -> None:
     names = "".join(f", {name}=?" for name in values)
     tx.run(
         f"UPDATE run SET state=?{names} WHERE run_id=?", state, *values.values(), run_id
+    )
+
+
+def replace_older(tx: Transaction, flow_id: int, run_id: int) -> None:
+    """A new plan of a flow cancels its older one (delivery 51)."""
+    tx.run(
+        "UPDATE run SET state='cancelled', finished=? WHERE flow_id=? "
+        "AND kind='pass' AND state='planned' AND run_id<>?",
+        wall_clock(),
+        flow_id,
+        run_id,
     )
 
 

@@ -7,7 +7,8 @@ wrong deletes. Every path that touches a link while a generation is open sets it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.states import LinkState
@@ -144,6 +145,32 @@ def last_server(tx: Transaction, flow_id: int) -> str | None:
     return None if value is None else str(value)
 
 
+def position_lost(tx: Transaction, flow_id: int) -> None:
+    """What people agreed to follow cannot be followed from where it stood."""
+    tx.run(
+        "UPDATE scan SET state='abandoned' WHERE flow_id=? AND state='followed'",
+        flow_id,
+    )
+
+
+def last_position(tx: Transaction, flow_id: int, key: str) -> Any:
+    """Cursor of a partition at the end of the last pass that came to anything.
+
+    A pass whose plan waits for a person, or was replaced, does not count: what it read
+    was not carried, so it is read again as long as the source still has it.
+    """
+    text = tx.value(
+        "SELECT p.cursor FROM partition p JOIN run r ON r.flow_id=p.flow_id "
+        "AND r.generation=p.generation AND r.kind='pass' WHERE p.flow_id=? "
+        "AND p.kind='scan' AND p.part='g'||p.generation||'/'||? "
+        "AND p.cursor IS NOT NULL AND r.state IN ('applying','done','nothing') "
+        "ORDER BY p.generation DESC LIMIT 1",
+        flow_id,
+        key,
+    )
+    return None if text is None else json.loads(text)
+
+
 def count(
     tx: Transaction, flow_id: int, generation: int, seen: int, blind: int
 ) -> None:
@@ -158,7 +185,15 @@ def count(
 
 
 def finish(tx: Transaction, flow_id: int, generation: int, state: str) -> None:
-    """Close a generation as ``complete`` or ``abandoned``; older bits are dropped."""
+    """Close a generation; older bits are dropped.
+
+    Args:
+        tx: Open transaction.
+        flow_id: Whose.
+        generation: Which.
+        state: ``complete``, ``abandoned`` (it says nothing about what vanished),
+            ``nothing`` (no pass happened) or ``followed`` (there is nothing to scan).
+    """
     tx.run(
         "UPDATE scan SET state=?, finished=? WHERE flow_id=? AND generation=?",
         state,

@@ -28,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Number of the newest migration this code knows."""
 
 FINISHED: Final = 10
@@ -344,4 +344,18 @@ Table(
     Column("at", Float, nullable=False),
     Column("kind", Text, nullable=False),
     Column("body", Text, nullable=False),  # JSON: counts, names of fields, never values
+)
+Table(  # what was pushed to us and acknowledged; `seq` is never reused
+    "inbox",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("scope", Text, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("delivery_id", Text, nullable=False),
+    Column("ordering_key", Text, nullable=False),
+    Column("received", Float, nullable=False),
+    Column("content", Text),  # frozen changes; null once every flow has read them
+    UniqueConstraint("scope", "system", "delivery_id"),
+    Index("inbox_order", "scope", "system", "seq"),
+    sqlite_autoincrement=True,
 )

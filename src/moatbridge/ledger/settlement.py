@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 FIRST_RETRY: Final = 60.0
 LONGEST_RETRY: Final = 3600.0
 
+CLASH: Final = "ref-clash"
+"""Code of a receipt that names a record which is linked to another one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -86,7 +89,7 @@ def settle(
     parcel: Parcel,
     results: Sequence[Result],
     policy: Policy,
-) -> None:
+) -> int:
     """Write the outcome of every intent of an IN_FLIGHT parcel.
 
     Args:
@@ -97,10 +100,14 @@ def settle(
         parcel: The parcel, in state IN_FLIGHT.
         results: One per intent that was still open.
         policy: The flow's policy.
+
+    Returns:
+        How many receipts named a record that belongs to somebody else.
     """
     by_state: dict[State, list[Result]] = {}
     for result in _without_clashes(tx, pair_id * 2 + (1 - side), results):
         by_state.setdefault(result.state, []).append(result)
+    clashes = sum(r.code == CLASH for r in by_state.get(State.HELD, ()))
     done = by_state.pop(State.DONE, [])
     _applied(tx, pair_id, side, done, policy)
     _rejected(tx, flow_id, side, parcel, by_state.pop(State.REJECTED, []))
@@ -114,6 +121,7 @@ def settle(
             "UPDATE intent SET payload=NULL WHERE parcel_id=? AND state IS NULL",
             parcel.parcel_id,
         )
+    return clashes
 
 
 def _without_clashes(
@@ -126,9 +134,7 @@ def _without_clashes(
     for r in results:
         owner = r.item.link_id
         clash = r.mark is not None and taken.setdefault(r.mark[0], owner or 0) != owner
-        checked.append(
-            Result(r.item, State.HELD, "ref-clash", call=r.call) if clash else r
-        )
+        checked.append(Result(r.item, State.HELD, CLASH, call=r.call) if clash else r)
     return checked
 
 

@@ -35,6 +35,8 @@ class Staged:
         round: The link's round.
         lane: Delivery lane.
         hold: (reason, rule, detail) when a person must decide first.
+        once: Text that stands for the effect as a whole: the key is made of it alone,
+            so that the record can never have a second one, whatever it says later.
     """
 
     k: bytes
@@ -50,6 +52,7 @@ class Staged:
     round: int = 0
     lane: int = 0
     hold: tuple[str, str, str] | None = None
+    once: str | None = None
 
 
 class KeySeed(NamedTuple):
@@ -140,6 +143,8 @@ class Stager:
 
     def _key(self, item: Staged, parcel_id: int, pos: int) -> str:
         seed = self._seed
+        if item.once is not None:
+            return idempotency_key(seed.scope, seed.flow, seed.server, item.once)
         version: tuple[str | int, ...] = (
             (item.version,)
             if item.version is not None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from moatbridge.run.bridge import Bridge, RunResult
+from moatbridge.run.bridge import Bridge
 from moatbridge.run.local import LocalRunner
 from moatbridge.run.principals import principal
+from moatbridge.run.results import RunResult
 
 __all__ = ["Bridge", "LocalRunner", "RunResult", "principal"]

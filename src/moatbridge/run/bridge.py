@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Self
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Self
 
 from moatbridge.config import load
 from moatbridge.errors import ConfigurationError, GuardStopped, NotApplied
@@ -15,8 +15,10 @@ from moatbridge.flow.plans import Plan, load_plan
 from moatbridge.guard import Approval, check_approval, person
 from moatbridge.ledger import audit, killswitch, parcels, review, runs
 from moatbridge.ledger.clock import wall_clock
+from moatbridge.run.following import PATIENCE, Tail, follows, refuse_if_killed
 from moatbridge.run.local import LocalRunner
 from moatbridge.run.principals import principal
+from moatbridge.run.results import RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,36 +27,6 @@ if TYPE_CHECKING:
     from moatbridge.config import Redactor
     from moatbridge.ledger.review import Action, Waiting
     from moatbridge.registry import Registry
-
-PATIENCE: Final = 10.0
-"""Seconds that a run waits for its next attempt before it returns as ``applying``."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What became of a run.
-
-    Args:
-        flow: The flow.
-        run_id: Its run.
-        state: ``done``, ``applying`` (work is left: retries, unknowns) or ``planned``
-            (it waits for a person).
-        outcome: Operation -> state name -> count.
-        waiting: Items that wait for a person: held, parked, rejected.
-        plan: The plan, when the run waits for a person.
-    """
-
-    flow: str
-    run_id: int
-    state: str
-    outcome: dict[str, dict[str, int]] = field(default_factory=dict)
-    waiting: dict[str, int] = field(default_factory=dict)
-    plan: Plan | None = None
-
-    @property
-    def delivered(self) -> int:
-        """Intents whose effect took place."""
-        return sum(states.get("DONE", 0) for states in self.outcome.values())
 
 
 class Bridge(FlowBridge):
@@ -146,6 +118,8 @@ class Bridge(FlowBridge):
         """
         name = plan.flow if isinstance(plan, Plan) else flow or ""
         route = self.route(name)
+        if isinstance(plan, Plan) and self._state(plan.run_id) == "nothing":
+            return RunResult(name, plan.run_id, "nothing")
         current = load_plan(route, self.ledger)
         digest = plan.digest if isinstance(plan, Plan) else plan
         if current.digest != digest:
@@ -214,12 +188,17 @@ class Bridge(FlowBridge):
     ) -> RunResult:
         """Plan, and apply in one go if the verdict is *pass*; resumes what was open.
 
+        A source that only tells changes is asked for them; the first time, a person
+        must agree to that (`plan` and `apply`).
+
         Raises:
             ConfigurationError: A person must change something.
             NotApplied: A system is unreachable now; call again to go on.
         """
         route = self.route(flow)
         deadline = None if max_seconds is None else time.monotonic() + max_seconds
+        if follows(self, route):
+            return self._follow(flow, progress, deadline)
         with self.ledger.read() as tx:
             applying = runs.applying(tx, route.row.flow_id)
         for open_ in applying:  # an interrupted pass, items that a person approved
@@ -258,15 +237,45 @@ class Bridge(FlowBridge):
         with self.ledger.read() as tx:
             state = runs.get(tx, run_id).state
             outcome = runs.outcome(tx, run_id)
-            waiting: dict[str, int] = {}
-            for item in review.waiting(tx, flow_id):
-                waiting[item.kind] = waiting.get(item.kind, 0) + 1
+        waiting = self._waiting(flow_id)
         plan = (
             load_plan(self.route(flow), self.ledger, run_id)
             if state == "planned"
             else None
         )
         return RunResult(flow, run_id, state, outcome, waiting, plan)
+
+    def _follow(
+        self,
+        flow: str,
+        progress: Callable[[int, int], None],
+        deadline: float | None,
+    ) -> RunResult:
+        """Read the tail to its end and deliver it, answers included."""
+        route = self.route(flow)
+        tail = Tail(self, route)
+        self._drive(
+            flow,
+            lambda: tail.drained() or self._killed(flow),
+            ("control", "live", "lane"),
+            lambda: progress(*self._delivered(tail.run_id)),
+            deadline,
+            patient=False,
+            more=tail.companions,
+        )
+        tail.refuse_if_killed()
+        return RunResult(
+            flow,
+            tail.run_id,
+            tail.state(),
+            tail.outcome(),
+            self._waiting(route.row.flow_id),
+        )
+
+    def _waiting(self, flow_id: int) -> dict[str, int]:
+        """Kind -> items that wait for a person."""
+        with self.ledger.read() as tx:
+            return dict(Counter(item.kind for item in review.waiting(tx, flow_id)))
 
     def review(self, flow: str) -> list[Waiting]:
         """Everything of a flow that waits for a person."""
@@ -333,9 +342,14 @@ class Bridge(FlowBridge):
         deadline: float | None = None,
         *,
         patient: bool = True,
+        more: Sequence[str] = (),
     ) -> None:
         errors = LocalRunner(self).drive(
-            [flow], until=until, kinds=kinds, progress=progress, deadline=deadline
+            [flow, *more],
+            until=until,
+            kinds=kinds,
+            progress=progress,
+            deadline=deadline,
         )
         if errors and not until():
             raise errors[0]
@@ -375,16 +389,8 @@ class Bridge(FlowBridge):
         return self.killed(flow, self.route(flow).target.system)
 
     def _refuse_if_killed(self, flow: str, run_id: int) -> None:
-        """Work does not wait for a kill switch to be lifted: it ends and says so."""
-        system = self.route(flow).target.system
-        kill = self.kill_state().stops(flow=flow, system=system)
-        if kill is not None and self._state(run_id) == "applying":
-            raise NotApplied(
-                f"Sending is switched off ({kill.scope}, by {kill.actor}: "
-                f"{kill.reason}). What was not sent yet waits. `moatbridge resume "
-                f"{kill.scope} REASON` lifts a switch of the ledger.",
-                code="guard.kill-switch",
-            )
+        if self._state(run_id) == "applying":
+            refuse_if_killed(self, self.route(flow))
 
     def _delivered(self, run_id: int) -> tuple[int, int]:
         with self.ledger.read() as tx:

@@ -262,7 +262,7 @@ def _partitions(
     rows = tx.all(
         "SELECT part, kind, state, owner, fence, tries, error, served_at, not_before, "
         "records, lease_until>=? AND boot IS ? FROM partition "
-        "WHERE flow_id=? AND state<>'done' ORDER BY kind, part",
+        "WHERE flow_id=? AND state NOT IN ('done','nothing') ORDER BY kind, part",
         boot_clock(),
         boot_id(),
         flow_id,

@@ -10,6 +10,7 @@ from moatbridge.entities import fingerprint as fingerprint_of
 from moatbridge.errors import TranslationError
 from moatbridge.translate.decoders import projection
 from moatbridge.translate.generate import Compiled, compile_leaves
+from moatbridge.translate.labelling import constant_label, labelled
 from moatbridge.translate.resolve import Resolved, resolve
 
 if TYPE_CHECKING:
@@ -52,10 +53,11 @@ class BoundTranslator:
         self.stream = stream
         self.address = address
         self.resolved: Resolved = resolve(translator, stream, address)
-        leaves = self.resolved.leaves
         self.entity: str = translator.entity.name
         self.version: str = translator.version
         self.label: Label = self._label()
+        self.resolved = labelled(self.resolved, self.label)
+        leaves = self.resolved.leaves
         self.paths: tuple[str, ...] = tuple(leaf.spot.text for leaf in leaves)
         self.owned: tuple[str, ...] = self.resolved.owned
         self.reads: tuple[str, ...] = tuple(place.top for place in self.resolved.reads)
@@ -199,4 +201,4 @@ class BoundTranslator:
             labels += hints
         labels += [leaf.spot.shape.attribute.label for leaf in self.resolved.leaves]
         labels += [c.label for leaf in self.resolved.leaves for c in leaf.converters]
-        return highest(*labels)
+        return highest(*labels, constant_label(self.resolved))

@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from moatbridge.entities import Fault, Shape, plain
+from moatbridge.entities import Fault, Shape
 from moatbridge.errors import ConfigurationError
-from moatbridge.translate import chains, templates
+from moatbridge.translate import chains
+from moatbridge.translate.computing import one_way_leaf
+from moatbridge.translate.constants import address_of, const_leaf
 from moatbridge.translate.leaves import ABSENT, Leaf, Reference, Write
-from moatbridge.translate.picking import picking, putting_back
+from moatbridge.translate.picking import (
+    choice_notes,
+    choose,
+    picking,
+    putting_back,
+)
 from moatbridge.translate.sources import (
-    Computed,
     Const,
     Copy,
     Each,
@@ -19,7 +25,6 @@ from moatbridge.translate.sources import (
     Pick,
     Ref,
     Source,
-    Template,
 )
 from moatbridge.translate.steps import Place, Root, Spot, record_place
 from moatbridge.translate.typed import (
@@ -64,7 +69,7 @@ def leaf(spot: Spot, source: Source, site: Site) -> Leaf:
     if isinstance(source, Copy):
         return _copy(spot, source, site)
     if isinstance(source, Const):
-        return _const(spot, source, site)
+        return const_leaf(spot, source, site.system, site.limit)
     if isinstance(source, Ref):
         return _ref(spot, source, site)
     if isinstance(source, First):
@@ -73,12 +78,7 @@ def leaf(spot: Spot, source: Source, site: Site) -> Leaf:
         from moatbridge.translate.lists import each_leaf  # noqa: PLC0415 - recursion
 
         return each_leaf(spot, source, site)
-    return _one_way(spot, source, site)
-
-
-def address_of(to: str, system: str) -> str:
-    """A stream address, completed with the system if it is a local name."""
-    return to if "/" in to else f"{system}/{to}"
+    return one_way_leaf(spot, source, site)
 
 
 def _copy(spot: Spot, source: Copy, site: Site) -> Leaf:
@@ -89,9 +89,10 @@ def _copy(spot: Spot, source: Copy, site: Site) -> Leaf:
     whole = place.multi and (
         shape.kind == "list" or (shape.kind == "json" and source.pick is None)
     )
-    how = None if whole or not place.multi else _pick(source.pick, place)
-    if whole and chain and shape.item is not None:
-        item = chains.mapped(chains.decoding(chain, checker(shape.item, site.limit)))
+    how = None if whole or not place.multi else choose(source.pick, place)
+    if whole and chain and (shape.item or shape.kind == "json"):
+        inner = checker(shape.item or shape, site.limit)
+        item = chains.mapped(chains.decoding(chain, inner))
         decode = item
     elif shape.kind == "list":
         decode = _never_null(decode)
@@ -110,7 +111,7 @@ def _copy(spot: Spot, source: Copy, site: Site) -> Leaf:
         pick=how,
         converters=chain,
         write=write,
-        notes=_pick_notes(source.pick, how, place),
+        notes=choice_notes(source.pick, how, place),
     )
 
 
@@ -146,24 +147,10 @@ def _objects(place: Place) -> bool:
     return place.type in {"object", *UNKNOWN}
 
 
-def _pick(wanted: Pick | None, place: Place) -> Pick:
-    ordered = place.field is not None and place.field.ordered
-    if wanted == "first" and not ordered:
-        raise _kind(f"{place.text!r} has no order; use pick = 'min'")
-    return wanted or ("first" if ordered else "min")
-
-
-def _pick_notes(wanted: Pick | None, how: Pick | None, place: Place) -> tuple[str, ...]:
-    if how is None or wanted is not None:
-        return ()
-    return (
-        f"{place.text} may have several values, one is picked ({how}); confirm by pick",
-    )
-
-
 def _copies(place: Place, shape: Shape) -> bool:
     if shape.kind == "text":
-        return place.type in {"text", "reference"} and not shape.attribute.multiline
+        plain = not shape.attribute.multiline and not shape.words
+        return place.type in {"text", "reference"} and plain
     return shape.kind == place.type == "bool"
 
 
@@ -244,46 +231,32 @@ def _whole_back(encode: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return run
 
 
-def _const(spot: Spot, source: Const, site: Site) -> Leaf:
-    try:
-        value = (
-            None
-            if source.value is None
-            else checker(spot.shape, site.limit)(source.value)
-        )
-    except Fault as fault:
-        raise _kind(f"the constant is {fault}") from None
-    if spot.shape.kind in {"text", "bool", "int"}:
-        return Leaf(spot, source, (), lambda: value)
-    return Leaf(spot, source, (), lambda: plain.plain(value))
-
-
 def _ref(spot: Spot, source: Ref, site: Site) -> Leaf:
-    if spot.shape.kind != "reference":
-        raise _kind("a ref can only feed a reference")
+    many = _feeds_references(spot)
     place = record_place(source.path, site.root)
+    if place.type not in {"text", "reference", "int", *UNKNOWN}:
+        raise _kind(f"{place.text!r} holds {place.type}, which cannot name a record")
     field = place.field
     to = source.to or (field.to if field else None)
     if not to:
         raise _kind(f"{place.text!r} points to no known stream; say which (to = ...)")
     by = source.by or (field.by if field and field.type == "reference" else "id")
-    if place.type not in {"text", "reference", "int", *UNKNOWN}:
-        raise _kind(f"{place.text!r} holds {place.type}, which cannot name a record")
     reference = Reference(spot.text, address_of(to, site.system), by, spot.steps)
     chain = (found,) if (found := canonical(place.type, Shape("text"))) else ()
     name = chains.decoding(chain, checker(Shape("text"), site.limit))
-    stream = reference.to
 
     def decode(value: Any) -> Any:
         found = name(value)
-        return None if found is None else {"stream": stream, by: found}
+        return None if found is None else {"stream": reference.to, by: found}
 
     def encode(value: Any, before: Any) -> Any:
         del before
         return None if value is None else back(_pointer(value, by), None)
 
     back = chains.encoding(chain, place.type)
-    how = _pick(source.pick, place) if place.multi else None
+    if many:
+        return _refs(spot, source, place, replace(reference, item=()), (decode, encode))
+    how = choose(source.pick, place) if place.multi else None
     write = Write(
         place,
         putting_back(encode, decode, how) if how else encode,
@@ -296,8 +269,41 @@ def _ref(spot: Spot, source: Ref, site: Site) -> Leaf:
         picking(decode, how) if how else decode,
         references=(reference,),
         write=write if place.writable else None,
-        notes=_pick_notes(source.pick, how, place),
+        notes=choice_notes(source.pick, how, place),
     )
+
+
+def _feeds_references(spot: Spot) -> bool:
+    """Whether it is a whole list of references, not one."""
+    item = spot.shape.item
+    if spot.shape.kind == "list" and item is not None and item.kind == "reference":
+        return True
+    if spot.shape.kind != "reference":
+        raise _kind("a ref can only feed a reference")
+    return False
+
+
+def _refs(
+    spot: Spot,
+    source: Ref,
+    place: Place,
+    reference: Reference,
+    both_ways: tuple[Callable[[Any], Any], Callable[[Any, Any], Any]],
+) -> Leaf:
+    """A whole list of references; one value of a field that holds one is a list too."""
+    decode, encode = both_ways
+    several = chains.mapped(decode)
+
+    def read(values: Any) -> list[Any]:
+        given = values if values is None or isinstance(values, list) else [values]
+        found: list[Any] = several(given)
+        return found
+
+    def write(entries: Any, before: Any) -> list[Any]:
+        return [encode(each, before) for each in entries or ()]
+
+    back = Write(place, write) if place.multi and place.writable else None
+    return Leaf(spot, source, (place,), read, references=(reference,), write=back)
 
 
 def _pointer(value: Any, by: str) -> str:
@@ -327,65 +333,6 @@ def _first(spot: Spot, source: First, site: Site) -> Leaf:
     reads = tuple(each.reads[0] for each in inner)
     notes = tuple(note for each in inner for note in each.notes)
     return Leaf(spot, source, reads, decode, lenient=True, write=write, notes=notes)
-
-
-def _one_way(spot: Spot, source: Template | Computed, site: Site) -> Leaf:
-    check = checker(spot.shape, site.limit)
-    if isinstance(source, Template):
-        compute, texts = template_function(source)
-        places = [record_place(each, site.root) for each in texts]
-        compute = _picked(compute, places)
-    else:
-        texts = list(source.reads if source.reads is not None else site.named)
-        places = [record_place(each, site.root) for each in texts]
-        compute = computed_function(source, texts)
-
-    def decode(*values: Any) -> Any:
-        found = compute(*values)
-        if found is None:
-            return [] if spot.shape.kind == "list" else None
-        return check(found)
-
-    return Leaf(spot, source, tuple(places), decode)
-
-
-def _picked(compute: Callable[..., Any], places: Sequence[Place]) -> Callable[..., Any]:
-    if not any(place.multi for place in places):
-        return compute
-    same: Callable[[Any], Any] = lambda value: value  # noqa: E731 - it is an argument
-    readers = [
-        picking(same, _pick(None, place)) if place.multi else same for place in places
-    ]
-    return lambda *values: compute(
-        *(read(value) for read, value in zip(readers, values, strict=True))
-    )
-
-
-def template_function(source: Template) -> tuple[Callable[..., Any], list[str]]:
-    """The function of a template's values, and the paths it reads in that order.
-
-    Raises:
-        ConfigurationError: ``template.syntax``.
-    """
-    parts = templates.parse(source.text)
-    converters = dict(source.converters)
-    reads = [part.path for part in parts if isinstance(part, templates.Hole)]
-    return lambda *values: templates.fill(parts, converters, values), reads
-
-
-class Undeclared(LookupError):
-    """A function asked for a path that is not in its ``reads``."""
-
-
-class _Reads(dict[str, Any]):
-    def __missing__(self, name: object) -> Any:
-        raise Undeclared(str(name))
-
-
-def computed_function(source: Computed, reads: Sequence[str]) -> Callable[..., Any]:
-    """A function of the values of ``reads``; gives the user's function a dict."""
-    function, names = source.function, tuple(reads)
-    return lambda *values: function(_Reads(zip(names, values, strict=True)))
 
 
 def restrict(found: Leaf, note: str) -> Leaf:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from moatbridge.entities import Fault
 from moatbridge.errors import TranslationError
-from moatbridge.translate.build import Undeclared
+from moatbridge.translate.computing import Undeclared
 from moatbridge.translate.leaves import ABSENT, BROKEN, Leaf
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ def each_leaf(spot: Spot, source: Each, site: Site) -> Leaf:
     if not place.multi and place.type not in UNKNOWN:
         raise _kind(f"{place.text!r} is not a list; name one slot instead")
     scalar = ITEM in {getattr(inner, "path", None) for inner in source.fields.values()}
-    root = _root(place, scalar=scalar, root=site.root)
+    root = items_root(place, scalar=scalar, root=site.root)
     leaves = _inner_leaves(spot, source, item, replace(site, root=root))
     compiled = compile_leaves(leaves)
     limit = MAX_MEMBERS if spot.shape.attribute.delta else plain.MAX_ENTRIES
@@ -74,7 +74,14 @@ def _inner_leaves(spot: Spot, source: Each, item: Shape, site: Site) -> list[Lea
     return leaves
 
 
-def _root(place: Place, *, scalar: bool, root: Root) -> Root:
+def items_root(place: Place, *, scalar: bool, root: Root) -> Root:
+    """What paths within one item of the list at ``place`` start from.
+
+    Args:
+        place: Of the list.
+        scalar: The item itself is named, as ``$``.
+        root: What the list's own path starts from.
+    """
     what = f"{place.text} of {root.what}"
     if not scalar:
         fields = place.field.fields or None if place.field else None

@@ -8,7 +8,7 @@ from moatbridge.entities import Shape, paths
 from moatbridge.entities.paths import Segment
 from moatbridge.errors import ConfigurationError
 from moatbridge.translate.sources import Copy, Each, Ref, Source
-from moatbridge.translate.steps import Root, entity_spot, record_place
+from moatbridge.translate.steps import Place, Root, entity_spot, record_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -54,7 +54,7 @@ def _source(path: str, shape: Shape, root: Root) -> Source | None:
         place = record_place(path, root)
     except ConfigurationError:
         return None
-    if shape.kind == "reference":
+    if shape.kind == "reference" or _refers(shape, place):
         return Ref(place.text)
     if shape.kind != "list" or shape.item is None or place.field is None:
         return Copy(place.text)
@@ -62,6 +62,11 @@ def _source(path: str, shape: Shape, root: Root) -> Source | None:
     if any(isinstance(source, Ref) for source in inner.values()):
         return Each(place.text, inner)
     return Copy(place.text)
+
+
+def _refers(shape: Shape, place: Place) -> bool:
+    item = shape.item
+    return item is not None and item.kind == "reference" and place.type == "reference"
 
 
 def _entry(fields: Iterable[Field], item: Shape) -> Iterator[tuple[str, Source]]:

@@ -12,11 +12,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moatbridge.entities import Fault
+from moatbridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moatbridge.translate.sources import Pick
+    from moatbridge.translate.steps import Place
+
+
+def choose(wanted: Pick | None, place: Place) -> Pick:
+    """How one value of a field that has several is picked.
+
+    Raises:
+        ConfigurationError: ``translate.kind``: there is no first one.
+    """
+    ordered = place.field is not None and place.field.ordered
+    if wanted == "first" and not ordered:
+        message = f"{place.text!r} has no order; use pick = 'min'"
+        raise ConfigurationError(message, code="translate.kind")
+    return wanted or ("first" if ordered else "min")
+
+
+def choice_notes(
+    wanted: Pick | None, how: Pick | None, place: Place
+) -> tuple[str, ...]:
+    """What the report says about a choice that nobody made."""
+    if how is None or wanted is not None:
+        return ()
+    return (
+        f"{place.text} may have several values, one is picked ({how}); confirm by pick",
+    )
 
 
 def pick(values: Any, how: Pick) -> Any:

@@ -135,6 +135,8 @@ def _resolved(
 
 
 def _with(entry: Any, steps: tuple[Step, ...], value: Any) -> Any:
+    if not steps:
+        return value
     step = steps[0]
     name = step.name if isinstance(step, Key) else ""
     inner = value if len(steps) == 1 else _with(entry[name], steps[1:], value)

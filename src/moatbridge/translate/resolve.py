@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from moatbridge.entities import rank
 from moatbridge.errors import ConfigurationError
-from moatbridge.translate.build import (
-    Site,
-    computed_function,
-    leaf,
-    restrict,
-    template_function,
-)
+from moatbridge.translate.build import Site, leaf, restrict
+from moatbridge.translate.computing import computed_function, template_function
 from moatbridge.translate.leaves import Back, Leaf
 from moatbridge.translate.problems import Problems, closest
 from moatbridge.translate.sources import Computed, Const, First, Source, Template
@@ -25,7 +20,7 @@ from moatbridge.translate.steps import (
     entity_spot,
     record_place,
 )
-from moatbridge.translate.templates import Hole, parse
+from moatbridge.translate.templates import reads_of
 from moatbridge.translate.typed import finish
 
 if TYPE_CHECKING:
@@ -101,7 +96,7 @@ def _named(sources: Any) -> Iterator[str]:
         if isinstance(source, First):
             yield from source.paths
         elif isinstance(source, Template):
-            yield from (p.path for p in parse(source.text) if isinstance(p, Hole))
+            yield from reads_of(source)
         elif isinstance(source, Computed):
             yield from source.reads or ()
         elif not isinstance(source, Const):

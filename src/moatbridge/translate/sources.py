@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Pick: TypeAlias = Literal["min", "first"]
 By: TypeAlias = Literal["id", "name"]
 
+MORE: Final = "... and {count} more"
+"""What stands for lines that are left out, unless said otherwise."""
+
 ITEM: Final = "$"
 """Inside ``each`` over a list of plain values: the value itself."""
 
@@ -58,16 +61,46 @@ class Const:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Text with holes: ``{field}``, ``{field|converter}``, ``{field?}``."""
+    """Text with holes: ``{field}``, ``{field|converter}``, ``{field?}``.
+
+    Args:
+        text: The text.
+        converters: By the names used in the holes.
+        blocks: Name of a hole -> lines that stand there instead of a field.
+    """
 
     text: str
     converters: Mapping[str, Converter] = field(default_factory=dict)
+    blocks: Mapping[str, Lines] = field(default_factory=dict)
 
     @property
     def identity(self) -> list[Any]:
         """What makes it this source, as plain JSON."""
         used = sorted((name, each.identity) for name, each in self.converters.items())
-        return ["template", self.text, used]
+        blocks = sorted((name, each.identity) for name, each in self.blocks.items())
+        return ["template", self.text, used, *([blocks] if blocks else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """One line of text for each item of a list: the items of an order in a post.
+
+    Args:
+        path: Record path of the list.
+        template: One line; its holes are paths within an item, ``$`` is the item.
+        most: Lines shown at most; None: all.
+        more: The line that stands for those left out; ``{count}`` is their number.
+    """
+
+    path: str
+    template: Template
+    most: int | None = None
+    more: str = MORE
+
+    @property
+    def identity(self) -> list[Any]:
+        """What makes it this source, as plain JSON."""
+        return ["lines", self.path, self.template.identity, self.most, self.more]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +205,37 @@ def const(value: Any) -> Const:
     return Const(value)
 
 
-def template(text: str) -> Template:
-    """Text with holes (``{givenName} {sn}``); one-way. Not `str.format`."""
+def template(text: str, **blocks: Lines) -> Template:
+    """Text with holes (``{givenName} {sn}``); one-way. Not `str.format`.
+
+    Args:
+        text: The text.
+        blocks: `lines` that stand in the hole of that name.
+
+    Raises:
+        ConfigurationError: ``template.syntax``, ``path.syntax``, ``converter.unknown``.
+    """
     from moatbridge.translate.templates import template_of  # noqa: PLC0415 - cycle
 
-    return template_of(text)
+    return template_of(text, blocks=blocks)
+
+
+def lines(path: str, text: str, *, most: int | None = None, more: str = MORE) -> Lines:
+    """A block for `template`: one line for each item of the list at ``path``.
+
+    Args:
+        path: Record path of the list.
+        text: One line, with holes that read the item; a plain hole that is null makes
+            the whole text null, so write ``{note?}`` for what may be missing.
+        most: Lines at most.
+        more: Stands for the others; ``{count}`` is their number.
+
+    Raises:
+        ConfigurationError: See `template`.
+    """
+    from moatbridge.translate.templates import lines_of  # noqa: PLC0415 - cycle
+
+    return lines_of(path, text, most=most, more=more)
 
 
 def only_out(

@@ -1,7 +1,7 @@
 """The TOML form of a translator: names and data only, no code (entities 2).
 
 ``uid`` or one of ``{from, via, pick}``, ``{from, lookup, default}``, ``{const}``,
-``{template}``, ``{ref, from, by}``, ``{each, fields}``, ``{each, type}``,
+``{template, blocks}``, ``{ref, from, by}``, ``{each, fields}``, ``{each, type}``,
 ``{each, ref, by, type}``, ``{first, back}``.
 """
 
@@ -19,11 +19,12 @@ from moatbridge.translate.sources import (
     Copy,
     Each,
     First,
+    Lines,
     Ref,
     Source,
     Template,
 )
-from moatbridge.translate.templates import template_of
+from moatbridge.translate.templates import lines_of, template_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,13 +33,14 @@ if TYPE_CHECKING:
 
 _KEYS: Final = {
     "const": {"const"},
-    "template": {"template"},
+    "template": {"template", "blocks"},
     "each": {"each", "fields", "type", "ref", "by"},
     "first": {"first", "back"},
     "ref": {"ref", "from", "by", "pick"},
     "from": {"from", "via", "pick", "lookup", "default"},
 }
 """Which key makes a table which kind of source; the first that is present wins."""
+_BLOCK_KEYS: Final = frozenset({"each", "template", "most", "more"})
 
 
 def source_of(given: Any, converters: Converters) -> Source:
@@ -79,7 +81,22 @@ def _const(given: Mapping[str, Any], converters: Converters) -> Source:
 
 
 def _template(given: Mapping[str, Any], converters: Converters) -> Source:
-    return template_of(_text(given, "template"), converters)
+    blocks = given.get("blocks", {})
+    if not isinstance(blocks, dict):
+        raise _wrong("blocks takes a table of name = {each, template}")
+    made = {name: _block(each, converters) for name, each in blocks.items()}
+    return template_of(_text(given, "template"), converters, blocks=made)
+
+
+def _block(given: Any, converters: Converters) -> Lines:
+    if not isinstance(given, dict):
+        raise _wrong("a block is a table such as {each = ..., template = ...}")
+    for key in given:
+        if key not in _BLOCK_KEYS:
+            raise _wrong(f"{key!r} does not belong here" + closest(key, _BLOCK_KEYS))
+    more = {key: given[key] for key in ("most", "more") if key in given}
+    path, text = _text(given, "each"), _text(given, "template")
+    return lines_of(path, text, converters, **more)
 
 
 def _ref(given: Mapping[str, Any], converters: Converters) -> Source:

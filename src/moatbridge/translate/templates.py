@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from moatbridge.entities import Converter, Converters, Fault, paths
 from moatbridge.entities.moments import instant
 from moatbridge.errors import ConfigurationError
-from moatbridge.translate.sources import Template
+from moatbridge.translate.sources import MORE, Lines, Template
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _TOKEN: Final = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+")
 _HOLE: Final = re.compile(
@@ -57,15 +57,60 @@ def parse(text: str) -> tuple[str | Hole, ...]:
     return tuple(parts)
 
 
-def template_of(text: str, converters: Converters | None = None) -> Template:
+def template_of(
+    text: str,
+    converters: Converters | None = None,
+    *,
+    blocks: Mapping[str, Lines] | None = None,
+) -> Template:
     """A `Template` with its converters found.
+
+    Args:
+        text: The text.
+        converters: Where they are found.
+        blocks: Lines that stand in the holes of these names.
 
     Raises:
         ConfigurationError: ``template.syntax``, ``path.syntax``, ``converter.unknown``.
     """
     known = converters or Converters()
-    used = {part.via for part in parse(text) if isinstance(part, Hole) and part.via}
-    return Template(text, {name: known.make(name)[0] for name in sorted(used)})
+    holes = [part for part in parse(text) if isinstance(part, Hole)]
+    for name in (blocks or {}).keys() - {hole.path for hole in holes}:
+        message = f"The template has no hole {{{name}}} for the block {name!r}."
+        raise ConfigurationError(message, code="template.syntax")
+    used = {hole.via for hole in holes if hole.via}
+    made = {name: known.make(name)[0] for name in sorted(used)}
+    return Template(text, made, dict(blocks or {}))
+
+
+def lines_of(
+    path: str,
+    text: str,
+    converters: Converters | None = None,
+    *,
+    most: int | None = None,
+    more: str = MORE,
+) -> Lines:
+    """A `Lines` block, checked.
+
+    Raises:
+        ConfigurationError: ``template.syntax`` and what `template_of` raises.
+    """
+    whole_number = isinstance(most, int) and not isinstance(most, bool)
+    if most is not None and (not whole_number or most < 1):
+        message = "most takes a number of lines, at least 1."
+        raise ConfigurationError(message, code="template.syntax")
+    odd = [p for p in parse(more) if isinstance(p, Hole) and p != Hole("count")]
+    if odd:
+        message = "more has one hole only: {count}."
+        raise ConfigurationError(message, code="template.syntax")
+    return Lines(path, template_of(text, converters), most, more)
+
+
+def reads_of(source: Template) -> list[str]:
+    """The paths a template reads, one for each hole; a block reads its list."""
+    holes = (part.path for part in parse(source.text) if isinstance(part, Hole))
+    return [source.blocks[p].path if p in source.blocks else p for p in holes]
 
 
 def fill(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from datetime import date, time
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.entities import Converter, Fault, plain
@@ -81,8 +82,13 @@ _FITS: Final[dict[str, frozenset[str | None]]] = {
 
 
 def canonical(field: FieldType | None, shape: Shape) -> Converter | None:
-    """The converter that a plain copy of such a field into text uses, if any."""
-    return _TEXT_OF.get(field or "") if shape.kind == "text" else None
+    """The converter that a plain copy of such a field uses, if any.
+
+    Into text everything becomes text; into JSON an integer stays what it is.
+    """
+    if shape.kind not in {"text", "json"} or (shape.kind, field) == ("json", "int"):
+        return None
+    return _TEXT_OF.get(field or "")
 
 
 def fits(field: FieldType | None, shape: Shape) -> bool:
@@ -113,12 +119,8 @@ def checker(shape: Shape, limit: int) -> Callable[[Any], Any]:
         shape: What it must be.
         limit: Characters of one text.
     """
-    attribute = shape.attribute
-    if shape.kind == "text" and attribute.identifier:
-        return lambda value: plain.identifier(value, limit=limit)
     if shape.kind == "text":
-        multiline = attribute.multiline
-        return lambda value: plain.text(value, multiline=multiline, limit=limit)
+        return _text_checker(shape, limit)
     if shape.kind in {"bool", "int"}:
         return plain.boolean if shape.kind == "bool" else plain.integer
     if shape.kind == "list" and shape.item is not None:
@@ -126,6 +128,21 @@ def checker(shape: Shape, limit: int) -> Callable[[Any], Any]:
     if shape.kind in {"object", "map"}:
         return lambda value: plain.plain(_an_object(value), limit=limit)
     return lambda value: plain.plain(value, limit=limit)
+
+
+def _text_checker(shape: Shape, limit: int) -> Callable[[Any], Any]:
+    attribute = shape.attribute
+    if shape.words:
+        return partial(_word, shape.words)
+    if attribute.identifier:
+        return partial(plain.identifier, limit=limit)
+    return partial(plain.text, multiline=attribute.multiline, limit=limit)
+
+
+def _word(words: tuple[str, ...], value: Any) -> str:
+    if value in words:
+        return str(value)
+    raise Fault(f"not one of {', '.join(words)}")
 
 
 def _an_object(value: Any) -> Any:

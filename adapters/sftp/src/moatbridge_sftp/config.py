@@ -1,0 +1,351 @@
+"""The settings of a system and of a stream (specification: sftp, section 2)."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from moatbridge.adapter import AdapterConfig, Secret
+from moatbridge_sftp.checks import Controls  # noqa: TC001 - pydantic reads it
+from moatbridge_sftp.formats.fields import FieldSpec  # noqa: TC001 - pydantic reads it
+from moatbridge_sftp.places import check_path, check_template
+from moatbridge_sftp.storage import IN_FLIGHT
+from moatbridge_sftp.storage.urls import parse_url
+from moatbridge_sftp.units import Duration, Size  # noqa: TC001 - pydantic reads it
+
+IGNORED: Final = (
+    ".*", "*.part", "*.tmp", "*.temp", "*.filepart", "*.writing", "*.partial", "*~",
+    "*.crdownload", "*.!ut",
+)  # fmt: skip
+DAY: Final = 86_400.0
+FILE_FIELDS: Final = ("name", "size", "mtime", "sha256", "content")
+"""What a record of ``content = "records"`` may hold beside the groups of its name."""
+
+
+def _one_or_many(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error.msg}") from None
+    return value
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+Pattern = Annotated[str, BeforeValidator(_pattern)]
+
+
+class Auth(AdapterConfig):
+    """``auth``: how we log in; every value is a reference to a secret.
+
+    Args:
+        key: Private key, OpenSSH or PEM text.
+        passphrase: Opens the key.
+        certificate: User certificate of the key.
+        password: For ``password`` and ``keyboard-interactive``.
+        answers: Regular expression of a prompt -> what to answer.
+    """
+
+    key: Secret | None = None
+    passphrase: Secret | None = None
+    certificate: Secret | None = None
+    password: Secret | None = None
+    answers: dict[Pattern, Secret] = Field(default_factory=dict)
+
+
+class JumpHost(AdapterConfig):
+    """``jump``: an SSH host on the way; ``auth`` defaults to the server's."""
+
+    url: str = Field(repr=False)
+    host_keys: tuple[str, ...] = ()
+    known_hosts: str | None = None
+    auth: Auth | None = None
+
+
+class SftpConfig(AdapterConfig):
+    """``[systems.NAME]`` with ``adapter = "sftp"``.
+
+    Args:
+        url: ``sftp://user@host[:22]/base`` or ``file:///base``; no password.
+        host_keys: ``SHA256:...`` as ``ssh-keygen -lf`` prints; two during a rotation.
+        known_hosts: Or a file that holds them.
+        auth: How we log in.
+        legacy_algorithms: Algorithms to allow again; each is a warning.
+        in_flight: Bytes asked for ahead.
+        max_rate: Bytes a second at most.
+        spool_dir: Where files wait while they are processed; default: the system's.
+        spool_memory: A file up to this size waits in memory.
+        state_folder: A name inside each stream's folder, or ``/path`` below ``url``,
+            on the same file system.
+        jump: An SSH host on the way.
+    """
+
+    url: str = Field(repr=False)
+    host_keys: tuple[str, ...] = ()
+    known_hosts: str | None = None
+    auth: Auth = Field(default_factory=Auth)
+    legacy_algorithms: tuple[str, ...] = ()
+    in_flight: Size = IN_FLIGHT
+    max_rate: Size | None = None
+    spool_dir: str | None = None
+    spool_memory: Size = 8 << 20
+    state_folder: str = ".moatbridge"
+    jump: JumpHost | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, url: str) -> str:
+        parse_url(url)
+        return url
+
+    @field_validator("state_folder")
+    @classmethod
+    def _state(cls, path: str) -> str:
+        return check_path(path)
+
+    @model_validator(mode="after")
+    def _pinned(self) -> SftpConfig:
+        if self.remote and not (self.host_keys or self.known_hosts):
+            raise ValueError(
+                "sftp:// needs host_keys (as `ssh-keygen -lf` prints them, checked "
+                "with the owner) or known_hosts; a server is never trusted on first use"
+            )
+        return self
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is reached over SSH."""
+        return parse_url(self.url).scheme == "sftp"
+
+
+class Order(AdapterConfig):
+    """``order``: a part of the name, by the first group of a regular expression."""
+
+    group: Pattern
+    as_: Literal["int", "date"] = Field(default="int", alias="as")
+
+
+class Action(AdapterConfig):
+    """``action``: the column of a delta file that says what happened.
+
+    Args:
+        field: Its name in ``fields``.
+        upsert: Values that mean "is so now".
+        delete: Values that mean "is gone".
+    """
+
+    field: str
+    upsert: Texts = ("I", "U", "A", "C", "M")
+    delete: Texts = ("D",)
+
+
+class Expect(AdapterConfig):
+    """``expect``: what a usual delivery looks like.
+
+    Args:
+        every: A file is late after this time.
+        min_records: Fewer make a file bad.
+        max_records: More make a file bad.
+    """
+
+    every: Duration | None = None
+    min_records: int = Field(default=0, ge=0)
+    max_records: int | None = Field(default=None, ge=1)
+
+
+class SftpStreamConfig(AdapterConfig):
+    """``[streams."SYSTEM/STREAM"]``: the files of one folder.
+
+    The settings are explained in the adapter's README. ``publish = true`` makes a
+    stream that is written: each batch becomes one file in ``folder``. ``page_size`` is
+    the most records of one batch.
+    """
+
+    folder: str
+    files: Texts = ("*",)
+    content: Literal["delta", "snapshot", "records"]
+    publish: bool = False
+    key: tuple[str, ...] = Field(min_length=1)
+    fields: dict[str, FieldSpec] = Field(min_length=1)
+    action: Action | None = None
+    entity: str | None = None
+    page_size: int = Field(default=500, ge=1, le=500)
+
+    format: str | None = None
+    csv: dict[str, Any] = Field(default_factory=dict)
+    fixed: dict[str, Any] = Field(default_factory=dict)
+    jsonl: dict[str, Any] = Field(default_factory=dict)
+    json_: dict[str, Any] = Field(default_factory=dict, alias="json")
+    xml: dict[str, Any] = Field(default_factory=dict)
+    copybook: dict[str, Any] = Field(default_factory=dict)
+    x12: dict[str, Any] = Field(default_factory=dict)
+    edifact: dict[str, Any] = Field(default_factory=dict)
+    xlsx: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    order: Literal["name", "mtime"] | Order = "name"
+    order_matters: bool = True
+    sequence: Pattern | None = None
+    on_gap: Literal["stop", "warn"] = "stop"
+    ripe: Literal["settled", "done-file", "sidecar", "atomic"] = "settled"
+    settle_for: Duration = 30.0
+    done_file: str = "{stem}.done"
+    ignore: tuple[str, ...] = IGNORED
+    depth: int = Field(default=0, ge=0, le=5)
+    follow_links: Literal[False] = False
+    together: Literal["all"] | None = None
+    every: bool = False
+    name_groups: Pattern | None = None
+
+    claim: Literal["rename", "none"] = "rename"
+    after: Literal["archive", "delete", "leave"] = "archive"
+    archive_to: str = "{state}/archive/{yyyy}/{mm}"
+    failed_to: str = "{state}/failed"
+    keep: Duration | None = None
+    rejects_file: str | None = None
+    ack_file: str | None = None
+
+    on_bad_file: Literal["stop", "quarantine"] = "stop"
+    on_same_content: Literal["process", "skip"] | None = None
+    allow_empty: bool = False
+    max_rejects: int | float = Field(default=0.01, ge=0)
+    controls: Controls | None = None
+    checksum: Literal["auto", "required", "off"] = "auto"
+    decrypt: Secret | None = None
+    decrypt_passphrase: Secret | None = None
+    verify_by: Texts = ()
+    verify_keys: Secret | None = None
+    zip_password: Secret | None = None
+    expect: Expect = Field(default_factory=Expect)
+    max_file: Size = 4 << 30
+    max_files: int = Field(default=50_000, ge=1, le=1_000_000)
+    max_record: Size = 1 << 20
+
+    file_name: str = "{stream}-{utc}-{key}.{ext}"
+    rows_per_file: int = Field(default=10_000, ge=1, le=100_000)
+    formula_guard: Literal["escape", "reject", "off"] | None = None
+    header_line: str | None = None
+    trailer_line: str | None = None
+    publish_done: bool = False
+    receipt_days: int = Field(default=30, ge=1)
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _fields(cls, value: Any) -> Any:
+        """A list of names, ``"text"`` for a table, or tables."""
+        if isinstance(value, list | tuple):
+            value = dict.fromkeys(value, "text")
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: {"type": spec} if isinstance(spec, str) else spec
+            for name, spec in value.items()
+        }
+
+    @field_validator("folder")
+    @classmethod
+    def _folder(cls, path: str) -> str:
+        return check_path(path)
+
+    @field_validator("archive_to", "failed_to")
+    @classmethod
+    def _folders(cls, template: str) -> str:
+        return check_template(template, "folder")
+
+    @field_validator("rejects_file", "ack_file")
+    @classmethod
+    def _beside(cls, template: str | None) -> str | None:
+        return None if template is None else check_template(template, "beside")
+
+    @field_validator("done_file")
+    @classmethod
+    def _done(cls, template: str) -> str:
+        if not re.search(r"\{(name|stem)\}", template):
+            raise ValueError("must hold {name} or {stem}")
+        return check_template(template, "done")
+
+    @field_validator("file_name")
+    @classmethod
+    def _published(cls, template: str) -> str:
+        if "{key}" not in template or "/" in template:
+            raise ValueError("must hold {key}, which makes a repeat harmless, and no /")
+        return check_template(template, "published")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SftpStreamConfig:
+        for is_wrong, words in self._contradictions():
+            if is_wrong:
+                raise ValueError(words)
+        return self
+
+    def _contradictions(self) -> list[tuple[bool, str]]:
+        groups = re.compile(self.name_groups or "").groupindex
+        known = {*self.fields, *(groups if self.content == "records" else ())}
+        return [
+            (not set(self.key) <= known, "every name in key must stand in fields"),
+            (
+                self.format is None and self.content != "records",
+                'format is needed (csv, fixed, jsonl ...), but for content = "records"',
+            ),
+            (
+                self.action is not None and self.action.field not in self.fields,
+                "action.field must stand in fields",
+            ),
+            (
+                self.action is not None and self.content != "delta",
+                'action belongs to content = "delta"',
+            ),
+            (
+                self.after == "leave" and self.claim != "none",
+                'after = "leave" needs claim = "none": a claim moves the file',
+            ),
+            (
+                self.on_bad_file == "quarantine"
+                and self.content == "delta"
+                and self.order_matters,
+                'on_bad_file = "quarantine" needs order_matters = false in a delta',
+            ),
+            (
+                self.on_bad_file == "quarantine" and self.after == "leave",
+                "a folder that is only read has nowhere to quarantine to",
+            ),
+            (
+                self.checksum == "off" and self.ripe == "sidecar",
+                'ripe = "sidecar" and checksum = "off" contradict each other',
+            ),
+        ]
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The globs of ``files``."""
+        return self.files
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """The settings of the format."""
+        if self.format is None:
+            return {}
+        name = "json_" if self.format == "json" else self.format
+        own: Any = getattr(self, name, None) if name in _TABLES else None
+        return {**(own or {}), **self.options}
+
+    @property
+    def skips_same(self) -> bool:
+        """Whether a file whose content was read lately is passed over."""
+        usual = "skip" if self.content == "snapshot" else "process"
+        return (self.on_same_content or usual) == "skip"
+
+    @property
+    def guard(self) -> Literal["escape", "reject", "off"]:
+        """The guard against formulas: on where a file is published."""
+        return self.formula_guard or ("escape" if self.publish else "off")
+
+
+_TABLES: Final = frozenset({
+    "csv", "fixed", "jsonl", "json_", "xml", "copybook", "x12", "edifact", "xlsx",
+})  # fmt: skip

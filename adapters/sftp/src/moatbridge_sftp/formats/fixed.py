@@ -1,0 +1,414 @@
+"""Fixed width: columns at fixed places, several record types, children under parents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, Literal, NamedTuple
+
+from pydantic import Field, field_validator, model_validator
+
+from moatbridge.adapter import AdapterConfig
+from moatbridge.errors import ConfigurationError
+from moatbridge_sftp.formats.base import (
+    CHUNK_BYTES,
+    CHUNK_RECORDS,
+    Bad,
+    Chunk,
+    Format,
+    FormatConfig,
+    LineRules,
+    Position,
+)
+from moatbridge_sftp.formats.encodings import (
+    Newline,
+    check_encoding,
+    encoding,
+    line_end,
+    text_of,
+)
+from moatbridge_sftp.formats.fields import FieldSpec, fields_error, source_of
+from moatbridge_sftp.formats.lines import Line, byte_lines
+from moatbridge_sftp.formats.rows import FAULTS, Fault
+from moatbridge_sftp.formats.values import Required, cell_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from moatbridge_sftp.formats.base import Writer
+
+DETAIL: Final = ""
+
+
+class Column(AdapterConfig):
+    """One column: ``start`` counts from 1, as record descriptions do."""
+
+    name: str
+    start: int = Field(ge=1)
+    length: int = Field(ge=1)
+
+
+class RecordType(AdapterConfig):
+    """What lines with one tag are.
+
+    ``child`` lines become entries of the list ``under`` of the detail record before
+    them; ``ignore`` also fits headers and trailers that nobody checks.
+    """
+
+    role: Literal["detail", "child", "ignore"]
+    columns: tuple[Column, ...] = ()
+    under: str = ""
+
+
+class Tag(AdapterConfig):
+    """Where a line's tag stands, from 1."""
+
+    start: int = Field(ge=1)
+    length: int = Field(ge=1)
+
+
+class FixedConfig(FormatConfig):
+    """``fixed = { ... }``.
+
+    Args:
+        columns: Of a file with one record type.
+        unit: What places count; bytes need an encoding of one byte a character.
+        record_length: Length of a record; needed for files without line ends, checked
+            in others.
+        newline: As in csv; ``none``: records follow one another without line ends.
+        pad: Fills columns of written text on the right; taken off when read.
+        tag: Where the record type stands, for files with several.
+        types: Tag -> what such lines are.
+        short_lines: Lines whose trailing blanks were cut off: ``pad`` takes them.
+    """
+
+    columns: tuple[Column, ...] = ()
+    unit: Literal["bytes", "chars"] = "bytes"
+    record_length: int | None = Field(default=None, ge=1)
+    newline: Newline | Literal["none"] = "auto"
+    encoding: str = "utf-8"
+    pad: str = Field(default=" ", min_length=1, max_length=1)
+    tag: Tag | None = None
+    types: dict[str, RecordType] = {}
+    short_lines: Literal["reject", "pad"] = "reject"
+
+    _known = field_validator("encoding")(check_encoding)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> FixedConfig:
+        if bool(self.tag) != bool(self.types) or bool(self.tag) == bool(self.columns):
+            raise ValueError("give columns, or tag and types")
+        details = [each for each in self.types.values() if each.role == "detail"]
+        if self.types and len(details) != 1:
+            raise ValueError("exactly one of the types is the detail")
+        if any((each.role == "child") != bool(each.under) for each in self.types.values()):
+            raise ValueError("a child, and no other type, says under which list it goes")
+        if self.newline == "none" and self.record_length is None:
+            raise ValueError("newline = 'none' needs record_length")
+        return self
+
+    @property
+    def detail(self) -> tuple[Column, ...]:
+        """Columns of the detail record."""
+        inner = (each.columns for each in self.types.values() if each.role == "detail")
+        return self.columns or next(inner)
+
+    @property
+    def length(self) -> int:
+        """Places of a record."""
+        if self.record_length is not None:
+            return self.record_length
+        kinds = [self.columns, *(each.columns for each in self.types.values())]
+        ends = (each.start + each.length - 1 for kind in kinds for each in kind)
+        return max(ends, default=1)
+
+
+class FixedFormat(Format):
+    """Fixed width text."""
+
+    name: ClassVar[str] = "fixed"
+    extension: ClassVar[str] = "txt"
+    Config: ClassVar[type[FormatConfig]] = FixedConfig
+
+    @classmethod
+    def sniff(cls, head: bytes) -> float:
+        """See `Format.sniff`."""
+        lines = [line for line in head.split(b"\n")[:-1][:50] if line.strip()]
+        lengths = {len(line.rstrip(b"\r")) for line in lines}
+        enough = len(lines) >= 3 and max(lengths, default=0) >= 10  # noqa: PLR2004
+        return 0.6 if enough and len(lengths) == 1 else 0.0
+
+    @classmethod
+    def suggest(cls, head: bytes) -> dict[str, Any]:
+        """See `Format.suggest`."""
+        from moatbridge_sftp.formats import guess  # noqa: PLC0415 - discovery only
+
+        return guess.fixed_settings(head)
+
+    @classmethod
+    def fields(cls, head: bytes, config: Any) -> dict[str, FieldSpec]:
+        """See `Format.fields`."""
+        from moatbridge_sftp.formats import guess  # noqa: PLC0415 - discovery only
+
+        return guess.fixed_fields(head, config)
+
+    @classmethod
+    def check(cls, fields: Mapping[str, FieldSpec], config: Any) -> None:
+        """See `Format.check`."""
+        known = {each.name for each in config.detail}
+        lists = {each.under for each in config.types.values()} - {""}
+        for name, spec in fields.items():
+            place = lists if spec.type == "json" else known
+            if source_of(name, spec) not in place:
+                raise fields_error(
+                    f"field {name!r}: no such column (or, for json, no such list) in "
+                    "`fixed`"
+                )
+        if config.unit == "bytes" and not _single(config.encoding):
+            raise ConfigurationError(
+                f"{config.encoding} has characters of several bytes; set "
+                "fixed.unit = 'chars'",
+                code="sftp.format",
+            )
+
+    @classmethod
+    def line_rules(cls, config: Any) -> LineRules:
+        """See `Format.line_rules`."""
+        if config.newline == "none":
+            return LineRules(config.encoding, "auto", config.record_length)
+        return LineRules(config.encoding, config.newline)
+
+    def read(
+        self,
+        file: BinaryIO,
+        fields: Mapping[str, FieldSpec],
+        config: Any,
+        start: Position | None = None,
+    ) -> Iterator[Chunk]:
+        """See `Format.read`; positions hold exact byte offsets."""
+        text = text_of(file, encoding(config.encoding))
+        at = start or Position(0, text.begin)
+        lines, end = _lines(text.file, config, at.offset)
+        return _Assembler(fields, config, text.encoding, end).chunks(lines, at)
+
+    def open_writer(
+        self, file: BinaryIO, fields: Mapping[str, FieldSpec], config: Any
+    ) -> Writer:
+        """See `Format.open_writer`."""
+        from moatbridge_sftp.formats.fixed_writing import (  # noqa: PLC0415 - rare
+            FixedWriter,
+        )
+
+        return FixedWriter(file, fields, config)
+
+
+def _single(name: str) -> bool:
+    """One byte a character. UTF-8 is taken, too: other characters are then rejected."""
+    if encoding(name).name in {"utf-8", "ascii"}:
+        return True
+    try:
+        return len(bytes(range(0x40, 0x80)).decode(name, "replace")) == 0x40 and not (
+            encoding(name).whole
+        )
+    except UnicodeError:
+        return False
+
+
+def _lines(
+    file: BinaryIO, config: FixedConfig, offset: int
+) -> tuple[Iterator[Line], bytes]:
+    if config.newline == "none":
+        return _blocks(file, offset, config.length), b""
+    file.seek(0)
+    found = line_end(encoding(config.encoding), config.newline, file.read(1 << 16))
+    return byte_lines(file, offset, found.raw, config.max_record), found.raw
+
+
+def _blocks(file: BinaryIO, offset: int, length: int) -> Iterator[Line]:
+    many = max(1, (1 << 17) // length) * length
+    while True:
+        file.seek(offset)
+        data = file.read(many)
+        for at in range(0, len(data), length):
+            raw = data[at : at + length]
+            yield Line(offset + at, raw, offset + at + len(raw))
+        offset += len(data)
+        if not data:
+            return
+
+
+class Slots(NamedTuple):
+    """Columns of one record type: name, slice, reader."""
+
+    entries: tuple[tuple[str, slice, Callable[[str], Any]], ...]
+
+    def record(self, text: str, pad: str) -> dict[str, Any]:
+        """The values of one line.
+
+        Raises:
+            Fault: Naming the field.
+        """
+        record: dict[str, Any] = {}
+        for name, place, read in self.entries:
+            try:
+                record[name] = read(text[place].rstrip(pad))
+            except Required:
+                raise Fault(name, "required") from None
+            except FAULTS:
+                raise Fault(name, "value") from None
+        return record
+
+
+class _Group:
+    """A detail line and its children, until the next detail line."""
+
+    def __init__(self, number: int, line: Line) -> None:
+        self.number = number
+        self.offset = line.offset
+        self.raw = bytearray(line.raw)
+        self.end = line.end
+        self.record: dict[str, Any] = {}
+        self.fault: Fault | None = None
+
+
+class _Assembler:
+    def __init__(
+        self,
+        fields: Mapping[str, FieldSpec],
+        config: FixedConfig,
+        name: str,
+        end: bytes,
+    ) -> None:
+        self._config = config
+        self._encoding = name
+        self._end = end
+        self._pad = config.pad
+        self._detail = _slots(fields, config.detail)
+        self._lists = {
+            source_of(name, spec): name
+            for name, spec in fields.items()
+            if spec.type == "json"
+        }
+        text = FieldSpec()
+        self._children = {
+            tag: _slots({each.name: text for each in kind.columns}, kind.columns)
+            for tag, kind in config.types.items()
+            if kind.role == "child"
+        }
+
+    def chunks(self, lines: Iterator[Line], at: Position) -> Iterator[Chunk]:
+        chunk, begin, number = Chunk([], [], at, []), at.offset, at.record
+        for group in self._groups(lines, number):
+            number = group.number
+            self._close(group, chunk)
+            full = len(chunk.records) + len(chunk.bad) >= CHUNK_RECORDS
+            if full or group.end - begin > CHUNK_BYTES:
+                begin = group.end
+                yield chunk._replace(position=Position(number, begin))
+                chunk = Chunk([], [], at, [])
+            last = group.end
+        if chunk.records or chunk.bad:
+            yield chunk._replace(position=Position(number, last))
+
+    def _close(self, group: _Group, chunk: Chunk) -> None:
+        if group.fault is None:
+            chunk.records.append(group.record)
+            chunk.numbers.append(group.number)  # type: ignore[attr-defined]
+            return
+        raw = bytes(group.raw[: self._config.max_record])
+        reason: Any = group.fault.reason
+        field = group.fault.field or None
+        chunk.bad.append(Bad(group.number, group.offset, raw, reason, field))
+
+    def _groups(self, lines: Iterator[Line], number: int) -> Iterator[_Group]:
+        group: _Group | None = None
+        for line in lines:
+            role, child, text, fault = self._look(line)
+            if role == "ignore":
+                if group is not None:
+                    group.end = line.end
+                continue
+            if role == "child" and group is not None:
+                self._adopt(group, line, child, text)
+                continue
+            if group is not None:
+                yield group
+            number += 1
+            group = _Group(number, line)
+            if role == "child":
+                fault = Fault("", "tag")
+            self._fill(group, text, fault)
+        if group is not None:
+            yield group
+
+    def _look(self, line: Line) -> tuple[str, str, str, Fault | None]:
+        """Role and tag of a line, its text, and what is wrong with it."""
+        body = line.raw.removesuffix(self._end) if self._end else line.raw
+        if self._end == b"\n":
+            body = body.removesuffix(b"\r")
+        if not body.strip() or body == b"\x1a":
+            return ("ignore", "", "", None) if self._end else ("detail", "", "", _LENGTH)
+        if not line.whole:
+            return "detail", "", "", _LENGTH
+        try:
+            text = body.decode(self._encoding)
+        except UnicodeError:
+            return "detail", "", "", Fault("", "encoding")
+        text, fault = self._sized(text, len(body))
+        if self._config.tag is None:
+            return "detail", "", text, fault
+        first = self._config.tag.start - 1
+        tag = text[first : first + self._config.tag.length].rstrip(self._pad)
+        kind = self._config.types.get(tag)
+        if kind is None:
+            return "detail", "", text, fault or Fault("", "tag")
+        return kind.role, tag, text, None if kind.role == "ignore" else fault
+
+    def _sized(self, text: str, octets: int) -> tuple[str, Fault | None]:
+        length = self._config.length
+        if self._config.unit == "bytes" and octets != len(text):
+            return text, Fault("", "encoding")
+        short = len(text) < length
+        if short and self._config.short_lines == "pad":
+            return text.ljust(length, self._pad), None
+        exact = self._config.record_length is not None
+        wrong = short or (exact and len(text) != length)
+        return text, _LENGTH if wrong and not self._config.tag else (
+            _LENGTH if exact and wrong else None
+        )
+
+    def _fill(self, group: _Group, text: str, fault: Fault | None) -> None:
+        group.fault = fault
+        if fault is not None:
+            return
+        try:
+            group.record = self._detail.record(text, self._pad)
+            group.record |= {name: [] for name in self._lists.values()}
+        except Fault as found:
+            group.fault = found
+
+    def _adopt(self, group: _Group, line: Line, tag: str, text: str) -> None:
+        group.end = line.end
+        if len(group.raw) <= self._config.max_record:
+            group.raw += line.raw
+        else:
+            group.fault = group.fault or _LENGTH
+        name = self._lists.get(self._config.types[tag].under)
+        if name is not None and group.fault is None:
+            entry = self._children[tag].record(text, self._pad)
+            group.record[name].append(entry)
+
+
+_LENGTH: Final = Fault("", "length")
+
+
+def _slots(fields: Mapping[str, FieldSpec], columns: Sequence[Column]) -> Slots:
+    places = {
+        each.name: slice(each.start - 1, each.start - 1 + each.length)
+        for each in columns
+    }
+    return Slots(
+        tuple(
+            (name, places[source_of(name, spec)], cell_reader(spec))
+            for name, spec in fields.items()
+            if spec.type != "json"
+        )
+    )

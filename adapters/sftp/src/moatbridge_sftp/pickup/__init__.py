@@ -1,0 +1,1 @@
+"""Picking files up: which, in what order, and what they hold."""

@@ -1,0 +1,268 @@
+"""One file, taken whole: spooled, its checksum compared, unpacked, judged, read.
+
+Nothing of a file is emitted before all of it was judged (sftp 30-42).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self, cast
+
+from moatbridge_sftp.checks import check_sum
+from moatbridge_sftp.formats.base import Bad, BadFile
+from moatbridge_sftp.pickup.cursor import Place
+from moatbridge_sftp.pickup.pages import Page, pages
+from moatbridge_sftp.pickup.turning import named_groups
+from moatbridge_sftp.unpack import Limits, OpenPgp, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from moatbridge.adapter import Net, Secret
+    from moatbridge_sftp.checks import Summary
+    from moatbridge_sftp.config import SftpStreamConfig
+    from moatbridge_sftp.parsing import Parser
+    from moatbridge_sftp.pickup.choosing import Candidate
+    from moatbridge_sftp.pickup.folder import Folder
+    from moatbridge_sftp.pickup.spool import Spool, Spooled
+
+
+class Contents:
+    """Opens files of one stream. Used by one thread at a time.
+
+    Args:
+        folder: The stream's folder.
+        spool: Where files wait.
+        parser: The stream's format.
+        net: To report progress while a long file is judged.
+    """
+
+    def __init__(self, folder: Folder, spool: Spool, parser: Parser, net: Net) -> None:
+        self._folder = folder
+        self._spool = spool
+        self._parser = parser
+        self._net = net
+
+    def open(self, one: Candidate) -> Opened:
+        """Take a file into the spool.
+
+        Raises:
+            StorageFault: It cannot be read (or is gone).
+            NotApplied: ``sftp.changed``, ``sftp.spool-full`` and what a connection may
+                raise.
+        """
+        side = None
+        if self._folder.config.checksum != "off":
+            side = self._folder.side_text(one, lambda _name: True)
+        wanted = set() if side is None else {_algorithm(side[0])}
+        path = self._folder.path(one.file.name, claimed=one.claimed)
+        with contextlib.closing(
+            cast("Any", self._folder.storage.read(path, size=one.file.size))
+        ) as chunks:
+            spooled = self._spool.take(chunks, one.file.size, wanted)
+        return Opened(
+            one,
+            spooled,
+            side,
+            self._folder.config,
+            self._spool,
+            self._parser,
+            self._net,
+        )
+
+
+class Opened:
+    """A file in the spool. Use as a context manager."""
+
+    def __init__(
+        self,
+        one: Candidate,
+        spooled: Spooled,
+        side: tuple[str, bytes] | None,
+        config: SftpStreamConfig,
+        spool: Spool,
+        parser: Parser,
+        net: Net,
+    ) -> None:
+        self.sha256: str = spooled.digests["sha256"]
+        self.totals: dict[str, str] | None = None
+        self._one = one
+        self._spooled = spooled
+        self._side = side
+        self._config = config
+        self._spool = spool
+        self._parser = parser
+        self._net = net
+
+    def check(self) -> None:
+        """Judge the whole file.
+
+        Raises:
+            BadFile: It cannot be taken.
+        """
+        if self._side is not None:
+            name = self._one.file.name.rpartition("/")[2]
+            check_sum(self._side[1], name, self._spooled.digests)
+        count = 0
+        totals: dict[str, Any] = {}
+        if not self._parser.present:
+            self._whole_record()
+            return
+        for _number, _name, file in self._parts():
+            if not _size(file) and not self._may_be_empty:
+                raise BadFile("empty", "the file is empty")
+            summary = self._parser.first_pass(cast("IO[bytes]", Told(file, self._net)))
+            count += summary.count
+            totals |= _sums(summary)
+        self._expected(count)
+        self.totals = totals or None
+
+    @property
+    def _may_be_empty(self) -> bool:
+        return self._config.allow_empty and self._config.content == "delta"
+
+    def _expected(self, count: int) -> None:
+        least, most = self._config.expect.min_records, self._config.expect.max_records
+        if count < least:
+            raise BadFile(
+                "too-few", "it holds fewer records than min_records", expected=least,
+                found=count,
+            )  # fmt: skip
+        if most is not None and count > most:
+            raise BadFile(
+                "too-many", "it holds more records than max_records", expected=most,
+                found=count,
+            )  # fmt: skip
+
+    # --- reading --------------------------------------------------------------------
+
+    def pages(self, place: Place | None = None) -> Iterator[tuple[str, Page]]:
+        """Records from a place on: name of the logical file, and a page of it."""
+        place = place or Place()
+        if not self._parser.present:
+            if place == Place():
+                yield "", self._whole_record()
+            return
+        for number, name, file in self._parts():
+            if number < place.part or not _size(file):
+                continue
+            start = place if number == place.part else Place(number)
+            chunks = self._parser.chunks(file, start)
+            for page in pages(chunks, start, self._config.page_size):
+                yield name, self._grouped(page)
+
+    def _grouped(self, page: Page) -> Page:
+        """With the groups of the file's name, where a file is a record."""
+        if self._config.content != "records" or self._config.name_groups is None:
+            return page
+        groups = named_groups(self._config.name_groups, self._one.file.name) or {}
+        return page._replace(rows=[(n, {**row, **groups}) for n, row in page.rows])
+
+    def _whole_record(self) -> Page:
+        """The file itself as one record."""
+        file, fields = self._one.file, self._config.fields
+        groups = named_groups(self._config.name_groups, file.name)
+        bad = Bad(1, 0, b"", "value", "name")
+        if groups is None:
+            return Page([], [bad], Place(0, 1, -1))
+        record: dict[str, Any] = {
+            "name": file.name,
+            "size": file.size,
+            "mtime": file.mtime,
+            "sha256": self.sha256,
+        }
+        if "content" in fields:
+            if file.size > self._config.max_record:
+                raise BadFile(
+                    "record-size", "it is larger than max_record", found=file.size
+                )
+            self._spooled.file.seek(0)
+            content = self._spooled.file.read()
+            try:
+                text = fields["content"].type != "binary"
+                record["content"] = content.decode() if text else content
+            except UnicodeDecodeError:
+                return Page([], [bad._replace(field="content", reason="encoding")],
+                            Place(0, 1, -1))  # fmt: skip
+        kept = {name: record.get(name) for name in fields} | groups
+        return Page([(1, kept)], [], Place(0, 1, -1))
+
+    # --- logical files --------------------------------------------------------------
+
+    def _parts(self) -> Iterator[tuple[int, str, BinaryIO]]:
+        """Logical files in order, unpacked one after the other."""
+        self._spooled.file.seek(0)
+        config = self._config
+        found = unpack(
+            cast("BinaryIO", self._spooled.file),
+            self._one.file.name.rpartition("/")[2],
+            limits=Limits(max_file=config.max_file),
+            new_spool=lambda: cast("BinaryIO", self._spool.new()),
+            openpgp=_openpgp(config),
+            zip_password=_value(config.zip_password),
+        )
+        for number, (name, file) in enumerate(found):
+            file.seek(0)
+            yield number, name.partition("!")[2], file
+
+    def close(self) -> None:
+        """Forget the spool."""
+        self._spooled.file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Told:
+    """A spool file that reports what is read of it, so that judging is prolonged."""
+
+    def __init__(self, file: BinaryIO, net: Net) -> None:
+        self._file = file
+        self._net = net
+
+    def read(self, size: int = -1) -> bytes:
+        """As the file's."""
+        data = self._file.read(size)
+        self._net.progress(len(data))
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _openpgp(config: SftpStreamConfig) -> OpenPgp | None:
+    if config.decrypt is None and not config.verify_by:
+        return None
+    return OpenPgp(
+        decrypt_key=_value(config.decrypt),
+        passphrase=_value(config.decrypt_passphrase),
+        verify_keys=_value(config.verify_keys),
+        verify_by=config.verify_by,
+    )
+
+
+def _value(secret: Secret | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def _algorithm(name: str) -> str:
+    return name.rpartition(".")[2].lower()
+
+
+def _size(file: BinaryIO) -> int:
+    size = file.seek(0, 2)
+    file.seek(0)
+    return size
+
+
+def _sums(summary: Summary) -> dict[str, str]:
+    return {name: str(value) for name, value in summary.sums.items()}

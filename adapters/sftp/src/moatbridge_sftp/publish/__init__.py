@@ -1,0 +1,1 @@
+"""Writing a batch as one file that a consumer never sees half."""

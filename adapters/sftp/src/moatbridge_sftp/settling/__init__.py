@@ -1,0 +1,1 @@
+"""Telling the supplier that a file was taken over."""

@@ -1,0 +1,1 @@
+"""SFTP protocol 3 over one SSH channel, pipelined, with every answer checked."""

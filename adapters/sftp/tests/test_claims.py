@@ -1,0 +1,197 @@
+"""Who takes a file: claims, other programs, and accounts that only read."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moatbridge.errors import ConfigurationError, NotApplied
+from servers.drop_folder import Drop, Reader, keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import RemoteDrop
+
+
+# --- claims and other programs ------------------------------------------------------
+
+
+def test_an_uploader_that_still_writes_after_the_claim_is_noticed(drop: Drop) -> None:
+    path = drop.rows("a.csv", (1, "x"))
+    adapter = drop.open()
+    storage = adapter._storage
+    assert storage is not None
+    with path.open("ab") as uploader:
+        read = storage.read
+
+        def slow(where: str, *, size: int) -> Iterator[bytes]:
+            uploader.write(b"2,y\n")
+            uploader.flush()
+            yield from read(where, size=size)
+
+        storage.read = slow  # type: ignore[method-assign]
+        reader = Reader(adapter)
+        with pytest.raises(NotApplied) as caught:
+            reader.poll()
+    assert caught.value.code == "sftp.changed"
+    assert drop.tree() == ["in/a.csv"], "it waits again"
+    storage.read = read  # type: ignore[method-assign]
+    assert keys(reader.poll()) == ["1", "2"]
+
+
+def test_a_file_that_vanishes_between_list_and_claim_is_skipped(drop: Drop) -> None:
+    drop.rows("a.csv", (1, "x"))
+    drop.rows("b.csv", (2, "y"))
+    adapter = drop.open()
+    adapter._bound["people"].folder.make(
+        f"{adapter._bound['people'].folder.state}/work"
+    )
+    storage = adapter._storage
+    assert storage is not None
+    rename = storage.rename
+
+    def late(old: str, new: str) -> None:
+        if old.endswith("in/a.csv"):
+            (drop.folder / "a.csv").unlink()
+        rename(old, new)
+
+    storage.rename = late  # type: ignore[method-assign]
+    assert keys(Reader(adapter).poll()) == ["2"]
+
+
+def test_a_file_that_was_rewritten_before_the_claim_goes_back(local: Drop) -> None:
+    local.rows("a.csv", (1, "x"), mtime=1000)
+    adapter = local.open()
+    storage = adapter._storage
+    assert storage is not None
+    rename = storage.rename
+
+    def late(old: str, new: str) -> None:
+        storage.rename = rename  # type: ignore[method-assign]
+        local.rows("a.csv", (1, "x"), (2, "y"), mtime=1001)
+        rename(old, new)
+
+    storage.rename = late  # type: ignore[method-assign]
+    reader = Reader(adapter)
+    assert reader.poll() == []
+    assert local.tree() == ["in/a.csv"]
+    assert keys(reader.poll()) == ["1", "2"]
+
+
+def test_two_workers_on_one_folder_never_take_a_file_twice(drop: Drop) -> None:
+    from servers.drop_folder import PEOPLE
+
+    for number in range(40):
+        drop.rows(f"f{number:03}.csv", (number, "x"))
+    names = ("one", "two", "three")
+    streams = {name: {**PEOPLE, "order_matters": False} for name in names}
+    found: dict[str, list[str]] = {}
+    gate = threading.Barrier(3)
+
+    def work(name: str) -> None:
+        reader = Reader(drop.open(streams), name)
+        gate.wait()
+        found[name] = keys(reader.poll())
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    taken = [key for own in found.values() for key in own]
+    assert sorted(map(int, taken)) == list(range(40))
+
+
+def test_a_name_still_in_work_makes_the_next_of_that_name_wait(drop: Drop) -> None:
+    drop.rows("a.csv", (1, "x"), (2, "x"))
+    reader = Reader(drop.open(page_size=1))
+    reader.cursor = next(reader.adapter.changes("people", None)).cursor
+    first = next(reader.adapter.changes("people", reader.cursor))
+    reader.cursor = first.cursor
+    drop.rows("a.csv", (1, "y"), (2, "z"), (3, "z"))
+    assert keys(reader.poll(settle=False)) == ["2"], "the earlier one is still in work"
+    assert drop.tree() == ["in/.moatbridge/people/work/a.csv", "in/a.csv"]
+    assert keys(reader.poll()) == ["1", "2", "3"]
+
+
+def test_a_re_sent_name_with_new_content_is_a_new_file(drop: Drop) -> None:
+    reader = Reader(drop.open())
+    drop.rows("a.csv", (1, "x"))
+    first = reader.poll()
+    drop.rows("a.csv", (1, "y"))
+    second = reader.poll()
+    assert [c.data["name"] for c in [*first, *second] if c.data] == ["x", "y"]
+    assert first[0].version != second[0].version
+    assert sum("archive" in name for name in drop.tree()) == 2
+    assert any("a~2.csv" in name for name in drop.tree())
+
+
+def test_the_same_content_under_another_name_is_skipped_if_asked_for(
+    local: Drop,
+) -> None:
+    reader = Reader(local.open(on_same_content="skip"))
+    local.rows("a.csv", (1, "x"))
+    reader.poll()
+    local.rows("b.csv", (1, "x"))
+    assert reader.poll() == []
+    assert all("archive" in name for name in local.tree())
+    usual = Reader(local.open())
+    usual.cursor = reader.cursor
+    local.rows("c.csv", (1, "x"))
+    assert keys(usual.poll()) == ["1"]
+
+
+def test_files_in_work_from_an_earlier_run_come_first(drop: Drop) -> None:
+    drop.rows("b.csv", (1, "b"))
+    adapter = drop.open(page_size=1)
+    start = list(adapter.changes("people", None))[-1].cursor
+    claimed = adapter.changes("people", start)
+    next(claimed)
+    claimed.close()
+    adapter.close()
+    drop.rows("c.csv", (3, "c"))
+    reader = Reader(drop.open())
+    assert keys(reader.poll()) == ["1", "3"]
+
+
+# --- accounts that only read --------------------------------------------------------
+
+
+def test_a_read_only_account_cannot_claim_and_is_told_what_to_set(
+    remote: RemoteDrop,
+) -> None:
+    remote.rows("a.csv", (1, "x"))
+    system = remote.as_account("reader")
+    adapter = remote.open(None, system)
+    with pytest.raises(ConfigurationError, match='claim = "none"') as caught:
+        Reader(adapter).poll()
+    assert caught.value.code == "sftp.permission"
+
+
+def test_a_read_only_account_reads_each_file_once(remote: RemoteDrop) -> None:
+    settings = {"claim": "none", "after": "leave"}
+    remote.rows("a.csv", (1, "x"))
+    system = remote.as_account("reader")
+    reader = Reader(remote.open(None, system, **settings))
+    assert keys(reader.poll()) == ["1"]
+    assert reader.poll() == []
+    remote.rows("b.csv", (2, "y"))
+    again = Reader(remote.open(None, system, **settings))
+    again.cursor = reader.cursor
+    assert keys(again.poll()) == ["2"]
+    assert remote.tree() == ["in/a.csv", "in/b.csv"]
+
+
+def test_what_is_left_is_forgotten_when_it_is_gone(local: Drop) -> None:
+    from moatbridge_sftp.pickup.cursor import Cursor
+
+    reader = Reader(local.open(claim="none", after="leave"))
+    local.rows("a.csv", (1, "x"))
+    reader.poll()
+    assert len(Cursor.unpack(reader.cursor).done) == 1
+    (local.folder / "a.csv").unlink()
+    reader.poll()
+    assert Cursor.unpack(reader.cursor).done == ()

@@ -1,0 +1,432 @@
+"""Answers: compiled decoders, and one answer while it is read."""
+
+from __future__ import annotations
+
+from email.message import Message as Header
+from typing import TYPE_CHECKING, Any
+
+from lxml import etree
+
+from moatbridge.errors import ConfigurationError, NotApplied, Rejected
+from moatbridge_soap.decode import multipart
+from moatbridge_soap.decode.describe import field_paths
+from moatbridge_soap.decode.faults import fault
+from moatbridge_soap.decode.leaves import attribute
+from moatbridge_soap.decode.parts import Fault, Item, ItemReject
+from moatbridge_soap.decode.paths import Message, Target, found, unknown_field
+from moatbridge_soap.decode.records import RecordCompiler, wanted
+from moatbridge_soap.decode.references import References
+from moatbridge_soap.decode.stream import Envelope, body_of
+from moatbridge_soap.decode.tally import Reading, Unreadable, too_large
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from lxml.etree import _Element
+
+    from moatbridge_soap.decode.leaves import Read
+    from moatbridge_soap.decode.settings import DecodeSettings
+
+Verify = "Callable[[_Element], _Element]"
+
+
+class AnswerDecoder:
+    """Decodes the answers of one operation. Immutable; shared between threads.
+
+    Args:
+        message: Schema of the answer.
+        items: Where the items are; None if there are none.
+        single: At most one item is expected.
+        paths: Further values wanted.
+        settings: What is decoded, and how.
+    """
+
+    def __init__(
+        self,
+        message: Message,
+        *,
+        items: Target | None,
+        single: bool,
+        paths: Mapping[str, Target],
+        settings: DecodeSettings,
+    ) -> None:
+        self.message = message
+        self.items = items
+        self.single = single
+        self.paths = paths
+        self.settings = settings
+        self.read_item, self.read_key = _item_readers(message, items, settings)
+        self.values = {path: _value(t, path, settings) for path, t in paths.items()}
+        steps = () if items is None else items.steps
+        self.kept = frozenset(
+            target.steps[len(steps) - 1]
+            for target in paths.values()
+            if len(target.steps) >= len(steps) > 0 and not target.header
+        )
+
+    def read(
+        self,
+        chunks: Iterator[bytes],
+        *,
+        content_type: str,
+        verify: Callable[[_Element], _Element] | None = None,
+    ) -> Answer:
+        """Start reading one answer. Nothing is read before it is iterated.
+
+        Args:
+            chunks: The body's bytes, after inflating.
+            content_type: The HTTP header, as it was sent.
+            verify: Checks the whole envelope before the first item is decoded, and
+                returns the Body that it vouches for; then the answer is held.
+        """
+        return Answer(self, chunks, content_type, verify)
+
+
+class Answer:
+    """One answer, iterated once: yields `Item` as the bytes come. One thread.
+
+    What else it says (`fault`, `value`, `text`, `tolerated`) is known when the
+    iteration has ended.
+
+    Raises while it is iterated:
+        NotApplied: ``soap.truncated``: it ended before its envelope was closed.
+            ``soap.not-soap``: no envelope, broken XML, or the answer to another
+            question.
+        Rejected: ``soap.dtd``, ``soap.too-large``, and what ``verify`` raises.
+    """
+
+    def __init__(
+        self,
+        decoder: AnswerDecoder,
+        chunks: Iterator[bytes],
+        content_type: str,
+        verify: Callable[[_Element], _Element] | None,
+    ) -> None:
+        self._decoder = decoder
+        self._chunks = chunks
+        self._type = content_type
+        self._verify = verify
+        self._reading = Reading(strict=decoder.settings.tolerance == "strict")
+        self._root: _Element | None = None
+        self._body: _Element | None = None
+        self._complete = False
+        self._items = 0
+        self._fault: Fault | None = None
+
+    @property
+    def fault(self) -> Fault | None:
+        """The fault in it, whatever the HTTP status was."""
+        self._need_end()
+        return self._fault
+
+    @property
+    def items(self) -> int:
+        """Items seen so far, rejected ones included."""
+        return self._items
+
+    @property
+    def tolerated(self) -> Mapping[str, int]:
+        """Deviations from the schema: ``kind:element`` -> how often.
+
+        Kinds: ``order``, ``unknown``, ``missing``, ``namespace``, ``empty`` (a value
+        that may not be empty), ``naive`` (a ``dateTime`` without zone), ``any``
+        (elements that ``xsd:any`` let in and no field names).
+        """
+        return dict(self._reading.counts)
+
+    def value(self, path: str) -> Any:
+        """The typed value at one of the compiled paths.
+
+        Returns:
+            None if it is absent, nil or empty; a list if the path may occur more than
+            once.
+
+        Raises:
+            NotApplied: ``soap.value``: what is there cannot be read as its type.
+        """
+        target = self._decoder.paths[path]
+        read = self._decoder.values[path]
+        try:
+            values = [read(node, self._reading) for node in self._nodes(target)]
+        except Unreadable as problem:
+            raise NotApplied(
+                f"The answer's value at {path!r} cannot be read as its type.",
+                code="soap.value",
+                reason=problem.reason,
+                path=path,
+            ) from None
+        if target.many:
+            return values
+        return next((value for value in values if value not in (None, "")), None)
+
+    def text(self, path: str) -> str | None:
+        """The lexical text at one of the compiled paths; None if it is absent."""
+        target = self._decoder.paths[path]
+        node = next(iter(self._nodes(target)), None)
+        if node is None:
+            return None
+        if target.attribute is None:
+            return "".join(node.itertext()).strip()
+        found = node.get(target.attribute)
+        return None if found is None else str(found)
+
+    def __iter__(self) -> Iterator[Item]:
+        """Read it; see the class."""
+        envelope, chunks = self._open()
+        for chunk in chunks:
+            for element in envelope.feed(chunk):
+                yield self._item(element)
+        for element in envelope.flush():
+            yield self._item(element)
+        self._root = envelope.close()
+        yield from self._end(held=envelope.hold)
+
+    def _open(self) -> tuple[Envelope, Iterator[bytes]]:
+        decoder = self._decoder
+        chunks, charset, parts = self._chunks, _charset(self._type), None
+        if multipart.is_multipart(self._type):
+            parts = multipart.split(chunks, self._type, decoder.settings)
+            chunks, charset = iter((parts.root,)), _charset(parts.root_type)
+            self._reading.attachments = parts.attachments
+        steps = () if decoder.items is None else decoder.items.steps
+        envelope = Envelope(
+            path=steps,
+            free=decoder.message.rpc,
+            kept=decoder.kept,
+            settings=decoder.settings,
+            charset=charset,
+            hold=parts is not None or self._verify is not None,
+        )
+        return envelope, chunks
+
+    def _end(self, *, held: bool) -> Iterator[Item]:
+        root = self._root
+        self._body = body = body_of(root)
+        if self._verify is not None and self._verify(root) is not body:
+            raise Rejected("The signature covers another Body.", code="soap.signature")
+        self._fault = self._find_fault(body)
+        if self._fault is None:
+            self._check_wrapper(body)
+            yield from self._rest(held=held)
+        self._complete = True
+
+    def _rest(self, *, held: bool) -> Iterator[Item]:
+        """Items that could not be handed out while the answer came."""
+        body, target = self._body, self._decoder.items
+        references = any(True for _ in _multi(body))
+        if references:
+            self._reading.follow = References(self._root).follow
+        if target is None:
+            return
+        if held or references:
+            for element in self._nodes(target):
+                yield self._item(element)
+        if not self._items:
+            self._check_container(target)
+
+    def _item(self, element: _Element) -> Item:
+        self._items += 1
+        decoder = self._decoder
+        if self._items > decoder.settings.max_records:
+            raise too_large(
+                "the number of records", decoder.settings.max_records, "max_records"
+            )
+        try:
+            self._check_single()
+            record = decoder.read_item(element, self._reading)
+            self._check_key(record)
+        except Unreadable as problem:
+            reject = ItemReject(problem.reason, problem.field)
+            return Item(self._key(element), self._items, reject)
+        return Item(record, self._items)
+
+    def _check_single(self) -> None:
+        if self._decoder.single and self._items > 1:
+            raise Unreadable("soap.repeated", "")
+
+    def _check_key(self, record: dict[str, Any] | None) -> None:
+        for path in self._decoder.settings.key:
+            value: Any = record
+            for step in path.split("."):
+                value = value.get(step) if isinstance(value, dict) else None
+            if value is None or value == "":
+                raise Unreadable("soap.missing", path)
+
+    def _key(self, element: _Element) -> dict[str, Any]:
+        try:
+            return self._decoder.read_key(element, Reading(strict=False)) or {}
+        except Unreadable:
+            return {}
+
+    def _find_fault(self, body: _Element) -> Fault | None:
+        tag = body.tag.rpartition("}")[0] + "}Fault"
+        child = next((child for child in body if child.tag == tag), None)
+        return None if child is None else fault(child)
+
+    def _check_wrapper(self, body: _Element) -> None:
+        roots = self._decoder.message.roots
+        child = next(iter(body), None)
+        if not roots or self._decoder.message.rpc:
+            if roots and child is None:
+                self._other("nothing")
+            return
+        local = "nothing" if child is None else child.tag.rpartition("}")[2]
+        if local not in {root.name for root in roots}:
+            self._other(local)
+        if child is not None and child.tag not in {root.tag for root in roots}:
+            self._reading.deviation("namespace", local)
+
+    def _other(self, name: str) -> None:
+        message = self._decoder.message
+        expected = ", ".join(root.name for root in message.roots)
+        raise NotApplied(
+            f"The answer to {message.name} holds {name[:60]!r} instead of {expected}: "
+            "it answers another question. Check the endpoint.",
+            code="soap.not-soap",
+            operation=message.name,
+        )
+
+    def _check_container(self, target: Target) -> None:
+        above = target._replace(steps=target.steps[:-1], attribute=None)
+        if (
+            not target.optional
+            and above.steps
+            and not any(True for _ in self._nodes(above))
+        ):
+            self._reading.deviation("missing", target.steps[-1])
+
+    def _nodes(self, target: Target) -> Iterator[_Element]:
+        self._need_root()
+        start = self._body
+        if target.header:
+            header = (child for child in self._root or () if _is_header(child))
+            start = next(header, None)
+        if start is None:
+            return
+        follow = self._reading.follow
+        yield from found(start, target, free=self._decoder.message.rpc, follow=follow)
+
+    def _need_root(self) -> None:
+        if self._body is None:
+            raise RuntimeError("the answer has not been read to its end")
+
+    def _need_end(self) -> None:
+        if not self._complete:
+            raise RuntimeError("the answer has not been read to its end")
+
+
+def compile_answer(
+    operation: Any,
+    *,
+    items: str | None,
+    item: str | None,
+    paths: Sequence[str],
+    settings: DecodeSettings,
+) -> AnswerDecoder:
+    """Compile the decoder of an operation's answers.
+
+    Args:
+        operation: zeep's bound operation (``binding._operations[name]``).
+        items: Message path of the repeated record element.
+        item: Message path of the single record element; at most one of the two.
+        paths: Message paths of further values wanted: cursors, totals, results.
+        settings: What is decoded, and how.
+
+    Raises:
+        ConfigurationError: ``soap.path``: the answer has no such element or field; the
+            nearest name is suggested.
+    """
+    if items is not None and item is not None:
+        raise ConfigurationError(
+            f"Operation {operation.name} has both items and item; keep one.",
+            code="soap.path",
+        )
+    message = Message(operation)
+    place = items or item
+    target = None if place is None else message.target(place)
+    if target is not None and target.attribute is not None:
+        raise ConfigurationError(
+            f"The items of {operation.name} cannot be an attribute ({place!r}).",
+            code="soap.path",
+        )
+    return AnswerDecoder(
+        message,
+        items=target,
+        single=item is not None,
+        paths={path: message.target(path) for path in paths},
+        settings=settings,
+    )
+
+
+def _item_readers(
+    message: Message, target: Target | None, settings: DecodeSettings
+) -> tuple[Read, Read]:
+    if target is None or target.member is None:
+        return _nothing, _nothing
+    shape = target.member.shape
+    names = list(field_paths(shape))
+    for path in (*settings.fields, *settings.key):
+        if not _is_known(path, names) and not shape.wildcard and not _recurses(path):
+            raise unknown_field(message, path, names)
+    fields = settings.fields
+    extra = settings.key if "*" in fields else (*settings.key, *_present(settings))
+    compiler = RecordCompiler(settings)
+    every = "*" in fields
+    tree = None if every else wanted((*fields, *extra))
+    return compiler.reader(shape, tree), compiler.reader(shape, wanted(settings.key))
+
+
+def _present(settings: DecodeSettings) -> tuple[str, ...]:
+    return () if settings.modified is None else (settings.modified,)
+
+
+def _is_known(path: str, names: Sequence[str]) -> bool:
+    return path in {"*", *names} or path.removesuffix(".*") in names
+
+
+def _recurses(path: str) -> bool:
+    """A type inside itself is described once; its paths may go on for ever."""
+    steps = path.split(".")
+    return len(set(steps)) < len(steps)
+
+
+def _value(target: Target, path: str, settings: DecodeSettings) -> Read:
+    if target.member is None:
+        return _text
+    if target.attribute is None:
+        return RecordCompiler(settings).reader(target.member.shape, None, path)
+    convert = attribute(target.member.shape, path, settings)
+    tag = target.attribute
+
+    def read(element: _Element, _: Reading) -> Any:
+        text = element.get(tag)
+        return None if text is None else convert(text)
+
+    return read
+
+
+def _text(element: _Element, _: Reading) -> str:
+    return "".join(element.itertext()).strip()
+
+
+def _nothing(element: _Element, _: Reading) -> dict[str, Any]:
+    del element
+    return {}
+
+
+def _charset(content_type: str) -> str | None:
+    header = Header()
+    header["content-type"] = content_type or "text/xml"
+    return header.get_content_charset()
+
+
+def _is_header(child: _Element) -> bool:
+    return isinstance(child.tag, str) and child.tag.endswith("}Header")
+
+
+def _multi(body: _Element | None) -> Iterator[_Element]:
+    if body is not None:
+        for element in body.iter(etree.Element):
+            link = element.get("href")
+            if link is not None and link.startswith("#"):
+                yield element

@@ -1,0 +1,89 @@
+"""Runs without a pass: nothing new to read, or nothing to scan at all.
+
+Nothing vanishes and nothing is planned. An older plan that waits for a person stays:
+what it read may not be there to be read again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from moatbridge.flow.judging import judge_run, verdict_to_json
+from moatbridge.flow.opening import only_follows
+from moatbridge.guard import Finding
+from moatbridge.ledger import audit, runs, scans
+from moatbridge.ledger.clock import wall_clock
+
+if TYPE_CHECKING:
+    from moatbridge.flow.route import Route
+    from moatbridge.guard import PlanVerdict
+    from moatbridge.ledger import Lease, Ledger
+    from moatbridge.ledger.scans import Scan
+
+NOTHING_NEW: Final = "nothing-new"
+FOLLOWS: Final = "follows"
+"""Why there was no pass: `Plan.without_pass`."""
+
+
+def end_without_pass(
+    route: Route, ledger: Ledger, lease: Lease, run: runs.Run, scan: Scan
+) -> None:
+    """End the run as ``nothing``; or, the first time a source is followed, ask.
+
+    Under the control lease.
+    """
+    why = FOLLOWS if only_follows(route) else NOTHING_NEW
+    summary, verdict, digest = judge_run(
+        route,
+        ledger,
+        run,
+        scan=None,
+        complete=True,
+        server_changed=False,
+        missing=0,
+        new_fields=(),
+    )
+    asks = why == FOLLOWS and summary.first_run
+    if asks:
+        verdict = _asked(route, verdict)
+    with ledger.step(lease, cursor=None) as tx:
+        scans.finish(tx, route.row.flow_id, scan.generation, state_of(why))
+        if asks:
+            runs.replace_older(tx, route.row.flow_id, run.run_id)
+        runs.set_state(
+            tx,
+            run.run_id,
+            "planned" if asks else "nothing",
+            plan_digest=digest,
+            planned=wall_clock(),
+            verdict={**verdict_to_json(summary, verdict), "without_pass": why},
+        )
+        audit.record(tx, why, flow=route.name, run=run.run_id)
+
+
+def state_of(why: str) -> str:
+    """How the generation is kept."""
+    return "followed" if why == FOLLOWS else "nothing"
+
+
+def _asked(route: Route, verdict: PlanVerdict) -> PlanVerdict:
+    """Nothing can be compared, so a person agrees to what comes from now on."""
+    outside = route.judged.exposure == "external" and route.rules.four_eyes
+    finding = Finding(
+        rule="first_run",
+        mode="enforce",
+        decision="approve" if outside else "confirm",
+        seen=0,
+        limit=0,
+        nearest_pass=0,
+        sentence=f"is the first one: {route.source.address} only tells changes, so "
+        "there is nothing to compare; what it tells from now on will be carried to "
+        f"{route.target.address}",
+    )
+    return replace(
+        verdict,
+        decision=finding.decision,
+        findings=(finding, *verdict.findings),
+        count=0,
+    )

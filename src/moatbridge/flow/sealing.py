@@ -1,0 +1,123 @@
+"""What an approval of content binds to: the item, and who would see it (guard 32).
+
+A held post keeps a digest of what was shown: target, operation, text, attachments and
+the audience resolved to the target's own records. Right before it is sent the digest is
+made again; if the audience resolves to somebody else by then, the approval is void.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from moatbridge.changes import Record, Ref
+from moatbridge.errors import MoatbridgeError
+from moatbridge.flow import references
+from moatbridge.guard import bound_to, item_digest
+from moatbridge.ledger import marks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moatbridge.flow.route import Route
+    from moatbridge.ledger import Ledger
+    from moatbridge.ledger.staging import Staged
+    from moatbridge.resilience.session import Session
+
+
+def seals(route: Route) -> bool:
+    """Whether approvals of this flow bind to who would see the item."""
+    return route.entity == "Post"
+
+
+def seal(
+    route: Route,
+    ledger: Ledger,
+    staged: Sequence[Staged],
+    *,
+    target: Callable[[], Session],
+) -> None:
+    """Complete the payload of held posts: what approval binds to, and what was before.
+
+    One look-up for all references, one fetch for all posts as they are.
+    """
+    held = [one for one in staged if one.hold is not None] if seals(route) else []
+    if not held:
+        return
+    payloads = [json.loads(one.payload) for one in held]
+    with ledger.read() as tx:
+        resolved = references.resolve(tx, route, [p["entity"] for p in payloads])
+    before = _before(route, ledger, held, target)
+    for one, payload, found in zip(held, payloads, resolved, strict=True):
+        entity = None if found.entity is None else route.express(found.entity)
+        payload["digest"] = digest_of(route, one.op, entity)
+        payload["before"] = before.get(one.link_id or 0)
+        one.payload = json.dumps(payload, ensure_ascii=False)
+
+
+def digest_of(route: Route, op: str, entity: dict[str, Any] | None) -> str:
+    """What an approval binds to, as hexadecimal digits.
+
+    Args:
+        route: The flow.
+        op: Operation.
+        entity: Resolved, and cut down to what the target can hold.
+    """
+    found = entity or {}
+    bound = bound_to(found)
+    digest = item_digest(
+        target=route.target.system,
+        op=op,
+        fingerprint=route.target.bound.fingerprint(found),
+        audience=bound.audience,
+        attachments=bound.attachments,
+    )
+    return digest.hex()
+
+
+def shown(route: Route, record: Record | None) -> dict[str, Any] | None:
+    """A target record as people look at it; None if there is none to look at."""
+    if record is None:
+        return None
+    try:
+        return route.target.bound.decode(record.data, record.incomplete)
+    except MoatbridgeError:
+        return None
+
+
+def thread_of(route: Route, key: str, entity: dict[str, Any]) -> str:
+    """What decides about the order of delivery: posts follow their thread.
+
+    Args:
+        route: The flow.
+        key: The record's own key.
+        entity: What would be sent.
+    """
+    if route.entity != "Post":
+        return key
+    parent = entity.get("inReplyTo") or {}
+    inside = parent.get("stream") == route.source.address and parent.get("id")
+    return str(entity.get("context") or inside or key)
+
+
+def _before(
+    route: Route, ledger: Ledger, held: Sequence[Staged], target: Callable[[], Session]
+) -> dict[int, dict[str, Any] | None]:
+    if not route.target.can("CanFetch"):
+        return {}
+    ids = [one.link_id for one in held if one.link_id is not None]
+    side = 1 - route.row.side
+    with ledger.read() as tx:
+        links = marks.links(tx, ids)
+    linked = {n: link for n, link in links.items() if link.key(side)}
+    if not linked:
+        return {}
+    refs = [Ref.from_key(n.key(side) or "", n.name(side)) for n in linked.values()]
+    try:
+        answers = target().fetch(route.target.name, refs)
+    except MoatbridgeError:
+        return {}  # a person decides with a little less to look at
+    return {
+        n: shown(route, record if isinstance(record, Record) else None)
+        for n, record in zip(linked, answers, strict=True)
+    }

@@ -1,0 +1,168 @@
+"""A decision before it is sent, and after it was answered (design 0007).
+
+Who decided is looked up again before delivery if that was more than ten minutes ago:
+rights may have been taken away while the decision waited. What the system of record
+answers settles the reply in the very transaction that settles the intent.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Final
+
+from moatbridge.flow.answering import answer
+from moatbridge.flow.control import DECIDED
+from moatbridge.flow.identities import Known, account_of, look_up
+from moatbridge.ledger import audit, flows, replies
+from moatbridge.ledger.states import State
+from moatbridge.resilience.crash import crash_point
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moatbridge.flow.route import Route
+    from moatbridge.flow.writeback import Writeback
+    from moatbridge.ledger import Ledger, Transaction
+    from moatbridge.ledger.parcels import Item
+    from moatbridge.ledger.replies import Reply
+    from moatbridge.ledger.settlement import Result
+    from moatbridge.resilience.session import Session
+
+FRESH: Final = 600.0
+"""Seconds for which a look-up of a person holds."""
+
+_KINDS: Final = ("conflict", "rights", "gone")
+
+
+def no_longer(
+    route: Route,
+    ledger: Ledger,
+    items: Sequence[Item],
+    directory: Callable[[], Session],
+) -> dict[int, str]:
+    """Decisions whose person may no longer decide: position -> why.
+
+    Raises:
+        NotApplied: The directory cannot be asked now; nothing is sent without it.
+    """
+    if route.writeback is None:
+        return {}
+    old = [item for item in items if _read_at(item) + FRESH < time.time()]
+    if not old:
+        return {}
+    with ledger.read() as tx:
+        taken = replies.known(tx, route.row.flow_id, [item.k for item in old])
+    accounts = {item.pos: _account(route.writeback, taken.get(item.k)) for item in old}
+    people = look_up(route.writeback, [a for a in accounts.values() if a], directory)
+    found: dict[int, str] = {}
+    for item in old:
+        entity = json.loads(item.payload)["entity"]
+        who = people.get(accounts[item.pos] or "", "unmapped")
+        if not isinstance(who, Known):
+            found[item.pos] = who
+        elif who != Known(entity["actor"]["id"], entity["identity"]):
+            found[item.pos] = "unmapped"
+    return found
+
+
+def refuse(
+    tx: Transaction, route: Route, items: Sequence[Item], why: dict[int, str]
+) -> None:
+    """Turn decisions down before they were sent; part of transaction B."""
+    if route.writeback is None or not why:
+        return
+    rows = [
+        (item.k, item.source[0], why[item.pos]) for item in items if item.pos in why
+    ]
+    _turned_down(tx, route, route.writeback, rows)
+
+
+def withdrawn(
+    tx: Transaction, route: Route, items: Sequence[Item], positions: Sequence[int]
+) -> None:
+    """The reply was deleted before its decision was sent; part of transaction B."""
+    if route.writeback is None:
+        return
+    for item in items:
+        if item.pos in positions:
+            replies.turn(tx, route.row.flow_id, item.k, "withdrawn")
+
+
+def answered(tx: Transaction, route: Route, results: Sequence[Result]) -> bool:
+    """What the system of record said; part of transaction C.
+
+    Returns:
+        Whether another flow has work now: the post to edit, or an answer to give.
+    """
+    writeback = route.writeback
+    if writeback is None:
+        return False
+    done = [r.item for r in results if r.state is State.DONE]
+    refused = [r for r in results if r.state is State.REJECTED]
+    taken = replies.known(tx, route.row.flow_id, [item.k for item in done])
+    posts = sorted({reply.post for reply in taken.values()})
+    flow_id = writeback.posts.flow_id
+    flows.ask_again(tx, [(flow_id, link_id) for link_id in posts], DECIDED)
+    for result in (r for r in results if r.state in {State.DONE, State.REJECTED}):
+        audit.record(
+            tx,
+            "decided",
+            flow=route.name,
+            link=result.item.link_id,
+            post=taken[result.item.k].post if result.item.k in taken else None,
+            outcome=result.state.name,
+            rule=result.code,
+        )
+    rows = [(r.item.k, r.item.source[0], _kind(r.code)) for r in refused]
+    _turned_down(tx, route, writeback, rows)
+    crash_point("decision.answered")
+    return bool(posts or rows)
+
+
+def wake_answers(tx: Transaction, ledger: Ledger, route: Route) -> None:
+    """Answers do not wait for the next poll."""
+    if route.writeback is None:
+        return
+    flow_id = flows.id_of(tx, ledger.scope, route.writeback.answers)
+    if flow_id is not None:
+        ledger.leases.wake(tx, flow_id, "live")
+
+
+def _turned_down(
+    tx: Transaction,
+    route: Route,
+    writeback: Writeback,
+    rows: Sequence[tuple[bytes, str, str]],
+) -> None:
+    """Rows of (reply's key hash, its key, why)."""
+    flow_id = route.row.flow_id
+    taken = replies.known(tx, flow_id, [k for k, _key, _why in rows])
+    for k, key, why in rows:
+        replies.turn(tx, flow_id, k, f"refused.{why}")
+        if k in taken and taken[k].asker != "{}":
+            post = answer(
+                writeback.config,
+                k=k,
+                key=key,
+                replies_of=route.source.address,
+                asker=taken[k].asker,
+                why=why,
+            )
+            replies.give(tx, flow_id, [post])
+
+
+def _kind(code: str) -> str:
+    """``conflict``, ``rights`` or ``data``: what people are told."""
+    for kind in _KINDS:
+        if kind in code.split("."):
+            return "conflict" if kind == "gone" else kind
+    return "data"
+
+
+def _account(writeback: Writeback, reply: Reply | None) -> str | None:
+    return account_of(writeback, json.loads(reply.asker)) if reply else None
+
+
+def _read_at(item: Item) -> float:
+    return float(json.loads(item.payload).get("read_at", 0.0))

@@ -1,0 +1,48 @@
+"""Transaction A: everything an observation means, written at once (delivery 21)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moatbridge.flow.observation import commit_names
+from moatbridge.ledger import counts, holds, marks, replies, settlement
+from moatbridge.ledger.staging import Stager
+from moatbridge.resilience.crash import crash_point
+
+if TYPE_CHECKING:
+    from moatbridge.flow.observation import Observation
+    from moatbridge.flow.route import Route
+    from moatbridge.ledger import Lease, Transaction
+
+
+def write(
+    tx: Transaction, route: Route, found: Observation, run_id: int, lease: Lease
+) -> None:
+    """Write an observation; part of transaction A."""
+    row = route.row
+    marks.touch(tx, row.source_side, found.touched)
+    if found.restore:
+        marks.forget(tx, row.target_side, found.restore)
+    commit_names(tx, route, found)
+    holds.outdate_holds(tx, row.flow_id, found.restored)
+    settlement.clear_rejects(tx, row.flow_id, found.fine)
+    settlement.reject(tx, row.flow_id, found.rejects)
+    counts.add(
+        tx, row.flow_id, {("seen." + what, ""): n for what, n in found.counts.items()}
+    )
+    if found.taken or found.answers:
+        replies.take(tx, row.flow_id, found.taken)
+        replies.give(tx, row.flow_id, found.answers)
+        crash_point("decision.staged")
+    stager = Stager(
+        tx,
+        flow_id=row.flow_id,
+        run_id=run_id,
+        seed=route.seed,
+        part=lease.part,
+        upto=lease.seq + 1,
+        size=route.parcel,
+    )
+    stager.stage(found.upserts, phase=0)
+    stager.stage(found.disables, phase=1)
+    stager.stage(found.deletes, phase=2)

@@ -1,0 +1,252 @@
+"""The inbox: deliveries that were acknowledged, kept until every flow has read them.
+
+A row is written before its sender hears "received", and is unique by the sender's own
+id, so a repeat changes nothing. ``seq`` is the position flows read from; it is never
+reused, also not after the newest row was pruned. SQLite has one writer at a time, so
+``seq`` grows in the order of commits and a reader never overtakes a slower writer.
+
+``content`` is dropped as soon as every flow that reads the system is past it and no
+dead letter refers to it; the ids stay for as long as the sender may repeat itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from moatbridge.changes import Change, Ref, Reject
+from moatbridge.ledger import frozen
+from moatbridge.ledger.clock import wall_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moatbridge.adapter import Received
+    from moatbridge.ledger.database import Transaction
+
+PLACE: Final = "inbox/"
+"""Location of a dead letter: this, the ``seq`` of its delivery, and the place in it."""
+
+_CHUNK: Final = 10_000
+
+
+class Delivery(NamedTuple):
+    """One verified delivery, ready to be kept.
+
+    Args:
+        system: Name of the system that sent it.
+        delivery_id: The sender's own id.
+        ordering_key: Deliveries with the same key are worked off in order.
+        content: Frozen text, made by `freeze`.
+    """
+
+    system: str
+    delivery_id: str
+    ordering_key: str
+    content: str
+
+    def __repr__(self) -> str:
+        return f"Delivery({self.system})"
+
+
+class Kept(NamedTuple):
+    """A delivery as a flow reads it, cut down to one stream.
+
+    Args:
+        seq: Its position.
+        changes: What it says about the stream.
+        rejects: Events of the stream that the adapter could not read.
+        missed: The sender says that it dropped something.
+    """
+
+    seq: int
+    changes: Sequence[Change]
+    rejects: Sequence[Reject]
+    missed: bool
+
+
+def freeze(received: Received) -> str:
+    """What a delivery says, as text for `Delivery.content`.
+
+    Raises:
+        TypeError: The adapter gave something else than plain data.
+    """
+    streams = {*received.changes, *received.rejects, *received.missed}
+    return frozen.dumps(
+        {
+            name: {
+                "changes": [_packed(c) for c in received.changes.get(name, ())],
+                "rejects": [
+                    [r.reason, r.location, r.ref and list(r.ref), r.field]
+                    for r in received.rejects.get(name, ())
+                ],
+                "missed": name in received.missed,
+            }
+            for name in sorted(streams)
+        }
+    )
+
+
+def insert(
+    tx: Transaction, scope: str, deliveries: Sequence[Delivery]
+) -> Sequence[bool]:
+    """Keep deliveries; True for each that was not known yet.
+
+    Two of one call may carry the same id: the first is kept.
+    """
+    now = wall_clock()
+    return [
+        tx.run(
+            "INSERT INTO inbox(scope, system, delivery_id, ordering_key, received, "
+            "content) VALUES(?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+            scope,
+            one.system,
+            one.delivery_id,
+            one.ordering_key,
+            now,
+            one.content,
+        )
+        > 0
+        for one in deliveries
+    ]
+
+
+def wake(tx: Transaction, scope: str, flows: Sequence[str]) -> None:
+    """Make the live tails of these flows due at once; see `Leases.wake`."""
+    holes = ",".join("?" * len(flows))
+    tx.run(
+        "UPDATE partition SET not_before=0, woken=1 WHERE kind='live' "
+        "AND state='ready' AND flow_id IN "
+        f"(SELECT flow_id FROM flow WHERE scope=? AND name IN ({holes}))",
+        scope,
+        *flows,
+    )
+
+
+def after(
+    tx: Transaction, scope: str, system: str, stream: str, seq: int, limit: int
+) -> tuple[list[Kept], int]:
+    """The next deliveries of a system, cut down to one stream, and the position after.
+
+    Args:
+        tx: Open transaction.
+        scope: Tenant.
+        system: Its name.
+        stream: Local name of the stream.
+        seq: Position read up to.
+        limit: Deliveries at most.
+    """
+    rows = tx.all(
+        "SELECT seq, content FROM inbox WHERE scope=? AND system=? AND seq>? "
+        "ORDER BY seq LIMIT ?",
+        scope,
+        system,
+        seq,
+        limit,
+    )
+    found = [
+        _kept(number, part)
+        for number, content in rows
+        if content and (part := frozen.loads(content).get(stream))
+    ]
+    return found, rows[-1][0] if rows else seq
+
+
+def highest(tx: Transaction, scope: str, system: str) -> int:
+    """The newest position of a system; 0 if nothing ever came."""
+    return int(
+        tx.value(
+            "SELECT coalesce(max(seq), 0) FROM inbox WHERE scope=? AND system=?",
+            scope,
+            system,
+        )
+    )
+
+
+class Backlog(NamedTuple):
+    """How far the flows are behind: deliveries unread, and seconds since the oldest."""
+
+    unread: int
+    seconds: float
+
+
+def backlog(tx: Transaction, scope: str, system: str, read_to: int) -> Backlog:
+    """What lies behind a position. Counts 10,000 rows in about a millisecond."""
+    count, oldest = tx.one(
+        "SELECT count(*), min(received) FROM inbox "
+        "WHERE scope=? AND system=? AND seq>?",
+        scope,
+        system,
+        read_to,
+    )
+    return Backlog(int(count), max(0.0, wall_clock() - oldest) if oldest else 0.0)
+
+
+def prune(
+    tx: Transaction, scope: str, system: str, *, read_to: int, keep_ids: float
+) -> None:
+    """Drop content that every flow has read, and ids that no sender repeats any more.
+
+    Content that a dead letter refers to stays, so that it can be replayed.
+
+    Args:
+        tx: Open transaction.
+        scope: Tenant.
+        system: Its name.
+        read_to: Position that every flow of the system has read up to.
+        keep_ids: Seconds for which ids are remembered.
+    """
+    dead = ",".join(map(str, _referred(tx))) or "0"
+    where = f"scope=? AND system=? AND seq<=? AND seq NOT IN ({dead})"
+    tx.run(
+        "UPDATE inbox SET content=NULL WHERE seq IN (SELECT seq FROM inbox "
+        f"WHERE {where} AND content IS NOT NULL ORDER BY seq LIMIT {_CHUNK})",
+        scope,
+        system,
+        read_to,
+    )
+    tx.run(
+        "DELETE FROM inbox WHERE seq IN (SELECT seq FROM inbox "
+        f"WHERE {where} AND received<? ORDER BY seq LIMIT {_CHUNK})",
+        scope,
+        system,
+        read_to,
+        wall_clock() - keep_ids,
+    )
+
+
+def _referred(tx: Transaction) -> set[int]:
+    """Positions of the deliveries that dead letters lie in."""
+    rows = tx.all(
+        "SELECT DISTINCT location FROM reject WHERE location LIKE ?", PLACE + "%"
+    )
+    return {int(location.split("/")[1]) for (location,) in rows}
+
+
+def _packed(change: Change) -> list[Any]:
+    return [
+        list(change.ref),
+        change.op,
+        change.data,
+        change.version,
+        change.partial,
+        list(change.incomplete),
+    ]
+
+
+def _kept(seq: int, part: Mapping[str, Any]) -> Kept:
+    rejects = [
+        Reject(reason, f"{PLACE}{seq}/{location}", _ref(ref), field)
+        for reason, location, ref, field in part["rejects"]
+    ]
+    changes = [
+        Change(_ref(ref) or Ref(""), op, data, version, partial, tuple(incomplete))
+        for ref, op, data, version, partial, incomplete in part["changes"]
+    ]
+    return Kept(seq, changes, rejects, bool(part["missed"]))
+
+
+def _ref(packed: Any) -> Ref | None:
+    if packed is None:
+        return None
+    ident, name = packed
+    return Ref(ident if isinstance(ident, str) else tuple(ident), name)

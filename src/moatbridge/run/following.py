@@ -1,0 +1,131 @@
+"""Running a flow whose source only tells changes: one look at its tail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moatbridge.errors import NotApplied
+from moatbridge.flow.control import DECIDED
+from moatbridge.flow.opening import only_follows
+from moatbridge.ledger import flows, parcels, runs
+from moatbridge.ledger.clock import wall_clock
+
+if TYPE_CHECKING:
+    from moatbridge.flow import Bridge
+    from moatbridge.flow.route import Route
+
+PATIENCE: Final = 10.0
+"""Seconds that a run waits for its next attempt before it returns as ``applying``."""
+
+Outcome = dict[str, dict[str, int]]
+
+
+def follows(bridge: Bridge, route: Route) -> bool:
+    """Whether a run of this flow only looks at its tail: a person agreed to that."""
+    if not only_follows(route):
+        return False
+    with bridge.ledger.read() as tx:
+        return runs.ever_applied(tx, route.agreement)
+
+
+def refuse_if_killed(bridge: Bridge, route: Route) -> None:
+    """Work does not wait for a kill switch to be lifted: it ends and says so.
+
+    Raises:
+        NotApplied: ``guard.kill-switch``.
+    """
+    kill = bridge.kill_state().stops(flow=route.name, system=route.target.system)
+    if kill is not None:
+        raise NotApplied(
+            f"Sending is switched off ({kill.scope}, by {kill.actor}: {kill.reason}). "
+            f"What was not sent yet waits. `moatbridge resume {kill.scope} REASON` "
+            "lifts a switch of the ledger.",
+            code="guard.kill-switch",
+        )
+
+
+class Tail:
+    """One look at the tail of a flow, and of the flow that carries its answers.
+
+    The flow whose posts were decided about edits them meanwhile.
+
+    Args:
+        bridge: An open bridge.
+        route: The flow.
+    """
+
+    def __init__(self, bridge: Bridge, route: Route) -> None:
+        self._bridge = bridge
+        self._route = route
+        self.companions: tuple[str, ...] = ()
+        self._flows = self._all = [route.row.flow_id]
+        if route.writeback is not None:
+            answers, posts = route.writeback.answers, route.writeback.config.posts
+            self.companions = (answers, posts)
+            self._flows = [*self._flows, bridge.route(answers).row.flow_id]
+            self._all = [*self._flows, bridge.route(posts).row.flow_id]
+        self._since = wall_clock()
+        with bridge.ledger.write() as tx:
+            self.run_id: int = runs.live(tx, route.row.flow_id)
+            self._before = runs.outcome(tx, self.run_id)
+            for flow_id in self._flows:
+                bridge.ledger.leases.wake(tx, flow_id, "live")
+
+    def drained(self) -> bool:
+        """The tail was read to its end since, and what can be sent was sent."""
+        polled = all(map(self._polled, self._flows))
+        return polled and not any(map(self._busy, self._all))
+
+    def _polled(self, flow_id: int) -> bool:
+        with self._bridge.ledger.read() as tx:
+            row = tx.one(
+                "SELECT 1 FROM partition WHERE flow_id=? AND kind='live' "
+                "AND (state<>'ready' OR served_at<? OR owner IS NOT NULL "
+                "OR not_before<=?)",
+                flow_id,
+                self._since,
+                wall_clock(),
+            )
+        return row is None
+
+    def _busy(self, flow_id: int) -> bool:
+        """Whether anything can be sent soon."""
+        with self._bridge.ledger.read() as tx:
+            rows = [
+                parcels.unfinished(tx, flow_id, run.run_id)
+                for run in runs.applying(tx, flow_id)
+            ]
+            due = flows.due_again(tx, flow_id, limit=100, tries=5)
+        soon = wall_clock() + PATIENCE
+        return any(why == DECIDED for _link, why in due) or any(
+            left and (earliest or 0.0) <= soon for left, earliest in rows
+        )
+
+    def state(self) -> str:
+        """``done``, ``applying`` if work is left, or ``nothing`` new was read."""
+        with self._bridge.ledger.read() as tx:
+            left = sum(
+                parcels.unfinished(tx, flow_id, run.run_id)[0]
+                for flow_id in self._flows
+                for run in runs.applying(tx, flow_id)
+            )
+        if left:
+            return "applying"
+        return "done" if self.outcome() else "nothing"
+
+    def outcome(self) -> Outcome:
+        """What this look added to the outcome of the tail: operation, state, count."""
+        with self._bridge.ledger.read() as tx:
+            after = runs.outcome(tx, self.run_id)
+        found: Outcome = {}
+        for op, states in after.items():
+            for state, count in states.items():
+                more = count - self._before.get(op, {}).get(state, 0)
+                if more > 0:
+                    found.setdefault(op, {})[state] = more
+        return found
+
+    def refuse_if_killed(self) -> None:
+        """See `refuse_if_killed`; only if something waits to be sent."""
+        if self.state() == "applying":
+            refuse_if_killed(self._bridge, self._route)

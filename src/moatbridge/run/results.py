@@ -1,0 +1,36 @@
+"""What became of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from moatbridge.flow.plans import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What became of a run.
+
+    Args:
+        flow: The flow.
+        run_id: Its run.
+        state: ``done``, ``applying`` (work is left: retries, unknowns), ``planned``
+            (it waits for a person) or ``nothing`` (there was nothing new to read).
+        outcome: Operation -> state name -> count.
+        waiting: Items that wait for a person: held, parked, rejected.
+        plan: The plan, when the run waits for a person.
+    """
+
+    flow: str
+    run_id: int
+    state: str
+    outcome: dict[str, dict[str, int]] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
+    plan: Plan | None = None
+
+    @property
+    def delivered(self) -> int:
+        """Intents whose effect took place."""
+        return sum(states.get("DONE", 0) for states in self.outcome.values())

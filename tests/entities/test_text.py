@@ -1,0 +1,148 @@
+import re
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moatbridge.entities import Fault
+from moatbridge.entities.media import media_type_of
+from moatbridge.entities.text import (
+    ALLOWED_TAGS,
+    WORD_JOINER,
+    html_of_text,
+    mentions_of,
+    neutralise,
+    plain_text,
+    sanitise,
+    text_of_html,
+)
+
+pieces = st.sampled_from([
+    *"ab@<>!#.-_ \n/:&\"'=\uff20\ufe6b\u200b\u2060é", "ada", "http://", "<br>", "@all",
+])  # fmt: skip
+hostile = st.lists(pieces | st.text(max_size=3), max_size=30).map("".join)
+PING = re.compile(r"[@\uff20\ufe6b][\w.\-]|<[!@#]")
+
+
+@given(hostile)
+def test_nothing_pings_after_neutralising(text):
+    assert PING.search(neutralise(text)) is None
+
+
+@given(hostile, st.lists(st.sampled_from(["ada", "@bob", "a.b"]), max_size=2))
+def test_neutralising_twice_is_neutralising_once(text, mentions):
+    once = neutralise(text, mentions)
+    assert neutralise(once, mentions) == once
+
+
+@given(hostile)
+def test_neutralising_only_adds_word_joiners(text):
+    assert neutralise(text).replace(WORD_JOINER, "") == text.replace(WORD_JOINER, "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["@room", "@everyone!", "hi @channel", "<!here>", "<@U024BE7LH>", "<!subteam^S1>",
+     "@user:server.example", "\uff20all", "@ada@evil.example", "x@ada"],
+)  # fmt: skip
+def test_every_form_of_a_mention_is_neutralised(text):
+    assert WORD_JOINER in neutralise(text)
+
+
+def test_a_resolved_mention_stays_and_its_neighbours_do_not():
+    assert neutralise("@Ada, @adam and @ada@evil.example", ["@ada"]) == (
+        f"@Ada, @{WORD_JOINER}adam and @{WORD_JOINER}ada@{WORD_JOINER}evil.example"
+    )
+
+
+def test_only_mentions_with_a_reader_are_resolved():
+    tags = [
+        {"type": "Mention", "name": "ada", "href": {"stream": "s/p", "id": "1"}},
+        {"type": "Mention", "name": "bob"},
+        {"type": "Hashtag", "name": "x", "href": {"stream": "s/p", "id": "1"}},
+    ]
+    assert mentions_of({"tag": tags}) == ("ada",)
+
+
+@given(hostile)
+def test_escaped_text_reads_as_it_was(text):
+    markup = html_of_text(text)
+    assert set(re.findall(r"</?(\w+)", markup)) <= {"p", "br", "a"}
+    squeezed = re.sub(r"\s+", "", text)
+    assert re.sub(r"\s+", "", text_of_html(markup)) == squeezed
+
+
+def test_links_become_links_and_markup_does_not():
+    assert html_of_text("see <b> https://x.example/?a=1&b=2.\nnow\n\nend") == (
+        '<p>see &lt;b&gt; <a href="https://x.example/?a=1&amp;b=2" '
+        'rel="nofollow noopener">https://x.example/?a=1&amp;b=2</a>.<br>now</p>'
+        "<p>end</p>"
+    )
+    with pytest.raises(Fault):
+        html_of_text(None)
+
+
+@given(
+    st.text(
+        st.sampled_from(list("<>/ abpscript=\"':;&#x\n")) | st.characters(codec="utf-8")
+    )
+)
+def test_strangers_html_holds_only_what_is_allowed(markup):
+    cleaned = sanitise(markup)
+    assert set(re.findall(r"</?([a-z0-9]+)", cleaned)) <= ALLOWED_TAGS
+    assert sanitise(cleaned) == cleaned
+
+
+def test_attributes_scripts_and_odd_schemes_go():
+    cleaned = sanitise(
+        '<p onclick="x">a</p><script>alert(1)</script><b>b</b><img src="x">'
+        '<a href="javascript:x">c</a><a href="https://x.example" target="_top">d</a>'
+    )
+    assert cleaned == (
+        '<p>a</p><strong>b</strong><a rel="nofollow noopener">c</a>'
+        '<a href="https://x.example" rel="nofollow noopener">d</a>'
+    )
+
+
+def test_lines_and_link_targets_survive_as_text():
+    post = {
+        "mediaType": "text/html",
+        "content": '<p>a</p><p>b <a href="https://x.example">x</a></p>',
+    }
+    assert plain_text(post) == "a\n\nb x (https://x.example)"
+    assert plain_text({"content": "<p>"}) == "<p>"
+
+
+def test_nh3_is_imported_only_where_html_is_met():
+    script = (
+        "import sys; import moatbridge.entities.text as t; t.neutralise('@a'); "
+        "t.html_of_text('x'); assert 'nh3' not in sys.modules; t.sanitise('<p>'); "
+        "assert 'nh3' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("head", "media"),
+    [
+        (b"\x89PNG\r\n\x1a\n....", "image/png"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
+        (b"RIFF\0\0\0\0WAVEfmt ", "audio/wav"),
+        (b"%PDF-1.7", "application/pdf"),
+        (b"MZ\x90", "application/x-msdownload"),
+        (b"plain words\n", "text/plain"),
+        (b"\xef\xbb\xbf <!DOCTYPE HTML>", "text/html"),
+        (b"<?xml version='1.0'?><svg onload=x>", "image/svg+xml"),
+        (b"\0\1\2", None),
+        (b"", None),
+    ],
+)
+def test_a_file_is_what_its_first_bytes_say(head, media):
+    assert media_type_of(head) == media
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_have_a_type_or_none(head):
+    assert media_type_of(head) is None or "/" in str(media_type_of(head))

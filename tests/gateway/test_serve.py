@@ -1,0 +1,92 @@
+"""``moatbridge serve`` as a person starts it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from gateway.sending import deliver, person
+from moatbridge.cli import exit_codes
+from moatbridge.config import parse
+from moatbridge.errors import ConfigurationError
+from servers.gateway import KEY
+
+CONFIG = """
+adapters = ["webhook"]
+[ledger]
+url = "sqlite:///{folder}/ledger.db"
+[systems.hooks]
+adapter = "webhook"
+verify = "standard-webhooks"
+secrets = ["env:MB_TEST_HOOK_KEY"]
+[streams."hooks/people"]
+key = ["id"]
+fields = {{ id = "data.id" }}
+[gateway]
+public_url = "http://127.0.0.1"
+min_free = 0.0
+[gateway.inbox.hooks]
+"""
+
+
+def started(folder, *more):
+    (folder / "moatbridge.toml").write_text(CONFIG.format(folder=folder))
+    command = [
+        sys.executable,
+        "-c",
+        "from moatbridge.cli import main; main()",
+        "serve",
+        *more,
+    ]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "MB_TEST_HOOK_KEY": KEY},
+    )
+
+
+def test_it_listens_takes_deliveries_and_ends_on_a_signal(tmp_path):
+    with started(tmp_path, "--port", "0") as process:
+        try:
+            line = process.stderr.readline()
+            assert "listening on http://127.0.0.1:" in line
+            assert deliver(int(line.rpartition(":")[2]), "m1", person("ada"))[0] == 200
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(15) in {0, -signal.SIGTERM}
+        finally:
+            process.kill()
+
+
+def test_clear_text_for_the_network_is_refused(tmp_path):
+    with started(tmp_path, "--host", "0.0.0.0", "--port", "0") as process:
+        assert process.wait(15) == exit_codes.CONFIGURATION
+        assert "TLS" in process.stderr.read()
+
+
+@pytest.mark.parametrize(
+    "gateway",
+    [
+        {},
+        {"public_url": "http://bridge.example"},
+        {"public_url": "https://u:p@bridge.example"},
+        {"public_url": "https://bridge.example?x=1"},
+        {"public_url": "https://bridge.example", "allowed_hosts": ["https://x"]},
+        {"public_url": "https://bridge.example", "inbox": {"hooks": {"nope": 1}}},
+        {"public_url": "https://bridge.example", "ready_token": "literal"},
+    ],
+)
+def test_a_gateway_table_that_cannot_work_is_refused(gateway):
+    with pytest.raises(ConfigurationError):
+        parse({"gateway": gateway})
+
+
+def test_the_host_of_the_public_url_is_the_one_we_answer_to():
+    found = parse({"gateway": {"public_url": "https://Bridge.example/x/"}}).gateway
+    assert found.hosts == {"bridge.example"}
+    assert found.public_url == "https://Bridge.example/x"
