@@ -15,7 +15,6 @@ def test_schema_describes_the_whole_file() -> None:
     schema = json_schema(registry())
     assert set(schema["properties"]) == {
         "adapters", "systems", "streams", "flows", "ledger", "guard", "security", "run", "gateway",
-        "gateway",
     }  # fmt: skip
     systems = schema["properties"]["systems"]["additionalProperties"]["anyOf"]
     directory = next(s for s in systems if s["title"] == "a directory system")

@@ -31,7 +31,9 @@ OURS = {"target.effect", "send.all"}
 POINTS = sorted(_in_the_code() | OURS)
 ELSEWHERE = {"decision.staged", "decision.answered"}
 """Passed only by replies and their answers: tests/flow/test_decisions_killed.py."""
-POINTS = [point for point in POINTS if point not in ELSEWHERE]
+PUSHED = "inbox."
+"""What these points begin with is passed only by what is pushed to the gateway."""
+POINTS = [p for p in POINTS if p not in ELSEWHERE and not p.startswith(PUSHED)]
 FIRST_OPEN = {"migrate.step"}
 """Passed only while a ledger is being made."""
 

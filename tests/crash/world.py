@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moatbridge.adapter import Field, WriteTraits
+from moatbridge.changes import Receipt
 from moatbridge.config import parse
 from moatbridge.flow import delivery
 from moatbridge.flow.plans import load_plan
@@ -164,12 +165,12 @@ def work_marking_first(argument):
     def send(lane, parcel):
         with lane._ledger.read() as tx:
             items = delivery.parcels.items(tx, parcel.parcel_id)
-        receipts = {item.pos: (delivery.Receipt("applied"), 0) for item in items}
-        lane._settle(parcel, items, receipts, started=set(receipts))
+        receipts = {item.pos: (Receipt("applied"), 0) for item in items}
+        lane.settle(parcel, items, receipts, started=set(receipts))
         intents = [delivery.thaw(i, fence=0, attempt=1)[0] for i in items]
         for start in range(0, len(intents), 100):
             delivery.call(
-                lane._target, lane._route.target.name, intents[start : start + 100]
+                lane.target, lane._route.target.name, intents[start : start + 100]
             )
 
     delivery.Lane._send = send

@@ -45,10 +45,10 @@ class Social(MemoryAdapter):
         found = []
         for stream in super().streams():
             if stream.name == "replies":
-                stream = replace(
-                    stream, abilities=stream.abilities - {"CanScan", "CanWrite"}
-                )
-            found.append(replace(stream, native=True, entity="Post"))
+                can = stream.abilities - {"CanScan", "CanWrite"}
+                found.append(replace(stream, abilities=can, native=True, entity="Post"))
+            else:
+                found.append(replace(stream, native=True, entity="Post"))
         return found
 
 

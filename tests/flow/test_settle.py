@@ -8,7 +8,7 @@ import pytest
 
 from flow_world import World
 from moatbridge.changes import Batch, Change, Ref
-from moatbridge.errors import ConfigurationError
+from moatbridge.errors import ConfigurationError, NotApplied
 from moatbridge.ledger import runs
 from moatbridge.testing import MemoryAdapter
 
@@ -208,12 +208,15 @@ def test_what_the_target_refused_counts_as_over(folders):
     assert world.hr.files == {}
 
 
-def test_what_waits_for_another_try_is_not_settled(folders):
+def test_what_could_not_be_sent_yet_is_not_settled(folders):
     world = folders(settle_when="delivered")
-    world.social.lose_answers = 5
     world.drop(1, "a")
-    result = world.apply()
-    assert result.state == "done" or 1 in world.hr.files
+    plan = world.bridge.plan("people")
+    world.bridge.switch_off("all", "drill")
+    with pytest.raises(NotApplied):
+        world.bridge.apply(plan, confirm=1)
+    assert 1 in world.hr.files
+    assert world.there() == {}
 
 
 def test_a_source_that_destroys_is_settled_after_delivery_by_itself(folders):

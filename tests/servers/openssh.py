@@ -187,7 +187,8 @@ class OpenSsh:
                 process.wait(10)
         for account in ACCOUNTS:
             with contextlib.suppress(RuntimeError):
-                self._retried("userdel", self.user(account))
+                # forced: sessions of other servers share the user id
+                self._retried("userdel", "-f", self.user(account))
         shutil.rmtree(self.home, ignore_errors=True)
 
     def put(self, name: str, content: bytes = b"") -> Path:

@@ -71,13 +71,22 @@ def test_every_attribute_block_reads_back(size, owner, mode, mtime, pairs):
     assert reader.left == 0
 
 
-@given(st.lists(st.tuples(st.binary(max_size=40), st.integers(0, 2**32)), max_size=20))
+BLOCKS = st.builds(
+    lambda *parts: (Attributes(*parts[:3]), block(*parts[:1], parts[3], *parts[1:3])),
+    st.none() | st.integers(0, 2**64 - 1),
+    st.none() | st.integers(0, 2**32 - 1),
+    st.none() | st.integers(0, 2**32 - 1),
+    st.booleans(),
+)
+
+
+@given(st.lists(st.tuples(st.binary(max_size=40), BLOCKS), max_size=20))
 def test_names_read_back_in_order(entries):
     body = uint32(len(entries))
-    for raw, size in entries:
-        body += string(raw) + string(b"-rw-r--r-- long text") + block(size=size)
+    for raw, (_, packed) in entries:
+        body += string(raw) + string(b"-rw-r--r-- long text") + packed
     found = read_names(frame(Kind.NAME, 7, body)[4:])
-    assert [(one.name, one.attributes.size) for one in found] == entries
+    assert found == [(raw, attributes) for raw, (attributes, _) in entries]
 
 
 @pytest.mark.parametrize("count", [2, 300_000, 2**32 - 1])
@@ -105,7 +114,11 @@ def test_any_bytes_give_a_value_or_a_packet_error(read, packet):
 
 @given(st.binary(min_size=1, max_size=60), st.data())
 def test_every_prefix_of_a_names_answer_is_refused(raw, data):
-    packet = frame(Kind.NAME, 1, uint32(1) + string(raw) + string(b"") + block(1))[4:]
+    packet = frame(
+        Kind.NAME,
+        1,
+        uint32(1) + string(raw) + string(b"") + block(1, owner=True, mode=2, mtime=3),
+    )[4:]
     end = data.draw(st.integers(0, len(packet) - 1))
     with pytest.raises(PacketError):
         read_names(packet[:end])

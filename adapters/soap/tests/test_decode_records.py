@@ -6,10 +6,10 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
-from servers.soap_schema import NS, Schema, items, leaf
 
 from moatbridge.errors import ConfigurationError
 from moatbridge_soap.decode import field_types
+from servers.soap_schema import NS, Schema, items, leaf
 
 BASIC = items(
     f"""<xsd:sequence>{leaf("id", "string", optional=False)}{leaf("n", "int")}

@@ -19,7 +19,7 @@ _SECRETS: Final = ("directory-password", "hr-password", "social-token")
 _NETWORK: Final = 'allow_networks = ["127.0.0.0/8"]\n'
 
 _TEXT: Final = """\
-# The demo's bridge. All three servers are on this machine, hence `insecure_cleartext`.
+# The demo's bridge. All servers are on this machine, hence `insecure_cleartext`.
 [ledger]
 url = "sqlite:///ledger.db"
 parcel = {parcel}
@@ -42,7 +42,7 @@ filter = "(objectClass=inetOrgPerson)"
 fields = [
   "uid", "givenName", "sn", "mail", "telephoneNumber", "mobile",
   {{ attribute = "title", multi = false }}, "employeeNumber", "departmentNumber",
-  "preferredLanguage", {{ attribute = "manager", type = "reference", to = "people" }},
+  "preferredLanguage", "employeeType", {{ attribute = "manager", type = "reference", to = "people" }},
 ]
 
 [streams."directory/people".translator]
@@ -127,15 +127,28 @@ to = "social/people"
 
 
 def write(
-    folder: Path, directory: OpenLdap, hr: Database, social: ScimServer, size: Size
+    folder: Path,
+    directory: OpenLdap,
+    hr: Database,
+    social: ScimServer,
+    size: Size,
+    more: tuple[str, dict[str, str]],
 ) -> Path:
     """Write the configuration and its secrets; returns the configuration's path.
 
     The secrets lie in files of their own that only we may read.
+
+    Args:
+        folder: Where.
+        directory: People and groups.
+        hr: Contractors.
+        social: The SCIM platform.
+        size: Of the company.
+        more: Further text, and the secrets it names.
     """
-    for name, value in zip(
-        _SECRETS, (directory.password, hr.password, social.token), strict=True
-    ):
+    text, secrets = more
+    values = (directory.password, hr.password, social.token)
+    for name, value in {**dict(zip(_SECRETS, values, strict=True)), **secrets}.items():
         secret = folder / name
         secret.touch(0o600)
         secret.write_text(value)
@@ -154,5 +167,6 @@ def write(
             social=social.url,
             parcel=max(10, size.contractors // 8),
         )
+        + text
     )
     return file

@@ -42,6 +42,7 @@ _TITLES: Final = (
 _LANGUAGES: Final = ("en", "de", "fr", "sv", "pl", "ja")
 _DEPARTMENTS: Final = ("operations", "engineering", "finance", "sales", "service")
 _AGENCIES: Final = ("Nordlicht Personal", "Société Relais", "Bluewater Staffing")
+_APPROVERS: Final = frozenset({1, 2})
 _LETTERS: Final = str.maketrans({"ß": "ss", "ø": "o", "ł": "l", "đ": "d", "æ": "ae"})
 
 
@@ -145,6 +146,7 @@ class Employee:
             "employeeNumber": [f"E{self.number:05}"],
             "departmentNumber": [self.department],
             "preferredLanguage": [_LANGUAGES[self.number % len(_LANGUAGES)]],
+            "employeeType": ["approver" if self.number in _APPROVERS else "employee"],
         }
         if manager is not None:
             values["manager"] = [manager.dn]

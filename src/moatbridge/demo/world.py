@@ -1,16 +1,27 @@
-"""The three servers, the bridge's configuration, and direct looks at both sides."""
+"""The servers, the bridge's configuration, and direct looks at both sides."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from moatbridge.demo import configuration, seed
-from moatbridge.demo.servers import Database, OpenLdap, ScimServer, new_database
+from moatbridge.demo import configuration, configuration_content, seed, seed_content
+from moatbridge.demo.servers import (
+    Erp,
+    MastodonServer,
+    OpenLdap,
+    Receiver,
+    ScimServer,
+    SshServer,
+    new_database,
+)
+from moatbridge.demo.servers.programs import free_port
 from moatbridge.run import Bridge
 
 if TYPE_CHECKING:
@@ -45,11 +56,22 @@ class World:
         self.directory: OpenLdap = OpenLdap(folder / "directory")
         self.hr: Database = new_database(folder / "hr")
         self.social: ScimServer = ScimServer(folder / "social")
+        self.erp: Erp = Erp(folder / "erp")
+        people = (seed_content.BUYER, seed_content.JUNIOR, seed_content.CLERK)
+        names = [*(each.uid for each in people), seed_content.VISITOR]
+        self.town: MastodonServer = MastodonServer(folder / "town", names)
+        self.files: SshServer = SshServer(folder / "files")
+        self.events: Receiver = Receiver()
+        self.gateway: int = free_port()
+        self.product_key: str = "whsec_" + b64encode(token_bytes(32)).decode()
         self._running = ExitStack()
 
     def __enter__(self) -> Self:
         """Start the servers, all at once, and write the configuration."""
-        for server in (self.directory, self.hr, self.social):
+        for server in (
+            self.directory, self.hr, self.social,
+            self.erp, self.town, self.files, self.events,
+        ):  # fmt: skip
             self._running.callback(server.stop)
         try:
             self._start()
@@ -107,17 +129,46 @@ class World:
             seed.GROUPS, "(objectClass=groupOfNames)", "*", "entryUUID"
         )
 
+    def orders_shown(self) -> list[tuple[str, ...]]:
+        """The ERP's orders as a table: number, state, total, who decided, comment."""
+        said = {each["order_nr"]: each for each in self.erp.decisions()}
+        return [
+            (
+                number,
+                row["status"],
+                f"{row['total_cents'] / 100:,.2f} {row['currency']}",
+                row["decided_by"] or "",
+                said.get(number, {}).get("comment") or "",
+            )
+            for number, row in sorted(self.erp.orders().items())
+        ]
+
     def _start(self) -> None:
-        with ThreadPoolExecutor(3) as pool:
+        self.events.start()
+        with ThreadPoolExecutor(6) as pool:
             started = [
+                pool.submit(
+                    self.erp.start, seed_content.orders(), seed_content.approvers()
+                ),
+                pool.submit(self.town.start),
+                pool.submit(self.files.start, ("absences", "payroll")),
                 pool.submit(self.directory.start, list(seed.directory(self.size))),
                 pool.submit(self.hr.start, list(seed.contractors(self.size))),
                 pool.submit(self.social.start),
             ]
         for each in started:
             each.result()
+        more = configuration_content.content(
+            self.folder,
+            self.erp,
+            self.town,
+            self.files,
+            self.events,
+            gateway=self.gateway,
+            product_key=self.product_key,
+        )
         self._config = configuration.write(
-            self.folder, self.directory, self.hr, self.social, self.size
+            self.folder, self.directory, self.hr, self.social, self.size, more
         )
 
 

@@ -264,13 +264,8 @@ class Bridge(FlowBridge):
             more=tail.companions,
         )
         tail.refuse_if_killed()
-        return RunResult(
-            flow,
-            tail.run_id,
-            tail.state(),
-            tail.outcome(),
-            self._waiting(route.row.flow_id),
-        )
+        waiting = self._waiting(route.row.flow_id)
+        return RunResult(flow, tail.run_id, tail.state(), tail.outcome(), waiting)
 
     def _waiting(self, flow_id: int) -> dict[str, int]:
         """Kind -> items that wait for a person."""

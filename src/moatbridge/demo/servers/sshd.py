@@ -54,6 +54,7 @@ class SshServer:
         self.user: str = getpass.getuser()
         self.port: int = free_port()
         self.folder: Path = home / "files"
+        self.folders: tuple[str, ...] = ()
         self._program: Program | None = None
 
     @property
@@ -76,6 +77,7 @@ class SshServer:
     def start(self, folders: tuple[str, ...]) -> None:
         """Make keys and folders and start it."""
         self._home.mkdir(parents=True)
+        self.folders = folders
         for name in folders:
             (self.folder / name).mkdir(parents=True)
         for name in ("host_key", "client_key"):

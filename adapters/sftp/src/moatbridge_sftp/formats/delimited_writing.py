@@ -29,7 +29,7 @@ class CsvWriter(Writer):
         self._encoding = found.written
         file.write(found.mark)
         self._end = written_end(found, config.newline)
-        self._nel = self._end.fed == "\n" and self._end.raw != b"\n"
+        self._nel = _is_nel(self._end.raw, self._encoding)
         self._columns = _columns(fields, config)
         self._cells = {name: cell_writer(spec) for name, spec in fields.items()}
         self._texts = {name for name, spec in fields.items() if spec.type == "text"}
@@ -108,6 +108,13 @@ def _columns(
     places, _, _ = locate(fields, config.columns)
     names = {place: name for name, place in places.items()}
     return [(column, names.get(i)) for i, column in enumerate(config.columns)]
+
+
+def _is_nel(end: bytes, name: str) -> bool:
+    try:
+        return end == "\x85".encode(name)
+    except UnicodeEncodeError:
+        return False
 
 
 def _cannot_encode(error: UnicodeEncodeError, name: str) -> str:

@@ -135,8 +135,6 @@ def locate(
     found, missing, twice = {}, [], []
     for name, spec in fields.items():
         hits = places.get(_plain(source_of(name, spec)), [])
-        exact = [i for i in hits if columns[i].strip() == source_of(name, spec)]
-        hits = exact if len(exact) == 1 and len(hits) > 1 else hits
         if not hits:
             missing.append(name)
         elif len(hits) > 1:

@@ -299,8 +299,7 @@ class Answer:
         self._need_root()
         start = self._body
         if target.header:
-            header = (child for child in self._root or () if _is_header(child))
-            start = next(header, None)
+            start = None if self._root is None else _header(self._root)
         if start is None:
             return
         follow = self._reading.follow
@@ -420,8 +419,8 @@ def _charset(content_type: str) -> str | None:
     return header.get_content_charset()
 
 
-def _is_header(child: _Element) -> bool:
-    return isinstance(child.tag, str) and child.tag.endswith("}Header")
+def _header(root: _Element) -> _Element | None:
+    return root.find(root.tag.rpartition("}")[0] + "}Header")
 
 
 def _multi(body: _Element | None) -> Iterator[_Element]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 from moatbridge_soap.decode import lexical
@@ -134,10 +135,10 @@ def _binary(convert: Convert, path: str) -> Read:
             link = element.get("href")
         if link is None or not link.startswith("cid:"):
             return plain(element, reading)
-        try:
-            return reading.attachments[link[4:]]
-        except KeyError:
-            raise Unreadable("soap.attachment", path) from None
+        found = reading.attachments.get(unquote(link[4:]))  # RFC 2392
+        if found is None:
+            raise Unreadable("soap.attachment", path)
+        return found
 
     return read
 

@@ -6,7 +6,6 @@ import email.parser
 import email.policy
 from email.message import Message
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import unquote
 
 from moatbridge.errors import NotApplied
 from moatbridge_soap.decode.tally import too_large
@@ -52,8 +51,6 @@ def split(
     for number, (name, kind, body) in enumerate(
         _parts(_joined(chunks, settings), boundary.encode("latin-1", "replace"))
     ):
-        if number >= _PARTS:
-            raise too_large("the number of attachments", _PARTS, "fixed")
         found.setdefault(name or f"part-{number}", (kind, body))
     start = str(header.get_param("start") or "").strip("<> ")
     root = found.pop(start, None) if start else None
@@ -62,8 +59,7 @@ def split(
     if root is None:
         raise _not_soap("it has no root part")
     bodies = {name: body for name, (_, body) in found.items()}
-    links = {unquote(name): body for name, body in bodies.items()}
-    return Parts(root[1], root[0], {**links, **bodies})
+    return Parts(root[1], root[0], bodies)
 
 
 def _joined(chunks: Iterator[bytes], settings: DecodeSettings) -> bytes:
@@ -76,10 +72,9 @@ def _joined(chunks: Iterator[bytes], settings: DecodeSettings) -> bytes:
 
 
 def _parts(raw: bytes, boundary: bytes) -> Iterator[tuple[str, str, bytes]]:
-    mark = b"--" + boundary
-    if not raw.startswith(mark):
-        mark = b"\r\n" + mark
     pieces = (b"\r\n" + raw).split(b"\r\n--" + boundary, _PARTS + 2)
+    if len(pieces) > _PARTS + 2:
+        raise too_large("the number of attachments", _PARTS, "fixed")
     if len(pieces) < 2 or not pieces[-1].startswith(b"--"):  # noqa: PLR2004 - preamble, one part
         raise NotApplied(
             f"The multipart answer ended after {len(raw)} bytes, before its closing "

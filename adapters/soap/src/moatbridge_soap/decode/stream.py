@@ -14,6 +14,7 @@ an unfinished tag from its beginning for each piece.
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -280,17 +281,33 @@ def body_of(root: _Element) -> _Element:
 
 def _parser(path: tuple[str, ...], charset: str | None) -> Any:
     names = ["{*}Envelope", *({f"{{*}}{path[-1]}"} if path else ())]
-    return etree.XMLPullParser(
-        events=("start", "end"),
-        tag=names,
-        encoding=charset,
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
+    for encoding in _spellings(charset):
+        try:
+            return etree.XMLPullParser(
+                events=("start", "end"),
+                tag=names,
+                encoding=encoding,
+                resolve_entities=False,
+                no_network=True,
+                load_dtd=False,
+                huge_tree=False,
+                remove_comments=True,
+                remove_pis=True,
+            )
+        except LookupError:
+            continue
+    raise NotApplied(
+        "The answer's content type names a charset that does not exist.",
+        code="soap.not-soap",
     )
+
+
+def _spellings(charset: str | None) -> tuple[str | None, ...]:
+    """libxml2's names, then Python's for what servers write (``utf8``)."""
+    try:
+        return (charset, charset and codecs.lookup(charset).name)
+    except LookupError:
+        return (charset,)
 
 
 def _is_encoded(container: _Element) -> bool:
