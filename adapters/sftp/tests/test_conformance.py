@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from moatbridge.adapter import Adapter
     from moatbridge.changes import Data
-    from moatbridge.testing import FaultProxy
     from moatbridge.testing.stage import Stage
     from servers.drop_folder import Drop
 
@@ -198,10 +197,6 @@ one_way = pytest.mark.xfail(
     strict=True,
     reason="a folder does not know what its consumer holds: an update needs `before`, and nothing is ever gone",
 )
-nothing_left = pytest.mark.xfail(
-    strict=True,
-    reason="the deadline falls before the rename, so certainly nothing happened: NotApplied, not unknown",
-)
 
 
 class TestLocalPublish(AdapterConformance):
@@ -238,9 +233,3 @@ class TestRemotePublish(AdapterConformance):
     @one_way
     def test_updating_a_missing_record_is_rejected_as_gone(self, stage: Stage) -> None:
         super().test_updating_a_missing_record_is_rejected_as_gone(stage)
-
-    @nothing_left
-    def test_the_cores_deadline_ends_a_write(
-        self, stage: Stage, proxy: FaultProxy
-    ) -> None:
-        super().test_the_cores_deadline_ends_a_write(stage, proxy)

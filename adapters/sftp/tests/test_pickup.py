@@ -294,3 +294,42 @@ def test_a_file_may_be_a_record(local: Drop) -> None:
     assert "note" not in rejects[0].location, "a name may be personal here"
     declared = {field.name for field in adapter.streams()[0].fields}
     assert set(change.data) == declared
+
+
+# --- packed files -------------------------------------------------------------------
+
+
+def test_every_member_of_a_zip_is_read_and_resumed_inside(local: Drop) -> None:
+    import io
+    import zipfile
+
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("b.csv", "nr,name\n3,z\n4,w\n")
+        archive.writestr("a.csv", "nr,name\n1,x\n2,y\n")
+    local.put("p.zip", packed.getvalue())
+    settings = {"files": "*.zip", "page_size": 1}
+    adapter = local.open(**settings)
+    start = next(adapter.changes("people", None)).cursor
+    batches = list(adapter.changes("people", start))
+    versions = [c.version for batch in batches for c in batch.changes]
+    assert keys([c for b in batches for c in b.changes]) == ["1", "2", "3", "4"]
+    assert len(set(versions)) == 4
+    for done in range(1, 4):
+        rest = local.open(**settings).changes("people", batches[done - 1].cursor)
+        assert keys([c for b in rest for c in b.changes]) == ["1", "2", "3", "4"][done:]
+
+
+def test_one_bad_member_makes_the_whole_zip_bad(local: Drop) -> None:
+    import io
+    import zipfile
+
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.csv", "nr,name\n1,x\n")
+        archive.writestr("b.csv", "other,columns\n1,x\n")
+    local.put("p.zip", packed.getvalue())
+    adapter = local.open(files="*.zip")
+    start = next(adapter.changes("people", None)).cursor
+    with pytest.raises(Rejected, match=r"sftp\.bad-file"):
+        next(adapter.changes("people", start))

@@ -17,11 +17,17 @@ def demo(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep configuration, ledger and data.")
     ] = False,
+    serve: Annotated[
+        bool,
+        typer.Option(
+            "--serve", help="Go on afterwards, with a page to look at and answer on."
+        ),
+    ] = False,
 ) -> None:
     """Show in a minute what a bridge does, on this machine and with invented people.
 
     Exits with 0 only if everything that was expected was found, with 2 if a server
-    (slapd, ldap-utils) is not installed.
+    is not installed.
     """
     from importlib import import_module  # noqa: PLC0415 - optional part
 
@@ -33,5 +39,5 @@ def demo(
             "`moatbridge init` starts a bridge of your own.",
             code="demo.missing",
         ) from None
-    code = main(quick=quick, keep=keep)
+    code = main(quick=quick, keep=keep, serve=serve)
     raise typer.Exit(code if isinstance(code, int) else 0)

@@ -15,7 +15,6 @@ from moatbridge.cli.progress import progress
 from moatbridge.cli.serving import serve
 from moatbridge.cli.show_result import result_json, result_lines
 from moatbridge.cli.terminal import complain, show, show_json
-from moatbridge.config.answers import answers_of
 from moatbridge.errors import ConfigurationError, MoatbridgeError, NotApplied
 
 if TYPE_CHECKING:
@@ -60,6 +59,8 @@ def run(
 
 
 def _known(bridge: Bridge, flows: list[str]) -> list[str]:
+    from moatbridge.config.answers import answers_of  # noqa: PLC0415 - --help stays quick
+
     unknown = [flow for flow in flows if flow not in bridge.config.flows]
     known = ", ".join(bridge.config.flows) or "none"
     if unknown or not bridge.config.flows:

@@ -1,8 +1,9 @@
 """``moatbridge demo``: the main job end to end, on real servers with invented people.
 
-A real OpenLDAP, a real PostgreSQL (or SQLite) and a real SCIM server are started on
-this machine; whatever the demo claims, it verifies by reading those servers directly
-and never by asking the bridge. Nothing outside a folder of its own is touched.
+Real servers are started on this machine: OpenLDAP, PostgreSQL (or SQLite), PHP's SOAP
+server, OpenSSH, a SCIM server, one with Mastodon's API, a webhook receiver. Whatever
+the demo claims, it verifies by reading those servers directly and never by asking the
+bridge. Nothing outside a folder of its own is touched.
 """
 
 from __future__ import annotations
@@ -15,12 +16,19 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
-def main(*, quick: bool = False, keep: bool = False, folder: Path | None = None) -> int:
+def main(
+    *,
+    quick: bool = False,
+    keep: bool = False,
+    serve: bool = False,
+    folder: Path | None = None,
+) -> int:
     """Run the demo.
 
     Args:
         quick: A much smaller company.
         keep: Keep the folder with the configuration, the ledger and the servers' data.
+        serve: Go on afterwards, with a page to look at, until Ctrl-C.
         folder: Where; None for a fresh folder below the system's temporary one.
 
     Returns:
@@ -29,4 +37,4 @@ def main(*, quick: bool = False, keep: bool = False, folder: Path | None = None)
     """
     from moatbridge.demo.play import play  # noqa: PLC0415 - `moatbridge --help` is quick
 
-    return play(quick=quick, keep=keep, folder=folder)
+    return play(quick=quick, keep=keep, serve=serve, folder=folder)

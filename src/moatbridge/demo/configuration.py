@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from moatbridge.demo.servers import Database, OpenLdap, ScimServer
 
 FILE: Final = "moatbridge.toml"
+LEASE: Final = 5.0
+"""Seconds after which a killed process's leases are free again."""
 _SECRETS: Final = ("directory-password", "hr-password", "social-token")
 
 _NETWORK: Final = 'allow_networks = ["127.0.0.0/8"]\n'
@@ -25,7 +27,7 @@ url = "sqlite:///ledger.db"
 parcel = {parcel}
 
 [run]
-ttl = "5s"      # a killed worker's leases are free again after this
+ttl = {lease}      # seconds: a killed worker's leases are free again after this
 
 [systems.directory]
 adapter = "ldap"
@@ -42,7 +44,8 @@ filter = "(objectClass=inetOrgPerson)"
 fields = [
   "uid", "givenName", "sn", "mail", "telephoneNumber", "mobile",
   {{ attribute = "title", multi = false }}, "employeeNumber", "departmentNumber",
-  "preferredLanguage", "employeeType", {{ attribute = "manager", type = "reference", to = "people" }},
+  "preferredLanguage", "employeeType",
+  {{ attribute = "manager", type = "reference", to = "people" }},
 ]
 
 [streams."directory/people".translator]
@@ -159,6 +162,7 @@ def write(
     file.write_text(
         _TEXT.format(
             directory=directory.url,
+            lease=LEASE,
             bridge=BRIDGE,
             people=PEOPLE,
             groups=GROUPS,

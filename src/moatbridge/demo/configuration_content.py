@@ -1,5 +1,7 @@
 """The part of the configuration that carries orders, absences and requests."""
 
+# ruff: noqa: E501 - TOML that people read in a file of its own
+
 from __future__ import annotations
 
 import shutil
@@ -75,7 +77,11 @@ key = ["decisionId"]
 operation = "DecideOrder"
 result = "DecideOrderResponse/decisionId"
 idempotency = {{ path = "requestId" }}
-rules = [{{ fault = "OrderFault", then = "rejected" }}]     # it answered no: final
+rules = [       # the ERP answered no, and that is final
+  {{ fault = "OrderFault", path = "code", equals = "NOT_AUTHORISED", then = "forbidden" }},
+  {{ fault = "OrderFault", path = "code", equals = "ALREADY_DECIDED", then = "conflict" }},
+  {{ fault = "OrderFault", then = "rejected" }},
+]
 [streams."erp/decisions".create.request]
 orderNr = "{{record.orderNr}}"
 decision = "{{record.decision}}"
@@ -131,6 +137,7 @@ answers = "town/posts"
 adapter = "sftp"
 url = "{files}"
 host_keys = ["{host_key}"]
+max_label = "confidential"
 allow_networks = ["127.0.0.0/8"]
 auth = {{ key = "file:files-key" }}
 

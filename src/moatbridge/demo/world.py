@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from base64 import b64encode
@@ -36,6 +37,8 @@ REVIEWER: Final = "reviewer@example.org"
 _CLI: Final = "from moatbridge.cli import main; main()"
 _ENTERPRISE: Final = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
+_ORDER: Final = re.compile(r"Order (PO-\d+):")
+
 Accounts = dict[str, dict[str, Any]]
 
 
@@ -63,6 +66,7 @@ class World:
         self.files: SshServer = SshServer(folder / "files")
         self.events: Receiver = Receiver()
         self.gateway: int = free_port()
+        self.lease: float = configuration.LEASE
         self.product_key: str = "whsec_" + b64encode(token_bytes(32)).decode()
         self._running = ExitStack()
 
@@ -128,6 +132,11 @@ class World:
         return self.directory.search(
             seed.GROUPS, "(objectClass=groupOfNames)", "*", "entryUUID"
         )
+
+    def posts(self) -> dict[str, dict[str, Any]]:
+        """Order number -> our post about it, read over HTTP."""
+        found = ((_ORDER.search(s["content"]), s) for s in self.town.statuses())
+        return {match[1]: status for match, status in found if match}
 
     def orders_shown(self) -> list[tuple[str, ...]]:
         """The ERP's orders as a table: number, state, total, who decided, comment."""

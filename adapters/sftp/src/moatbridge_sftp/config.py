@@ -206,7 +206,6 @@ class SftpStreamConfig(AdapterConfig):
     after: Literal["archive", "delete", "leave"] = "archive"
     archive_to: str = "{state}/archive/{yyyy}/{mm}"
     failed_to: str = "{state}/failed"
-    keep: Duration | None = None
     rejects_file: str | None = None
     ack_file: str | None = None
 

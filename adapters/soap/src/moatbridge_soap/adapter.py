@@ -168,10 +168,11 @@ def found_no_write(stream: str) -> ConfigurationError:
 
 
 class _NoBodies(logging.Filter):
-    """zeep logs whole envelopes, passwords included, at DEBUG: never let them out."""
+    """zeep logs envelopes with passwords at DEBUG, urllib3 broken headers as warnings."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.WARNING
+        loud = record.levelno >= logging.WARNING
+        return loud and not record.name.startswith("urllib3")
 
 
 _QUIET = _NoBodies("moatbridge_soap")

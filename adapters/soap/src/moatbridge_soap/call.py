@@ -18,6 +18,7 @@ from zeep.exceptions import Error as ZeepError
 from zeep.proxy import ServiceProxy
 
 from moatbridge.errors import (
+    ConfigurationError,
     MoatbridgeError,
     NotApplied,
     OutcomeUnknown,
@@ -139,6 +140,10 @@ class Caller:
             return Written(Verdict("not_applied", error.code), error.retry_after)
         except Rejected as error:
             return Written(Verdict("rejected", error.code))
+        except ConfigurationError as error:
+            if error.code != "soap.placeholder":
+                raise
+            return Written(Verdict("rejected", "soap.required"))
         try:
             written = self._judged(operation, http)
         except MoatbridgeError as error:

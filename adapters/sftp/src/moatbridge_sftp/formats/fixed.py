@@ -204,12 +204,13 @@ def _single(name: str) -> bool:
     """One byte a character. UTF-8 is taken, too: other characters are then rejected."""
     if encoding(name).name in {"utf-8", "ascii"}:
         return True
-    try:
-        return len(bytes(range(0x40, 0x80)).decode(name, "replace")) == 0x40 and not (
-            encoding(name).whole
-        )
-    except UnicodeError:
+    if encoding(name).whole:
         return False
+    return all(len(each.decode(name, "replace")) == len(each) for each in _PAIRS)
+
+
+_PAIRS: Final = (b"\x82\xa0", b"\xa4\xa4", b"\xb0\xa1")
+"""One character each in the encodings of East Asia, two elsewhere."""
 
 
 def _lines(

@@ -72,3 +72,6 @@ class FixedWriter(Writer):
         if len(text) > column.length:
             raise ValueError(f"is longer than its {column.length} places")
         return text.ljust(column.length, pad)
+
+    def close(self) -> None:
+        """See `Writer.close`; nothing is left to write."""

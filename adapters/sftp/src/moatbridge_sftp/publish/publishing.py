@@ -124,11 +124,13 @@ class Publisher:
         self, key: str, file: IO[bytes], moment: dict[str, str]
     ) -> tuple[Outcome, str]:
         try:
-            token = self._receipt(key)
-            if token is None:
-                token = self._prepare(key, file, moment)
+            token = self._receipt(key) or self._prepare(key, file, moment)
         except StorageFault as fault:
             raise self._folder.fault(fault, "publish") from None
+        except NotApplied as error:
+            if error.code == "sftp.deadline":
+                return "unknown", error.code  # as every write that its deadline ended
+            raise
         try:
             outcome = self._release(token.part, token.final)
             if outcome[0] == "applied" and token.done_part:

@@ -10,8 +10,10 @@ from moatbridge.adapter import AdapterConfig
 
 Meaning: TypeAlias = Literal[
     "absent", "applied", "not_applied", "rejected", "stale", "duplicate", "unknown",
-    "config", "cursor", "session",
+    "config", "cursor", "session", "conflict", "forbidden",
 ]  # fmt: skip
+"""``conflict`` and ``forbidden`` are rejections that say why: it was decided already;
+this person may not."""
 
 Plain: TypeAlias = str | int | bool
 

@@ -173,13 +173,14 @@ class Answer:
     def __iter__(self) -> Iterator[Item]:
         """Read it; see the class."""
         envelope, chunks = self._open()
-        for chunk in chunks:
-            for element in envelope.feed(chunk):
+        with envelope:
+            for chunk in chunks:
+                for element in envelope.feed(chunk):
+                    yield self._item(element)
+            for element in envelope.flush():
                 yield self._item(element)
-        for element in envelope.flush():
-            yield self._item(element)
-        self._root = envelope.close()
-        yield from self._end(held=envelope.hold)
+            self._root = envelope.close()
+            yield from self._end(held=envelope.hold)
 
     def _open(self) -> tuple[Envelope, Iterator[bytes]]:
         decoder = self._decoder

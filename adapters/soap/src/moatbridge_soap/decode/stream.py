@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from lxml import etree
 
@@ -90,6 +90,18 @@ class Envelope:
         self._closed = False
         self._parser = _parser(path, charset)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """After an error let go of the tree at once.
+
+        A parser and its document refer to each other, so what is left of a hostile
+        answer would stay in memory until the next full collection of garbage.
+        """
+        if kind is not None and self.root is not None:
+            self.root.clear()
+
     def feed(self, chunk: bytes) -> Iterator[_Element]:
         """Parse some bytes; yields items that ended in them.
 
@@ -131,6 +143,8 @@ class Envelope:
                 code="soap.truncated",
                 bytes=self._total,
             )
+        self._parser.feed(b"<done/>")  # makes the parser forget the document: see
+        self._parser.close()  # __exit__
         return self.root
 
     def _piece(self, piece: bytes) -> Iterator[_Element]:

@@ -44,6 +44,8 @@ WRITE_MEANINGS: Final[dict[Meaning, tuple[Outcome, str]]] = {
     "rejected": ("rejected", "soap.data"),
     "stale": ("not_applied", "soap.stale"),
     "duplicate": ("rejected", "soap.conflict"),
+    "conflict": ("rejected", "soap.conflict"),
+    "forbidden": ("rejected", "soap.rights"),
     "unknown": ("unknown", "soap.unknown"),
     "absent": ("rejected", "soap.gone"),
     "config": ("not_applied", "soap.refused"),
@@ -61,6 +63,8 @@ _READ_MEANINGS: Final[dict[Meaning, tuple[type[MoatbridgeError], str]]] = {
     "unknown": (NotApplied, "soap.server-fault"),
     "stale": (NotApplied, "soap.server-fault"),
     "rejected": (Rejected, "soap.client-fault"),
+    "conflict": (Rejected, "soap.conflict"),
+    "forbidden": (Rejected, "soap.rights"),
     "duplicate": (Rejected, "soap.client-fault"),
 }
 

@@ -1,0 +1,151 @@
+"""OpenPGP with real gpg: nothing is believed before the program has said so."""
+
+import gzip
+import io
+import os
+import random
+
+import pytest
+from servers.gpg import PASSPHRASE, key_ring
+
+from moatbridge.errors import ConfigurationError
+from moatbridge_sftp.formats import BadFile
+from moatbridge_sftp.unpack import Limits, OpenPgp, unpack
+from moatbridge_sftp.unpack.openpgp import judge_status
+
+__all__ = ["key_ring"]
+
+DATA = b"A,B\n" + b"".join(b"%d,%d\n" % (i, i) for i in range(1000))
+
+
+@pytest.fixture(scope="module")
+def keys(key_ring):
+    return OpenPgp(
+        decrypt_key=key_ring.private("ours"),
+        passphrase=PASSPHRASE,
+        verify_keys=key_ring.public("supplier"),
+        verify_by=(key_ring.fingerprint("supplier"),),
+    )
+
+
+def opened(data, openpgp, name="f.csv.pgp", limits=None):
+    return [
+        (one.name, one.file.read())
+        for one in unpack(
+            io.BytesIO(data),
+            name,
+            limits=limits or Limits(),
+            new_spool=io.BytesIO,
+            openpgp=openpgp,
+        )
+    ]
+
+
+def reason(data, openpgp, **more):
+    with pytest.raises(BadFile) as caught:
+        opened(data, openpgp, **more)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("armor", [True, False])
+def test_a_signed_and_encrypted_file_is_opened(key_ring, keys, armor):
+    message = key_ring.message(gzip.compress(DATA), by="supplier", armor=armor)
+    assert opened(message, keys, "f.csv.gz.pgp") == [("f.csv", DATA)]
+
+
+def test_who_signed_matters(key_ring, keys):
+    assert reason(key_ring.message(DATA), keys) == "signature"
+    assert reason(key_ring.message(DATA, by="stranger"), keys) == "signature"
+    both = OpenPgp(
+        keys.decrypt_key,
+        keys.passphrase,
+        key_ring.public("supplier") + key_ring.public("stranger"),
+        keys.verify_by,
+    )
+    assert reason(key_ring.message(DATA, by="stranger"), both) == "signature"
+
+
+def test_a_file_that_is_not_wrapped_is_refused_once_keys_are_set(key_ring, keys):
+    assert reason(DATA, keys) == "not-encrypted"
+    assert reason(gzip.compress(DATA), keys) == "not-encrypted"
+    signed = key_ring.signed(DATA, "supplier")
+    assert reason(signed, keys) == "decrypt"
+    verify_only = OpenPgp(verify_keys=keys.verify_keys, verify_by=keys.verify_by)
+    assert opened(signed, verify_only)[0][1] == DATA
+
+
+def test_another_key_or_a_wrong_passphrase_does_not_open_it(key_ring, keys):
+    assert reason(key_ring.message(DATA, to="stranger", by="supplier"), keys) in {
+        "signature",
+        "decrypt",
+    }
+    wrong = OpenPgp(keys.decrypt_key, "not this one")
+    assert reason(key_ring.message(DATA), wrong) == "decrypt"
+
+
+def test_truncated_and_tampered_messages_are_bad_though_gpg_lets_plaintext_out(
+    key_ring, keys
+):
+    data = random.Random(7).randbytes(3 << 20)
+    message = key_ring.message(data)
+    plain = OpenPgp(keys.decrypt_key, keys.passphrase)
+    assert opened(message, plain)[0][1] == data
+    spool = io.BytesIO()
+    with pytest.raises(BadFile) as caught:
+        plain.open_message(io.BytesIO(message[: 2 << 20]), spool, Limits())
+    assert caught.value.reason == "decrypt"
+    assert len(spool.getvalue()) > 1 << 20
+    tampered = bytearray(message)
+    tampered[len(message) // 2] ^= 1
+    assert reason(bytes(tampered), plain) == "decrypt"
+
+
+def test_limits_hold_inside_a_message(key_ring, keys):
+    bomb = key_ring.message(bytes(30 << 20), compress=True)
+    plain = OpenPgp(keys.decrypt_key, keys.passphrase)
+    assert reason(bomb, plain) == "unpack-ratio"
+    limits = Limits(max_file=1 << 20, ratio=10**6)
+    assert reason(bomb, plain, limits=limits) == "unpacked-size"
+
+
+def test_settings_that_cannot_work_are_said(key_ring, keys):
+    message = key_ring.message(DATA)
+    with pytest.raises(ConfigurationError) as caught:
+        opened(message, None)
+    assert caught.value.code == "sftp.openpgp"
+    for broken in (OpenPgp("no key at all"), OpenPgp(keys.decrypt_key, program="no-gpg")):
+        with pytest.raises(ConfigurationError) as caught:
+            opened(message, broken)
+        assert caught.value.code == "sftp.openpgp"
+
+
+def test_keys_and_passphrase_are_never_shown_and_no_home_is_left(key_ring, keys, tmp_path):
+    assert PASSPHRASE not in repr(keys)
+    assert "PRIVATE" not in repr(keys)
+    before = set(os.listdir(tmp_path))
+    opened(key_ring.message(DATA, by="supplier"), keys)
+    assert set(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "",
+        "DECRYPTION_OKAY",
+        "DECRYPTION_OKAY\nGOODSIG x\nVALIDSIG BB a b",
+        "DECRYPTION_OKAY\nGOODSIG x\nVALIDSIG AA a AA\nERRSIG y",
+        "DECRYPTION_OKAY\nGOODSIG x\nVALIDSIG AA a AA\nGOODSIG z\nVALIDSIG BB a BB",
+        "DECRYPTION_OKAY\nREVKEYSIG x\nVALIDSIG AA a AA",
+        "DECRYPTION_OKAY\nEXPKEYSIG x\nVALIDSIG AA a AA",
+        "PLAINTEXT a\nPLAINTEXT b\nDECRYPTION_OKAY\nGOODSIG x\nVALIDSIG AA a AA",
+        "DECRYPTION_OKAY\nDECRYPTION_FAILED\nGOODSIG x\nVALIDSIG AA a AA",
+    ],
+)
+def test_status_lines_that_are_not_enough(lines):
+    status = "\n".join(f"[GNUPG:] {line}" for line in lines.splitlines())
+    with pytest.raises(BadFile):
+        judge_status(status, 0, encrypted=True, signers=["AA"])
+    good = "[GNUPG:] DECRYPTION_OKAY\n[GNUPG:] GOODSIG x\n[GNUPG:] VALIDSIG SUB a AA"
+    judge_status(good, 0, encrypted=True, signers=["a a"])
+    with pytest.raises(BadFile):
+        judge_status(good, 2, encrypted=True, signers=["AA"])
