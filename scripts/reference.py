@@ -9,7 +9,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from reference_pages import abilities, cli, converters, errors, guard_rules, settings
+from reference_pages import (
+    abilities,
+    cli,
+    converters,
+    entities,
+    errors,
+    formats,
+    guard_rules,
+    settings,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "reference"
@@ -18,7 +27,9 @@ PAGES = {
     "abilities.md": abilities.page,
     "cli.md": cli.page,
     "converters.md": converters.page,
+    "entities.md": entities.page,
     "errors.md": errors.page,
+    "formats.md": formats.page,
     "guard-rules.md": guard_rules.page,
     "settings.md": settings.page,
 }

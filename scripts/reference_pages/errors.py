@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (ROOT / "src", *sorted(ROOT.glob("adapters/*/src")))
 _CODE = re.compile(r"[a-z][a-z0-9]*(\.[a-z0-9]+(-[a-z0-9]+)*)+")
+_WORD = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _INTRODUCTION = """\
 Each error carries a stable code, `area.what`. Messages name the system, the stream
 and the field, and never a value. The class says how to recover; the code says what
@@ -74,7 +75,8 @@ def codes() -> set[str]:
 
     A constant given as ``code=`` or as ``default_code`` is one; so is every other
     constant of that form whose area is known from those, unless `meanings.toml` says
-    in ``not_codes`` that it is something else.
+    in ``not_codes`` that it is something else. Functions that put an area before a
+    word stand there in ``makers``.
     """
     sure = {cls.default_code for cls in classes()}
     possible: set[str] = set()
@@ -85,7 +87,20 @@ def codes() -> set[str]:
             possible |= {node.value} if _CODE.fullmatch(node.value) else set()
     areas = {code.partition(".")[0] for code in sure} - {"moatbridge"}
     found = {code for code in possible if code.partition(".")[0] in areas}
-    return (sure | found) - set(meanings("not_codes"))
+    return (sure | found | _made_of_words()) - set(meanings("not_codes"))
+
+
+def _made_of_words() -> set[str]:
+    """Codes whose last word is an argument: ``misconfigured("host-key", ...)``."""
+    makers = meanings("makers")
+    calls = (node for node in _nodes() if isinstance(node, ast.Call))
+    found = set()
+    for call in calls:
+        area = makers.get(getattr(call.func, "id", getattr(call.func, "attr", "")))
+        texts = (getattr(each, "value", None) for each in call.args if area)
+        words = (text for text in texts if isinstance(text, str))
+        found |= {f"{area}.{word}" for word in words if _WORD.fullmatch(word)}
+    return found
 
 
 def _made_with_prefix() -> set[str]:

@@ -12,13 +12,16 @@ from moatbridge.adapter import Secret, TlsSettings
 from moatbridge.config import (
     FlowConfig,
     FlowGuardConfig,
+    GatewayConfig,
     GuardConfig,
+    InboxConfig,
     LedgerConfig,
     RunConfig,
     SecurityConfig,
     SystemConfig,
     TlsConfig,
 )
+from moatbridge.config.decide import DecideConfig
 from moatbridge.config.durations import parse_duration
 from moatbridge.config.guard_rules import BUILT_IN
 from moatbridge.registry import Registry
@@ -37,6 +40,9 @@ _CORE = (
     ("[systems.NAME]", SystemConfig),
     ("[flows.NAME]", FlowConfig),
     ("[flows.NAME.guard]", FlowGuardConfig),
+    ("[flows.NAME.decide]", DecideConfig),
+    ("[gateway]", GatewayConfig),
+    ("[gateway.inbox.SYSTEM]", InboxConfig),
 )
 _SAME: dict[type[BaseModel], tuple[type, ...]] = {TlsConfig: (TlsSettings,)}
 """Where the meaning of the same settings is told."""
@@ -63,13 +69,13 @@ def page() -> str:
     """The whole page."""
     parts = [_INTRODUCTION, ""]
     for title, model in _CORE:
-        parts += _section(f"## `{title}`", model)
+        parts += section(f"## `{title}`", model)
     registry = Registry()
     for name in registry:
         adapter = registry.get(name)
-        parts += _section(f"## `[systems.NAME]` of `{name}`", adapter.Config)
+        parts += section(f"## `[systems.NAME]` of `{name}`", adapter.Config)
         title = f'## `[streams."SYSTEM/STREAM"]` of `{name}`'
-        parts += _section(title, adapter.StreamConfig)
+        parts += section(title, adapter.StreamConfig)
     parts += [_TRANSLATOR]
     return document("Settings", *parts)
 
@@ -79,7 +85,7 @@ _TRANSLATOR = """\
 
 | setting | meaning |
 |---|---|
-| `entity` | entity type: `Person` or `Group` |
+| `entity` | [entity type](entities.md): `Person`, `Group`, `Post`, `Reaction`, `Decision` |
 | `fields` | table of entity path = source; only what is named here leaves |
 | `back` | table of record path = constant or template, for writing only |
 | `on_error` | what an inconvertible value does: `reject` (default), `null`, `skip` |
@@ -89,11 +95,19 @@ _TRANSLATOR = """\
 
 A *source* is a record field (`"uid"`), `{ from = "mail", pick = "min" }`,
 `{ from = "x", via = "lower" }`, `{ const = "Contractor" }`, `{ template = "{a} {b}" }`,
-`{ ref = "hr/people", from = "manager", by = "name" }` or `{ each = "member", ... }`.
-Converters for `via` are listed in [converters.md](converters.md)."""
+`{ from = "state", lookup = { N = "new" }, default = "other" }`,
+`{ ref = "hr/people", from = "manager", by = "name" }`, `{ each = "member", ... }` or
+`{ first = ["mobile", "phone"], back = "mobile" }`.
+Converters for `via` are listed in [converters.md](converters.md).
+
+A template holds `{field}`, `{field|converter}` and `{field?}`, which is left out if it
+is empty. Its key `blocks` names holes that stand for one line per entry of a list:
+`blocks = { lines = { each = "item", template = "{quantity} x {article}", most = 5 } }`
+fills `{lines}`. A post needs an `audience`, such as `{ const = { kind = "org" } }`."""
 
 
-def _section(title: str, model: type[BaseModel]) -> list[str]:
+def section(title: str, model: type[BaseModel]) -> list[str]:
+    """One table of settings, and below it the tables inside it."""
     lines = [title, "", description(model), "", *_table(model), ""]
     for inner in _inner(model):
         lines += [f"### `{inner.__name__}`", "", *_described(inner), *_table(inner), ""]

@@ -18,13 +18,14 @@ class Mastodon(MastodonServer):
 
     Usable outside pytest::
 
-        with Mastodon(["ada"]) as platform:
+        with Mastodon({"ada": "Ada"}) as platform:
             ...  # platform.url, platform.token, platform.reply("ada", ident, "approve")
     """
 
-    def __init__(self, people: Any = ("ada", "grace"), **more: Any) -> None:
+    def __init__(self, people: Any = None, **more: Any) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        super().__init__(Path(self._folder.name), people, **more)
+        names = people or {"ada": "Ada", "grace": "Grace"}
+        super().__init__(Path(self._folder.name), names, **more)
 
     @property
     def endpoint(self) -> tuple[str, int]:

@@ -295,12 +295,40 @@ def test_a_reference_to_nowhere_or_in_a_circle_rejects_the_item(encoded):
     <multiRef id="o2"><orderNr href="#a"/></multiRef>
     <multiRef id="a" href="#b"/><multiRef id="b" href="#a"/>
     <multiRef id="o3"><orderNr>3</orderNr></multiRef>"""
-    found, _ = read(encoded, multi("o1", "o2", "o3", rest=rest))
+    found, _ = read(encoded, multi("o1", "nowhere", "o2", "o3", rest=rest))
     assert [each.reject and each.reject.reason for each in found] == [
+        "soap.reference",
         "soap.reference",
         "soap.reference",
         None,
     ]
+
+
+def test_a_value_whose_reference_points_nowhere_is_refused(encoded):
+    data = multi(rest="").replace(b'href="#c"', b'href="#gone"')
+    _, answer = read(encoded, data)
+    for ask in (answer.value, answer.text):
+        with pytest.raises(Rejected) as caught:
+            ask("ListOrdersResponse/return/nextCursor")
+        assert caught.value.code == "soap.reference"
+    with pytest.raises(Rejected) as caught:
+        read(encoded, multi(rest="").replace(b'href="#page"', b'href="#gone"'))
+    assert caught.value.code == "soap.reference"
+
+
+def test_a_value_that_is_not_of_its_type_is_refused(schema):
+    paths = ("Answer/total",)
+    _, answer = schema.read("<Answer><total>many</total></Answer>", paths=paths)
+    assert answer.text("Answer/total") == "many"
+    with pytest.raises(Rejected, match="Answer/total") as caught:
+        answer.value("Answer/total")
+    assert caught.value.code == "soap.value"
+
+
+def test_strict_refuses_an_answer_in_another_namespace(schema):
+    with pytest.raises(Rejected) as caught:
+        schema.read('<Answer xmlns="urn:wrong"/>', tolerance="strict")
+    assert caught.value.code == "soap.deviation"
 
 
 def test_a_bomb_of_references_costs_no_more_than_the_fields_wanted(encoded):

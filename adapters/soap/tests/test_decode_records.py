@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 
 from moatbridge.errors import ConfigurationError
-from moatbridge_soap.decode import field_types
-from servers.soap_schema import NS, Schema, items, leaf
+from moatbridge_soap.decode import DecodeSettings, compile_answer, field_types
+from servers.soap_schema import NS, Schema, envelope, items, leaf, operation_of
 
 BASIC = items(
     f"""<xsd:sequence>{leaf("id", "string", optional=False)}{leaf("n", "int")}
@@ -221,6 +221,65 @@ def test_values_beside_the_items_are_found_before_and_after_them(basic):
 def test_an_absent_nil_or_empty_cursor_is_none(basic, content):
     _, answer = basic.read(f"<Answer>{content}</Answer>", paths=("Answer/next",))
     assert answer.value("Answer/next") is None
+
+
+NESTED = """<xsd:element name="Answer"><xsd:complexType><xsd:sequence>
+    <xsd:element name="page" maxOccurs="unbounded"><xsd:complexType><xsd:sequence>
+    <xsd:element name="count" type="xsd:int" minOccurs="0"/>
+    <xsd:element name="item" minOccurs="0" maxOccurs="unbounded"><xsd:complexType>
+    <xsd:sequence><xsd:element name="id" type="xsd:string"/></xsd:sequence>
+    </xsd:complexType></xsd:element></xsd:sequence></xsd:complexType></xsd:element>
+    <xsd:element name="next" type="xsd:string" minOccurs="0"/>
+    </xsd:sequence></xsd:complexType></xsd:element>"""
+
+
+def test_items_in_many_containers_need_no_memory_and_keep_the_values(tmp_path):
+    schema = Schema(tmp_path, NESTED)
+    page = f"<page><count>2</count><item><id>{'x' * 300}</id></item></page><junk/>"
+    found, answer = schema.read(
+        f"<Answer>{page * 5000}<next>n</next></Answer>",
+        items="Answer/page/item",
+        paths=("Answer/next", "Answer/page/count"),
+        max_buffered=100_000,
+    )
+    assert len(found) == 5000
+    assert answer.value("Answer/next") == "n"
+    assert answer.value("Answer/page/count")[0] == 2
+    assert len(answer._body[0]) < 500  # of 10,000 children
+
+
+def test_only_the_first_child_of_body_is_the_answer(tmp_path):
+    schema = Schema(tmp_path, NESTED)
+    one_ = "<Answer><page><item><id>1</id></item></page></Answer>"
+    two = one_ + one_.replace("1", "2")
+    found, _ = schema.read(two, items="Answer/page/item")
+    assert [each.record["id"] for each in found] == ["1"]
+    held = schema.decoder(items="Answer/page/item").read(
+        iter([envelope(two).encode()]),
+        content_type="text/xml",
+        verify=lambda root: root[0],
+    )
+    assert [each.record["id"] for each in held] == ["1"]
+
+
+def test_an_answer_of_several_parts_has_items_in_any_of_them(tmp_path):
+    Schema(tmp_path, NESTED + '<xsd:element name="Other" type="xsd:string"/>')
+    file = tmp_path / "two.wsdl"
+    [wsdl] = tmp_path.glob("*.wsdl")
+    part = '<wsdl:part name="p" element="tns:Answer"/>'
+    more = '<wsdl:part name="o" element="tns:Other"/>'
+    file.write_text(wsdl.read_text().replace(part, more + part))
+    decoder = compile_answer(
+        operation_of(file, "Ask"),
+        items="Answer/page/item",
+        item=None,
+        paths=["Other"],
+        settings=DecodeSettings(),
+    )
+    body = "<Other>o</Other><Answer><page><item><id>1</id></item></page></Answer>"
+    answer = decoder.read(iter([envelope(body).encode()]), content_type="text/xml")
+    assert [each.record for each in answer] == [{"id": "1"}]
+    assert answer.value("Other") == "o"
 
 
 def test_a_single_item_that_comes_twice_is_rejected(basic):

@@ -38,8 +38,8 @@ def bound(port, operation, table, **more):
 
 def body(port, operation, arguments):
     """The first child of Body that zeep makes of the arguments."""
-    made = port.binding._create(operation, (), arguments)[0]
-    return made.find("{*}Body")[0]
+    made = port.operations[operation].create(**arguments)
+    return made.content.find("{*}Body")[0]
 
 
 def sent(port, operation, table, values, **more):

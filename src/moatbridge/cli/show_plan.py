@@ -94,6 +94,7 @@ def plan_json(
         "without_pass": plan.without_pass or None,
         "held": plan.held,
         "rejected": plan.rejected,
+        "attachments": plan.attachments,
         "waiting": [
             {"kind": kind, "reason": reason, "detail": detail, "count": count}
             for (kind, reason, detail), count in _reasons(waiting)
@@ -133,6 +134,7 @@ def _totals(plan: Plan) -> Iterator[str]:
     for number, words in (
         (plan.held, "held for a person, one by one"),
         (plan.rejected, "rejected: could not be read or translated"),
+        (plan.attachments, "attachments, content not inspected"),
     ):
         if number:
             yield f"  {number:>9,}  {words}"

@@ -26,12 +26,14 @@ TEXTS: Final = {
     "rights": "The system does not accept this decision from you (rights or limits). "
     "Nothing was decided.",
     "data": "The system does not accept this decision. Nothing was decided.",
+    "not-approved": "Your decision had to be approved by somebody else and was not "
+    "approved. Nothing was decided.",
 }
 """Why nothing was decided -> what the person reads."""
 
 Why = Literal[
     "unmapped", "ambiguous", "not-allowed", "unknown-word", "edited", "conflict",
-    "rights", "data",
+    "rights", "data", "not-approved",
 ]  # fmt: skip
 
 

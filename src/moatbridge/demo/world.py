@@ -61,7 +61,8 @@ class World:
         self.social: ScimServer = ScimServer(folder / "social")
         self.erp: Erp = Erp(folder / "erp")
         people = (seed_content.BUYER, seed_content.JUNIOR, seed_content.CLERK)
-        names = [*(each.uid for each in people), seed_content.VISITOR]
+        names = {each.uid: f"{each.given} {each.family}" for each in people}
+        names[seed_content.VISITOR] = "A visitor"
         self.town: MastodonServer = MastodonServer(folder / "town", names)
         self.files: SshServer = SshServer(folder / "files")
         self.events: Receiver = Receiver()

@@ -106,6 +106,7 @@ def _add(
     route: Route, summary: PlanSummary, op: str, link_id: int | None, payload: str
 ) -> None:
     held = json.loads(payload)
+    summary.attachments += len((held.get("entity") or {}).get("attachment") or ())
     if op == "create":
         summary.add("create", link_id=link_id)
         summary.privileged += bool(held.get("privileged"))
@@ -145,6 +146,7 @@ def verdict_to_json(summary: PlanSummary, verdict: PlanVerdict) -> dict[str, Any
         "first_run": summary.first_run,
         "complete": summary.complete,
         "missing": summary.missing,
+        "attachments": summary.attachments,
         "new_fields": list(summary.new_fields),
     }
 

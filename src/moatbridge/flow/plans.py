@@ -61,6 +61,7 @@ class Plan:
         new_fields: What newly leaves the building.
         examples: Operation -> a few of them; removals up to 100.
         first_run: Nothing was ever applied by this flow.
+        attachments: Attachments of what would be sent; nobody looked into them.
         without_pass: Why nothing was read: ``nothing-new``, or ``follows`` (the source
             only tells changes); empty if there was a pass.
     """
@@ -82,6 +83,7 @@ class Plan:
     examples: dict[str, list[Example]]
     first_run: bool
     without_pass: str = ""
+    attachments: int = 0
 
     @property
     def empty(self) -> bool:
@@ -148,6 +150,7 @@ def load_plan(route: Route, ledger: Ledger, run_id: int | None = None) -> Plan:
         examples=examples,
         first_run=bool(facts["first_run"]),
         without_pass=facts.get("without_pass", ""),
+        attachments=int(facts.get("attachments", 0)),
     )
 
 

@@ -106,6 +106,47 @@ def answers_after(
     return [(int(number), json.loads(body)) for number, body in rows]
 
 
+def prune(tx: Transaction, flow_id: int, *, before: float) -> None:
+    """Forget what is too old to be kept, 10,000 rows of each kind at a time.
+
+    A reply about which something is still held or on its way stays, and so does an
+    answer that was not carried yet.
+
+    Args:
+        tx: Open transaction.
+        flow_id: The flow that decides.
+        before: Replies taken, and answers given, before this moment go.
+    """
+    tx.run(
+        "DELETE FROM reply WHERE flow_id=? AND k IN (SELECT r.k FROM reply r "
+        "WHERE r.flow_id=? AND r.at<? AND NOT EXISTS (SELECT 1 FROM intent i "
+        "JOIN parcel p ON p.parcel_id=i.parcel_id WHERE p.flow_id=r.flow_id "
+        "AND p.state<10 AND i.k=r.k) LIMIT 10000)",
+        flow_id,
+        flow_id,
+        before,
+    )
+    carried = _carried_to(tx, flow_id)
+    tx.run(
+        "DELETE FROM answer WHERE answer_id IN (SELECT answer_id FROM answer "
+        "WHERE flow_id=? AND at<? AND answer_id<=? LIMIT 10000)",
+        flow_id,
+        before,
+        carried,
+    )
+
+
+def _carried_to(tx: Transaction, flow_id: int) -> int:
+    """The answer up to which the flow that carries them has read."""
+    cursor = tx.value(
+        "SELECT p.cursor FROM partition p JOIN flow a ON a.flow_id=p.flow_id "
+        "JOIN flow d ON d.scope=a.scope AND a.name=d.name||'.answers' "
+        "WHERE d.flow_id=? AND p.kind='live'",
+        flow_id,
+    )
+    return int(json.loads(cursor)["at"]["answer"]) if cursor else 0
+
+
 def outcomes(tx: Transaction, flow_id: int) -> dict[str, int]:
     """Outcome -> replies, of all that were taken."""
     rows = tx.all(

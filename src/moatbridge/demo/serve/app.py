@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
-from moatbridge.demo.serve.page import STYLE, render
+from moatbridge.demo.serve.page import SCRIPT, STYLE, render
 from moatbridge.demo.serve.snapshot import take
 from moatbridge.demo.servers.programs import free_port
 
@@ -26,8 +26,8 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
 }
 
@@ -59,6 +59,10 @@ def application(world: World, port: int) -> Starlette:
     async def style(_request: Request) -> Response:
         return PlainTextResponse(STYLE, media_type="text/css", headers=_HEADERS)
 
+    async def script(_request: Request) -> Response:
+        kind = "text/javascript"
+        return PlainTextResponse(SCRIPT, media_type=kind, headers=_HEADERS)
+
     async def reply(request: Request) -> Response:
         origin = request.headers.get("origin", "").removeprefix("http://")
         if request.headers.get("host") not in hosts or origin not in hosts:
@@ -77,6 +81,7 @@ def application(world: World, port: int) -> Starlette:
         routes=[
             Route("/", show),
             Route("/style.css", style),
+            Route("/refresh.js", script),
             Route("/reply", reply, methods=["POST"]),
         ]
     )

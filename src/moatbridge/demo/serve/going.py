@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -34,7 +35,6 @@ def go_on(stage: Stage, *, ending: threading.Event | None = None) -> None:
                 tell.say(f"Drop folder: {world.files.folder / name}")
             tell.say("Everything goes on until you press Ctrl-C.")
             _wait(ending or threading.Event())
-        except KeyboardInterrupt:
             tell.say("Ending ...")
         finally:
             page.stop()
@@ -42,5 +42,8 @@ def go_on(stage: Stage, *, ending: threading.Event | None = None) -> None:
 
 
 def _wait(ending: threading.Event) -> None:
+    """Until it is set, or Ctrl-C is pressed (once or often: we end in order)."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, lambda *_: ending.set())
     while not ending.wait(1.0):
         pass

@@ -1,4 +1,4 @@
-"""The page, as HTML without a script. Everything from outside is escaped or cleaned."""
+"""The page as HTML, usable without a script. What is not ours is escaped or cleaned."""
 
 from __future__ import annotations
 
@@ -50,15 +50,31 @@ button { background: var(--accent); color: #fff; border-color: var(--accent);
 :focus-visible { outline: 3px solid #8db4ea; outline-offset: 1px; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; padding: .3rem .6rem .3rem 0; vertical-align: top;
-  border-top: 1px solid var(--line); overflow-wrap: anywhere; }
+  border-top: 1px solid var(--line); overflow-wrap: break-word; }
+td:last-child { overflow-wrap: anywhere; }
 th { border-top: 0; font-weight: 600; }
 .none { color: var(--soft); }
 """
 
+SCRIPT: Final = """
+// Look again every 15 seconds, but never while somebody is typing an answer.
+setInterval(() => {
+  const answers = document.querySelectorAll('input[name=text]');
+  if (![...answers].some((each) => each.value)) location.reload();
+}, 15000);
+"""
+
+_READERS: Final = {
+    "private": "for the company",
+    "direct": "for the people named",
+    "public": "for everybody",
+}
+
 _HEAD: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="refresh" content="15">
+<noscript><meta http-equiv="refresh" content="15"></noscript>
+<script src="/refresh.js" defer></script>
 <title>moatbridge demo</title><link rel="stylesheet" href="/style.css"></head><body>
 <header><h1>The company's timeline, as people see it</h1>
 <p>The orders come from the ERP system. Answer one with <b>approve</b> or <b>reject</b>
@@ -95,7 +111,8 @@ def _body(post: Shown) -> str:
     edited = ""
     if post.edited:
         edited = f' · <span class="edited">edited {escape(_moment(post.edited))}</span>'
-    meta = f"@{escape(post.handle)} · {moment} · {escape(post.visibility)}{edited}"
+    readers = escape(_READERS.get(post.visibility, post.visibility))
+    meta = f"@{escape(post.handle)} · {moment} · {readers}{edited}"
     face = escape(post.author[:1].upper())
     return (
         f'<div class="who"><span class="face" aria-hidden="true">{face}</span>'

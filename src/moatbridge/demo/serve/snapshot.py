@@ -107,7 +107,7 @@ def _tables(world: World) -> tuple[Table, ...]:
             (folder, str(path.relative_to(world.files.folder / folder)))
             for folder in world.files.folders
             for path in world.files.below(folder, "*")
-            if path.is_file()
+            if path.is_file() and path.parent.name != "sent"
         ),
     )
     events = Table(

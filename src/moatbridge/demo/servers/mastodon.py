@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from moatbridge.demo.servers.programs import Missing, Program, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
 _MAIN: Final = "from mastodon_mock.cli import main; main()"
@@ -31,7 +31,7 @@ class MastodonServer:
 
     Args:
         home: Folder for its log, configuration and media.
-        people: User names of the accounts besides our own; each has a token.
+        people: User name -> display name of the accounts besides our own.
         bot: User name of our own account.
         limit: Requests in five seconds before it answers 429; None for no limit.
 
@@ -42,7 +42,7 @@ class MastodonServer:
     def __init__(
         self,
         home: Path,
-        people: Sequence[str] = (),
+        people: Mapping[str, str] | None = None,
         *,
         bot: str = "erp",
         limit: int | None = None,
@@ -52,8 +52,9 @@ class MastodonServer:
         self._home = home
         self._limit = limit
         self.bot = bot
+        self._names = {bot: bot.upper(), **(people or {})}
         self.tokens: dict[str, str] = {
-            name: secrets.token_hex(16) for name in (bot, *people)
+            name: secrets.token_hex(16) for name in self._names
         }
         self.port: int = free_port()
         self._program: Program | None = None
@@ -158,7 +159,7 @@ class MastodonServer:
         for name, token in self.tokens.items():
             lines += ["[[seed.accounts]]", f"username = {json.dumps(name)}"]
             lines.append(f"access_token = {json.dumps(token)}")
-            lines.append(f"display_name = {json.dumps(name.title())}")
+            lines.append(f"display_name = {json.dumps(self._names[name])}")
             lines.append(f"locked = {json.dumps(name == self.bot)}")
         for name in self.tokens:
             if name != self.bot:

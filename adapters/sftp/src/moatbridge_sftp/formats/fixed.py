@@ -1,4 +1,4 @@
-"""Fixed width: columns at fixed places, several record types, children under parents."""
+"""Fixed width: columns at fixed places, several record types, nested children."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class FixedConfig(FormatConfig):
     encoding: str = "utf-8"
     pad: str = Field(default=" ", min_length=1, max_length=1)
     tag: Tag | None = None
-    types: dict[str, RecordType] = {}
+    types: dict[str, RecordType] = Field(default_factory=dict)
     short_lines: Literal["reject", "pad"] = "reject"
 
     _known = field_validator("encoding")(check_encoding)
@@ -99,8 +99,12 @@ class FixedConfig(FormatConfig):
         details = [each for each in self.types.values() if each.role == "detail"]
         if self.types and len(details) != 1:
             raise ValueError("exactly one of the types is the detail")
-        if any((each.role == "child") != bool(each.under) for each in self.types.values()):
-            raise ValueError("a child, and no other type, says under which list it goes")
+        if any(
+            (each.role == "child") != bool(each.under) for each in self.types.values()
+        ):
+            raise ValueError(
+                "a child, and no other type, says under which list it goes"
+            )
         if self.newline == "none" and self.record_length is None:
             raise ValueError("newline = 'none' needs record_length")
         return self
@@ -297,6 +301,7 @@ class _Assembler:
 
     def chunks(self, lines: Iterator[Line], at: Position) -> Iterator[Chunk]:
         chunk, begin, number = Chunk([], [], at, []), at.offset, at.record
+        last = begin
         for group in self._groups(lines, number):
             number = group.number
             self._close(group, chunk)
@@ -346,7 +351,9 @@ class _Assembler:
         if self._end == b"\n":
             body = body.removesuffix(b"\r")
         if not body.strip() or body == b"\x1a":
-            return ("ignore", "", "", None) if self._end else ("detail", "", "", _LENGTH)
+            return (
+                ("ignore", "", "", None) if self._end else ("detail", "", "", _LENGTH)
+            )
         if not line.whole:
             return "detail", "", "", _LENGTH
         try:

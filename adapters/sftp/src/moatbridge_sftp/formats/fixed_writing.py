@@ -1,4 +1,4 @@
-"""Writes fixed width text: text to the left, numbers to the right, all of it checked."""
+"""Writes fixed width text; what a column cannot hold is refused."""
 
 from __future__ import annotations
 

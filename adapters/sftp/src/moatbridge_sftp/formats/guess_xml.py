@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from moatbridge_sftp.formats.fields import FieldSpec
 from moatbridge_sftp.formats.guess_types import guess_type
 
 if TYPE_CHECKING:
+    from moatbridge_sftp.formats.fields import FieldSpec
     from moatbridge_sftp.formats.xml_document import XmlConfig
 
 
@@ -56,9 +56,7 @@ def _local(tag: str) -> str:
     return str(etree.QName(tag).localname)
 
 
-def _count(
-    node: Any, above: tuple[str, ...], counts: Counter[tuple[str, ...]]
-) -> None:
+def _count(node: Any, above: tuple[str, ...], counts: Counter[tuple[str, ...]]) -> None:
     path = (*above, node.tag)
     if above and (len(node) or node.attrib):
         counts[path] += 1

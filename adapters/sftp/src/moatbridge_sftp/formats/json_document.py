@@ -84,9 +84,7 @@ class JsonFormat(Format):
         return JsonDocumentWriter(file, fields, config)
 
 
-def _record(
-    node: Any, take: Callable[[Any], dict[str, Any]]
-) -> dict[str, Any] | Fault:
+def _record(node: Any, take: Callable[[Any], dict[str, Any]]) -> dict[str, Any] | Fault:
     if isinstance(node, Fault):
         return node
     if not isinstance(node, dict):
@@ -264,4 +262,3 @@ class JsonDocumentWriter(Writer):
     def close(self) -> None:
         """See `Writer.close`."""
         self._file.write(b"\n]" + b"}" * len(self._path) + b"\n")
-

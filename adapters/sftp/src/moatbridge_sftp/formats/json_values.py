@@ -1,4 +1,4 @@
-"""Strict JSON: exact numbers, no NaN, no name twice, no bottomless nesting (RFC 8259)."""
+"""Strict JSON (RFC 8259): exact numbers, no NaN, no name twice, a bounded depth."""
 
 from __future__ import annotations
 

@@ -120,19 +120,20 @@ def _record(
         return Fault("", "length")
     try:
         text = line.raw.decode()
-        if not text.strip():
-            return None
-        found = loads(text)
+        found = loads(text) if text.strip() else None
+        return take(_object(found)) if text.strip() else None
+    except Fault as fault:
+        return fault
     except RecursionError:
         return Fault("", "depth")
     except ValueError as error:
         return Fault("", reason_of(error))
-    if not isinstance(found, dict):
-        return Fault("", "syntax")
-    try:
-        return take(found)
-    except Fault as fault:
-        return fault
+
+
+def _object(found: Any) -> dict[str, Any]:
+    if isinstance(found, dict):
+        return found
+    raise Fault("", "syntax")
 
 
 def line_chunks(

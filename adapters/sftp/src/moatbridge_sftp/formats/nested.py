@@ -1,4 +1,4 @@
-"""Records from trees (JSON, XML, copybooks): a path per field, native values checked."""
+"""Records from trees (JSON, XML, copybooks): a path per field, values checked."""
 
 from __future__ import annotations
 

@@ -324,7 +324,7 @@ def _write_datetime(spec: FieldSpec) -> Write:
         if zone is not None:
             value = _local(value, zone)
         if not pattern:
-            return value.isoformat()
+            return str(value.isoformat())
         if value.tzinfo is not None and not pattern.has_offset:
             raise ValueError("has an offset, which the pattern does not carry")
         return pattern.format(value)

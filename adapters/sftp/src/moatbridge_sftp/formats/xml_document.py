@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, Literal
 
 from lxml import etree
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from moatbridge.errors import ConfigurationError
 from moatbridge_sftp.formats.base import (
@@ -50,7 +50,7 @@ class XmlConfig(FormatConfig):
     """
 
     record: str
-    namespaces: dict[str, str] = {}
+    namespaces: dict[str, str] = Field(default_factory=dict)
     multi: tuple[str, ...] = ()
     allow_dtd: Literal["no", "ignore"] = "no"
 
@@ -188,7 +188,7 @@ def _text(node: Any) -> str | None:
 
 
 def _whole(node: Any) -> Any:
-    """A nested element as plain JSON: attributes, children (lists if repeated), text."""
+    """A nested element as JSON: attributes, children (lists if repeated), text."""
     found: dict[str, Any] = {f"@{name}": value for name, value in node.items()}
     for child in node:
         name, value = etree.QName(child).localname, _whole(child)

@@ -7,7 +7,8 @@ here opens a connection, and zeep's own deserialiser is never called.
 
 from __future__ import annotations
 
-from moatbridge_soap.decode.answer import Answer, AnswerDecoder, compile_answer
+from moatbridge_soap.decode.answer import Answer
+from moatbridge_soap.decode.decoder import AnswerDecoder, compile_answer
 from moatbridge_soap.decode.describe import field_types
 from moatbridge_soap.decode.faults import cleaned
 from moatbridge_soap.decode.parts import Detail, Fault, Item, ItemReject

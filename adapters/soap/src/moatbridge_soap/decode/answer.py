@@ -1,85 +1,27 @@
-"""Answers: compiled decoders, and one answer while it is read."""
+"""One answer while it is read."""
 
 from __future__ import annotations
 
-from email.message import Message as Header
+from email.message import Message as HttpHeader
 from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from moatbridge.errors import ConfigurationError, NotApplied, Rejected
+from moatbridge.errors import NotApplied, Rejected
 from moatbridge_soap.decode import multipart
-from moatbridge_soap.decode.describe import field_paths
 from moatbridge_soap.decode.faults import fault
-from moatbridge_soap.decode.leaves import attribute
 from moatbridge_soap.decode.parts import Fault, Item, ItemReject
-from moatbridge_soap.decode.paths import Message, Target, found, unknown_field
-from moatbridge_soap.decode.records import RecordCompiler, wanted
+from moatbridge_soap.decode.paths import Target, found
 from moatbridge_soap.decode.references import References
 from moatbridge_soap.decode.stream import Envelope, body_of
 from moatbridge_soap.decode.tally import Reading, Unreadable, too_large
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from lxml.etree import _Element
 
-    from moatbridge_soap.decode.leaves import Read
-    from moatbridge_soap.decode.settings import DecodeSettings
-
-Verify = "Callable[[_Element], _Element]"
-
-
-class AnswerDecoder:
-    """Decodes the answers of one operation. Immutable; shared between threads.
-
-    Args:
-        message: Schema of the answer.
-        items: Where the items are; None if there are none.
-        single: At most one item is expected.
-        paths: Further values wanted.
-        settings: What is decoded, and how.
-    """
-
-    def __init__(
-        self,
-        message: Message,
-        *,
-        items: Target | None,
-        single: bool,
-        paths: Mapping[str, Target],
-        settings: DecodeSettings,
-    ) -> None:
-        self.message = message
-        self.items = items
-        self.single = single
-        self.paths = paths
-        self.settings = settings
-        self.read_item, self.read_key = _item_readers(message, items, settings)
-        self.values = {path: _value(t, path, settings) for path, t in paths.items()}
-        steps = () if items is None else items.steps
-        self.kept = frozenset(
-            target.steps[len(steps) - 1]
-            for target in paths.values()
-            if len(target.steps) >= len(steps) > 0 and not target.header
-        )
-
-    def read(
-        self,
-        chunks: Iterator[bytes],
-        *,
-        content_type: str,
-        verify: Callable[[_Element], _Element] | None = None,
-    ) -> Answer:
-        """Start reading one answer. Nothing is read before it is iterated.
-
-        Args:
-            chunks: The body's bytes, after inflating.
-            content_type: The HTTP header, as it was sent.
-            verify: Checks the whole envelope before the first item is decoded, and
-                returns the Body that it vouches for; then the answer is held.
-        """
-        return Answer(self, chunks, content_type, verify)
+    from moatbridge_soap.decode.decoder import AnswerDecoder
 
 
 class Answer:
@@ -142,19 +84,18 @@ class Answer:
             once.
 
         Raises:
-            NotApplied: ``soap.value``: what is there cannot be read as its type.
+            Rejected: ``soap.value``: what is there cannot be read as its type;
+                ``soap.reference``: it points nowhere.
         """
         target = self._decoder.paths[path]
         read = self._decoder.values[path]
         try:
-            values = [read(node, self._reading) for node in self._nodes(target)]
+            values = [
+                read(self._followed(node), self._reading)
+                for node in self._nodes(target)
+            ]
         except Unreadable as problem:
-            raise NotApplied(
-                f"The answer's value at {path!r} cannot be read as its type.",
-                code="soap.value",
-                reason=problem.reason,
-                path=path,
-            ) from None
+            raise self._refused(problem, path) from None
         if target.many:
             return values
         return next((value for value in values if value not in (None, "")), None)
@@ -162,9 +103,13 @@ class Answer:
     def text(self, path: str) -> str | None:
         """The lexical text at one of the compiled paths; None if it is absent."""
         target = self._decoder.paths[path]
-        node = next(iter(self._nodes(target)), None)
-        if node is None:
-            return None
+        try:
+            node = next(iter(self._nodes(target)), None)
+            if node is None:
+                return None
+            node = self._followed(node)
+        except Unreadable as problem:
+            raise self._refused(problem, path) from None
         if target.attribute is None:
             return "".join(node.itertext()).strip()
         found = node.get(target.attribute)
@@ -193,6 +138,7 @@ class Answer:
         envelope = Envelope(
             path=steps,
             free=decoder.message.rpc,
+            alone=decoder.message.alone,
             kept=decoder.kept,
             settings=decoder.settings,
             charset=charset,
@@ -207,8 +153,11 @@ class Answer:
             raise Rejected("The signature covers another Body.", code="soap.signature")
         self._fault = self._find_fault(body)
         if self._fault is None:
-            self._check_wrapper(body)
-            yield from self._rest(held=held)
+            try:
+                self._check_wrapper(body)
+                yield from self._rest(held=held)
+            except Unreadable as problem:
+                raise self._refused(problem, problem.field) from None
         self._complete = True
 
     def _rest(self, *, held: bool) -> Iterator[Item]:
@@ -234,12 +183,27 @@ class Answer:
             )
         try:
             self._check_single()
+            element = self._followed(element)
             record = decoder.read_item(element, self._reading)
             self._check_key(record)
         except Unreadable as problem:
             reject = ItemReject(problem.reason, problem.field)
             return Item(self._key(element), self._items, reject)
         return Item(record, self._items)
+
+    def _followed(self, element: _Element) -> _Element:
+        follow = self._reading.follow
+        return element if follow is None else follow(element)
+
+    def _refused(self, problem: Unreadable, place: str) -> Rejected:
+        return Rejected(
+            f"The answer to {self._decoder.message.name} cannot be used: what stands "
+            f"at {place!r} breaks its schema ({problem.reason}). Compare the WSDL with "
+            "what the server sends.",
+            code=problem.reason,
+            operation=self._decoder.message.name,
+            path=place,
+        )
 
     def _check_single(self) -> None:
         if self._decoder.single and self._items > 1:
@@ -304,7 +268,7 @@ class Answer:
         if start is None:
             return
         follow = self._reading.follow
-        yield from found(start, target, free=self._decoder.message.rpc, follow=follow)
+        yield from found(start, target, message=self._decoder.message, follow=follow)
 
     def _need_root(self) -> None:
         if self._body is None:
@@ -315,107 +279,8 @@ class Answer:
             raise RuntimeError("the answer has not been read to its end")
 
 
-def compile_answer(
-    operation: Any,
-    *,
-    items: str | None,
-    item: str | None,
-    paths: Sequence[str],
-    settings: DecodeSettings,
-) -> AnswerDecoder:
-    """Compile the decoder of an operation's answers.
-
-    Args:
-        operation: zeep's bound operation (``binding._operations[name]``).
-        items: Message path of the repeated record element.
-        item: Message path of the single record element; at most one of the two.
-        paths: Message paths of further values wanted: cursors, totals, results.
-        settings: What is decoded, and how.
-
-    Raises:
-        ConfigurationError: ``soap.path``: the answer has no such element or field; the
-            nearest name is suggested.
-    """
-    if items is not None and item is not None:
-        raise ConfigurationError(
-            f"Operation {operation.name} has both items and item; keep one.",
-            code="soap.path",
-        )
-    message = Message(operation)
-    place = items or item
-    target = None if place is None else message.target(place)
-    if target is not None and target.attribute is not None:
-        raise ConfigurationError(
-            f"The items of {operation.name} cannot be an attribute ({place!r}).",
-            code="soap.path",
-        )
-    return AnswerDecoder(
-        message,
-        items=target,
-        single=item is not None,
-        paths={path: message.target(path) for path in paths},
-        settings=settings,
-    )
-
-
-def _item_readers(
-    message: Message, target: Target | None, settings: DecodeSettings
-) -> tuple[Read, Read]:
-    if target is None or target.member is None:
-        return _nothing, _nothing
-    shape = target.member.shape
-    names = list(field_paths(shape))
-    for path in (*settings.fields, *settings.key):
-        if not _is_known(path, names) and not shape.wildcard and not _recurses(path):
-            raise unknown_field(message, path, names)
-    fields = settings.fields
-    extra = settings.key if "*" in fields else (*settings.key, *_present(settings))
-    compiler = RecordCompiler(settings)
-    every = "*" in fields
-    tree = None if every else wanted((*fields, *extra))
-    return compiler.reader(shape, tree), compiler.reader(shape, wanted(settings.key))
-
-
-def _present(settings: DecodeSettings) -> tuple[str, ...]:
-    return () if settings.modified is None else (settings.modified,)
-
-
-def _is_known(path: str, names: Sequence[str]) -> bool:
-    return path in {"*", *names} or path.removesuffix(".*") in names
-
-
-def _recurses(path: str) -> bool:
-    """A type inside itself is described once; its paths may go on for ever."""
-    steps = path.split(".")
-    return len(set(steps)) < len(steps)
-
-
-def _value(target: Target, path: str, settings: DecodeSettings) -> Read:
-    if target.member is None:
-        return _text
-    if target.attribute is None:
-        return RecordCompiler(settings).reader(target.member.shape, None, path)
-    convert = attribute(target.member.shape, path, settings)
-    tag = target.attribute
-
-    def read(element: _Element, _: Reading) -> Any:
-        text = element.get(tag)
-        return None if text is None else convert(text)
-
-    return read
-
-
-def _text(element: _Element, _: Reading) -> str:
-    return "".join(element.itertext()).strip()
-
-
-def _nothing(element: _Element, _: Reading) -> dict[str, Any]:
-    del element
-    return {}
-
-
 def _charset(content_type: str) -> str | None:
-    header = Header()
+    header = HttpHeader()
     header["content-type"] = content_type or "text/xml"
     return header.get_content_charset()
 

@@ -48,10 +48,12 @@ class Message:
         self.shapes = Shapes(operation.binding.wsdl.types)
         output = operation.output
         self.roots: tuple[Member, ...] = ()
+        self.alone = True  # Body holds one element, not several parts side by side
         if output is not None and output.body is not None:
             root = self.shapes.root(output.body)
             wrapped = output._is_body_wrapped  # noqa: SLF001 - zeep has no public way
             self.roots = root.shape.members if wrapped else (root,)
+            self.alone = not wrapped
 
     def target(self, path: str) -> Target:
         """Resolve a message path.
@@ -121,32 +123,31 @@ def found(
     start: _Element,
     target: Target,
     *,
-    free: bool,
+    message: Message,
     follow: Callable[[_Element], _Element] | None,
 ) -> Iterator[_Element]:
-    """Elements at a path, in document order."""
+    """Elements at a path, in document order; the last step's own reference stands."""
     nodes: list[_Element] = [start]
     for depth, step in enumerate(target.steps):
-        any_name = free and depth == 0 and not target.header
-        nodes = list(_below(nodes, step, any_name=any_name))
-        if follow is not None:
+        if depth == 0 and not target.header:
+            nodes = list(_first(start, step, message))
+            continue
+        if follow is not None and depth:
             nodes = [follow(node) for node in nodes]
+        nodes = [child for node in nodes for child in node if _local(child) == step]
     yield from nodes
 
 
-def _below(
-    nodes: Sequence[_Element], step: str, *, any_name: bool
-) -> Iterator[_Element]:
-    for node in nodes:
-        for child in node:
-            tag = child.tag
-            if not isinstance(tag, str):
-                continue
-            if any_name:
-                yield child
-                break
-            if tag.rpartition("}")[2] == step:
-                yield child
+def _first(body: _Element, step: str, message: Message) -> Iterator[_Element]:
+    """The answer's own element, or elements where it has several parts."""
+    for child in body[:1] if message.alone else body:
+        if message.rpc or _local(child) == step:
+            yield child
+
+
+def _local(element: _Element) -> str:
+    tag = element.tag
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
 
 
 def _untyped(steps: tuple[str, ...], *, many: bool) -> Target:

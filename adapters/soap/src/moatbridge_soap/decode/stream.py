@@ -15,6 +15,7 @@ an unfinished tag from its beginning for each piece.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -60,7 +61,9 @@ class Envelope:
     Args:
         path: Local names from below Body to the item; () if no items are wanted.
         free: The first step of the path matches any name (rpc).
-        kept: Local names of the container's children that are kept beside items.
+        alone: The answer is one element, Body's first child.
+        kept: For each step of the path, local names of siblings that are kept beside
+            it (the first of each), because a value wanted lies there.
         settings: The limits.
         charset: Encoding that the transport named; it outranks the XML declaration.
         hold: Hand out nothing before the end, keep everything.
@@ -71,13 +74,15 @@ class Envelope:
         *,
         path: tuple[str, ...],
         free: bool,
-        kept: frozenset[str],
+        alone: bool,
+        kept: tuple[frozenset[str], ...],
         settings: DecodeSettings,
         charset: str | None,
         hold: bool,
     ) -> None:
         self._path = path
         self._free = free
+        self._alone = alone
         self._kept = kept
         self._settings = settings
         self.hold = hold
@@ -143,8 +148,9 @@ class Envelope:
                 code="soap.truncated",
                 bytes=self._total,
             )
-        self._parser.feed(b"<done/>")  # makes the parser forget the document: see
-        self._parser.close()  # __exit__
+        with contextlib.suppress(etree.XMLSyntaxError):
+            self._parser.feed("<done/>")  # the parser forgets the document: see
+            self._parser.close()  # __exit__
         return self.root
 
     def _piece(self, piece: bytes) -> Iterator[_Element]:
@@ -197,9 +203,9 @@ class Envelope:
             return True
         if not self._matches(parent):
             return False
-        self._sweep(self._container)
         self._container = parent
         self.hold = _is_encoded(parent)
+        self._sweep_above(parent)
         return True
 
     def _matches(self, node: _Element | None) -> bool:
@@ -209,6 +215,8 @@ class Envelope:
                 return False
             free = self._free and depth == 0
             if not free and node.tag.rpartition("}")[2] != self._path[depth]:
+                return False
+            if depth == 0 and self._alone and node.getprevious() is not None:
                 return False
             node = node.getparent()
         return node is not None and self.root is not None and is_body(node, self.root)
@@ -231,14 +239,17 @@ class Envelope:
 
     def _sweep(self, container: _Element | None) -> None:
         """Forget what the container no longer needs, except its last child."""
-        if container is None or self.hold:
-            return
-        seen: set[str] = set()
-        for child in list(container)[:-1]:
-            local = child.tag.rpartition("}")[2] if isinstance(child.tag, str) else ""
-            if local not in self._kept or local in seen or local == self._path[-1]:
-                container.remove(child)
-            seen.add(local)
+        if container is not None and not self.hold:
+            _forget(container, container[:-1], self._kept[-1] - {self._path[-1]})
+
+    def _sweep_above(self, container: _Element) -> None:
+        """Forget earlier containers, and what stood between them."""
+        node = container
+        for step in range(len(self._path) - 2, 0, -1):
+            parent = node.getparent()
+            if not self.hold:
+                _forget(parent, parent[: parent.index(node)], self._kept[step])
+            node = parent
 
     def _broken(self, error: etree.XMLSyntaxError) -> None:
         # The error's own text quotes the document: only its place is carried.
@@ -269,6 +280,15 @@ class Envelope:
             "endpoint, and what stands between it and us.",
             code="soap.not-soap",
         ) from None
+
+
+def _forget(parent: _Element, children: list[_Element], kept: frozenset[str]) -> None:
+    seen: set[str] = set()
+    for child in children:
+        local = child.tag.rpartition("}")[2] if isinstance(child.tag, str) else ""
+        if local not in kept or local in seen:
+            parent.remove(child)
+        seen.add(local)
 
 
 def is_body(node: _Element, root: _Element) -> bool:

@@ -319,8 +319,12 @@ class Windows(Pager):
         return bool(self._from < self._upper)
 
     def state(self) -> Any:
-        """The next window's beginning and the end of all."""
-        return {"from": _json(self._from), "to": _json(self._upper)}
+        """The next window and the end of all."""
+        return {
+            "from": _json(self._from),
+            "to": _json(self._upper),
+            "step": self._step,
+        }
 
     def resume(self, state: Any) -> None:
         """See `Pager.resume`."""
@@ -328,6 +332,10 @@ class Windows(Pager):
             raise foreign(self.where)
         self._from = _bound(state["from"], self.where)
         self._upper = _bound(state["to"], self.where)
+        step = state.get("step")
+        if not isinstance(step, int | float) or step <= 0:
+            raise foreign(self.where)
+        self._step = float(step)
 
     def _to(self) -> Any:
         if isinstance(self._from, int):
