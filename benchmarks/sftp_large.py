@@ -53,7 +53,7 @@ STREAM: dict[str, Any] = {
     "ripe": "atomic",
     "controls": {"trailer": r"TRL;(?P<count>\d+)"},
 }
-PAD = "n" * 150
+PAD = "n" * 200
 SCHEMA = """
 create table if not exists took(first integer, last integer, n integer);
 create table if not exists memory(life integer primary key, grew real);

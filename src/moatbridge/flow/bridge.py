@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
-from typing import TYPE_CHECKING, Self
+import time
+from typing import TYPE_CHECKING, Final, Self
 
 from moatbridge.config.answers import SYSTEM, with_answers
 from moatbridge.errors import ConfigurationError, MoatbridgeError
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from moatbridge.ledger.leases import Due
     from moatbridge.resilience.session import Session
     from moatbridge.translate import BoundTranslator
+
+
+_TIDY: Final = 3600.0
+"""Seconds between two times that a flow without passes forgets what is too old."""
 
 
 class Bridge:
@@ -64,6 +70,7 @@ class Bridge:
         self._keeper = Keeper(self.ledger.leases, interval=config.run.ttl / 3)
         self._routes: dict[str, Route] = {}
         self._described: dict[str, Described] = {}
+        self._tidied: dict[int, float] = {}
         self._lock = threading.RLock()
         self._kill = KillFlag(self._kill_state)
         self._kill.__enter__()
@@ -84,6 +91,15 @@ class Bridge:
     def keep(self) -> tuple[float, float]:
         """Seconds for which before-images and finished parcels are kept."""
         return self.config.ledger.keep_undo, self.config.ledger.keep_history
+
+    def untidy(self, flow_id: int) -> bool:
+        """Whether this flow was not tidied up for an hour; asking counts as doing."""
+        now = time.monotonic()
+        with self._lock:
+            if now < self._tidied.get(flow_id, -math.inf) + _TIDY:
+                return False
+            self._tidied[flow_id] = now
+            return True
 
     def route(self, flow: str) -> Route:
         """The flow, described, bound and checked; made at first use.

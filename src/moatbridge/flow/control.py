@@ -15,6 +15,7 @@ from moatbridge.flow.nothing import end_without_pass
 from moatbridge.flow.observation import Observation
 from moatbridge.flow.opening import LIVE, only_follows, open_pass
 from moatbridge.flow.settling import settle_delivered
+from moatbridge.flow.standing import DECIDED, not_approved
 from moatbridge.flow.vanished import Vanished
 from moatbridge.flow.writing import write
 from moatbridge.guard import Finding
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
     from moatbridge.resilience.session import Session
 
 CONTROL = "control"
-DECIDED = "decision"
-"""Why a record is read again after a decision about it: sent only if it changed."""
-
 _CONFIRM = 500
 _TRIES = 5
 
@@ -108,6 +106,7 @@ class Control:
         source: Gives a session of the source system.
         observer: Judges what vanished or must be read again.
         keep: Seconds for which before-images and history are kept.
+        untidy: Whether a flow that never begins a pass should tidy up now.
     """
 
     def __init__(
@@ -119,8 +118,10 @@ class Control:
         source: Callable[[], Session],
         observer: Observer,
         keep: tuple[float, float],
+        untidy: Callable[[], bool],
     ) -> None:
         self._keep = keep
+        self._untidy = untidy
         self._route = route
         self._ledger = ledger
         self._lease = lease
@@ -131,6 +132,9 @@ class Control:
 
     def work(self) -> bool:
         """Take the next step of the flow's runs; False when there is nothing to do."""
+        if only_follows(self._route) and self._untidy():
+            with self._ledger.step(self._lease) as tx:
+                self._tidy(tx)
         with self._ledger.read() as tx:
             scanning = runs.latest(tx, self._flow_id, "scanning")
             applying = runs.applying(tx, self._flow_id)
@@ -195,7 +199,8 @@ class Control:
     def _tidy(self, tx: Any) -> None:
         """What waited too long expires; what may no longer be kept goes."""
         now, ttl = wall_clock(), self._route.rules.approval_ttl
-        holds.expire_holds(tx, self._flow_id, now - ttl)
+        late = holds.expire_holds(tx, self._flow_id, now - ttl)
+        not_approved(tx, self._ledger, self._route.name, self._route.config, late)
         retention.prune(
             tx,
             self._flow_id,

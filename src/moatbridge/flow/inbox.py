@@ -79,8 +79,9 @@ def take_in(
     """
     reading.resume()
     try:
-        while (batch := _next(reading, ledger, route)) is not None:
-            reading.take(batch)
+        while (read := _next(reading, ledger, route)) is not None:
+            batch, kept = read
+            reading.take(batch, lambda k, kept=kept: inbox.place_of(kept, k))
             beat()
             if stopping() or time.monotonic() >= until:
                 return True
@@ -114,7 +115,9 @@ def _position(at: object) -> int:
     return int(at[AT]) if isinstance(at, dict) and AT in at else 0
 
 
-def _next(reading: Pass, ledger: Ledger, route: Route) -> Batch | None:
+def _next(
+    reading: Pass, ledger: Ledger, route: Route
+) -> tuple[Batch, list[inbox.Kept]] | None:
     start = _position(reading.envelope.at)
     source = route.source
     with ledger.read() as tx:
@@ -125,8 +128,9 @@ def _next(reading: Pass, ledger: Ledger, route: Route) -> Batch | None:
         return None
     if any(one.missed for one in kept) and source.can("CanScan"):
         request_pass(ledger, route, auto=True, actor="missed")
-    return Batch(
+    batch = Batch(
         changes=[change for one in kept for change in one.changes],
         cursor={AT: end},
         rejects=[reject for one in kept for reject in one.rejects],
     )
+    return batch, kept

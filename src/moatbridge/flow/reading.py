@@ -131,8 +131,16 @@ class Pass:
                 tx.many("DELETE FROM intent WHERE parcel_id=?", ids)
                 tx.many("DELETE FROM parcel WHERE parcel_id=?", ids)
 
-    def take(self, batch: Batch) -> None:
-        """Compare one batch, and commit when a parcel is full or time is up."""
+    def take(
+        self, batch: Batch, place: Callable[[bytes], str | None] = lambda _k: None
+    ) -> None:
+        """Compare one batch, and commit when a parcel is full or time is up.
+
+        Args:
+            batch: What was read.
+            place: Says where a record lies, by its key hash, if it is kept somewhere:
+                a dead letter names that place.
+        """
         crash_point("read.done")
         here = self._here
         found = self._observer.observe(
@@ -144,6 +152,8 @@ class Pass:
             feed=self._lease.part == "live",
         )
         self._limits.judge(found)
+        found.rejects = [(k, ref, place(k or b"") or at, why, field)
+                         for k, ref, at, why, field in found.rejects]  # fmt: skip
         for reject in batch.rejects:
             found.rejects.append(_adapter_reject(reject))
             if reject.ref is None:

@@ -170,6 +170,7 @@ class _Slice:
             source=self._source,
             observer=self._observer(),
             keep=self._bridge.keep,
+            untidy=lambda: self._bridge.untidy(self._route.row.flow_id),
         )
         while control.work():
             self._done()

@@ -11,16 +11,17 @@ import json
 import time
 from typing import TYPE_CHECKING, Final
 
+from moatbridge.config.answers import answers_of
 from moatbridge.flow.answering import answer
-from moatbridge.flow.control import DECIDED
 from moatbridge.flow.identities import Known, account_of, look_up
-from moatbridge.ledger import audit, flows, replies
+from moatbridge.ledger import audit, flows, holds, replies
 from moatbridge.ledger.states import State
 from moatbridge.resilience.crash import crash_point
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from moatbridge.config import FlowConfig
     from moatbridge.flow.route import Route
     from moatbridge.flow.writeback import Writeback
     from moatbridge.ledger import Ledger, Transaction
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from moatbridge.ledger.replies import Reply
     from moatbridge.ledger.settlement import Result
     from moatbridge.resilience.session import Session
+
+DECIDED: Final = "decision"
+"""Why a record is read again after a decision about it: sent only if it changed."""
 
 FRESH: Final = 600.0
 """Seconds for which a look-up of a person holds."""
@@ -75,7 +79,7 @@ def refuse(
     rows = [
         (item.k, item.source[0], why[item.pos]) for item in items if item.pos in why
     ]
-    _turned_down(tx, route, route.writeback, rows)
+    _turned_down(tx, route.row.flow_id, route.config, rows)
 
 
 def withdrawn(
@@ -115,7 +119,7 @@ def answered(tx: Transaction, route: Route, results: Sequence[Result]) -> bool:
             rule=result.code,
         )
     rows = [(r.item.k, r.item.source[0], _kind(r.code)) for r in refused]
-    _turned_down(tx, route, writeback, rows)
+    _turned_down(tx, route.row.flow_id, route.config, rows)
     crash_point("decision.answered")
     return bool(posts or rows)
 
@@ -129,23 +133,52 @@ def wake_answers(tx: Transaction, ledger: Ledger, route: Route) -> None:
         ledger.leases.wake(tx, flow_id, "live")
 
 
+def not_approved(
+    tx: Transaction,
+    ledger: Ledger,
+    flow: str,
+    settings: FlowConfig,
+    parcels: Sequence[int],
+) -> None:
+    """Held decisions that a person refused, or nobody approved: askers are told.
+
+    Part of the transaction that ends the waiting; needs no system. Does nothing for
+    flows that do not decide.
+
+    Args:
+        tx: Open transaction.
+        ledger: The ledger.
+        flow: Name of the flow that decides.
+        settings: Its settings.
+        parcels: Parcels that were held.
+    """
+    flow_id = flows.id_of(tx, ledger.scope, flow)
+    if settings.decide is None or flow_id is None or not parcels:
+        return
+    rows = [(k, key, "not-approved") for k, key in holds.records_of(tx, parcels)]
+    _turned_down(tx, flow_id, settings, rows)
+    answers = flows.id_of(tx, ledger.scope, answers_of(flow))
+    if answers is not None:
+        ledger.leases.wake(tx, answers, "live")
+
+
 def _turned_down(
     tx: Transaction,
-    route: Route,
-    writeback: Writeback,
+    flow_id: int,
+    settings: FlowConfig,
     rows: Sequence[tuple[bytes, str, str]],
 ) -> None:
     """Rows of (reply's key hash, its key, why)."""
-    flow_id = route.row.flow_id
+    assert settings.decide is not None  # noqa: S101 - the callers looked
     taken = replies.known(tx, flow_id, [k for k, _key, _why in rows])
     for k, key, why in rows:
         replies.turn(tx, flow_id, k, f"refused.{why}")
         if k in taken and taken[k].asker != "{}":
             post = answer(
-                writeback.config,
+                settings.decide,
                 k=k,
                 key=key,
-                replies_of=route.source.address,
+                replies_of=settings.source,
                 asker=taken[k].asker,
                 why=why,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from moatbridge.ledger.clock import wall_clock
@@ -87,8 +88,8 @@ def hold_planned(
     )
 
 
-def expire_holds(tx: Transaction, flow_id: int, before: float) -> int:
-    """Items that nobody decided in time are cancelled, never sent."""
+def expire_holds(tx: Transaction, flow_id: int, before: float) -> list[int]:
+    """Items that nobody decided in time are cancelled, never sent; returns parcels."""
     rows = tx.all(
         "UPDATE hold SET decided='expire' WHERE flow_id=? AND decided IS NULL "
         "AND created<? RETURNING parcel_id",
@@ -97,4 +98,21 @@ def expire_holds(tx: Transaction, flow_id: int, before: float) -> int:
     )
     for (parcel_id,) in rows:
         end_held(tx, parcel_id, State.CANCELLED)
-    return len(rows)
+    return [int(parcel_id) for (parcel_id,) in rows]
+
+
+def parcel_of(tx: Transaction, flow_id: int, hold_id: int) -> int | None:
+    """The parcel that a held item lies in; None if there is no such item."""
+    found = tx.value(
+        "SELECT parcel_id FROM hold WHERE flow_id=? AND hold_id=?", flow_id, hold_id
+    )
+    return None if found is None else int(found)
+
+
+def records_of(tx: Transaction, parcels: Sequence[int]) -> list[tuple[bytes, str]]:
+    """Rows of (key hash, source key) of everything in these parcels."""
+    return [
+        (k, str(json.loads(ref)[0]))
+        for parcel_id in parcels
+        for k, ref in tx.all("SELECT k, ref FROM intent WHERE parcel_id=?", parcel_id)
+    ]

@@ -11,22 +11,26 @@ dead letter refers to it; the ids stay for as long as the sender may repeat itse
 
 from __future__ import annotations
 
+from secrets import token_hex
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from moatbridge.adapter import Received
 from moatbridge.changes import Change, Ref, Reject
 from moatbridge.ledger import frozen
 from moatbridge.ledger.clock import wall_clock
+from moatbridge.ledger.keys import key_hash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from moatbridge.adapter import Received
     from moatbridge.ledger.database import Transaction
 
 PLACE: Final = "inbox/"
 """Location of a dead letter: this, the ``seq`` of its delivery, and the place in it."""
 
 _CHUNK: Final = 10_000
+_NOTHING: Final = MappingProxyType({"rejects": (), "changes": (), "missed": False})
 
 
 class Delivery(NamedTuple):
@@ -108,6 +112,49 @@ def insert(
         > 0
         for one in deliveries
     ]
+
+
+def place_of(kept: Sequence[Kept], k: bytes) -> str | None:
+    """Where the newest change of a record lies, by its key hash; None: not here."""
+    for one in reversed(kept):
+        for number in range(len(one.changes) - 1, -1, -1):
+            if key_hash(one.changes[number].ref.key) == k:
+                return f"{PLACE}{one.seq}/changes[{number}]"
+    return None
+
+
+def tell_again(tx: Transaction, scope: str, address: str, k: bytes) -> bool:
+    """Put the newest change of a record that is still kept into the inbox once more.
+
+    Every flow of the system reads it as a new delivery; whom it tells nothing new does
+    nothing.
+
+    Args:
+        tx: Open transaction.
+        scope: Tenant.
+        address: Address of the stream that the record belongs to.
+        k: Hash of the record's key.
+
+    Returns:
+        False if no delivery of it is kept.
+    """
+    system, _, stream = address.partition("/")
+    rows = tx.all(
+        "SELECT ordering_key, content FROM inbox WHERE scope=? AND system=? "
+        "AND content IS NOT NULL ORDER BY seq DESC LIMIT ?",
+        scope,
+        system,
+        _CHUNK,
+    )
+    for ordering_key, content in rows:
+        kept = _kept(0, frozen.loads(content).get(stream) or _NOTHING)
+        same = [c for c in kept.changes if key_hash(c.ref.key) == k]
+        if same:
+            again = freeze(Received("", changes={stream: same[-1:]}))
+            ident = f"replay/{token_hex(12)}"
+            insert(tx, scope, [Delivery(system, ident, ordering_key, again)])
+            return True
+    return False
 
 
 def wake(tx: Transaction, scope: str, flows: Sequence[str]) -> None:

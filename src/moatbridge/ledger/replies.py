@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from moatbridge.config.answers import answers_of
 from moatbridge.ledger.clock import wall_clock
+from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -118,13 +120,15 @@ def prune(tx: Transaction, flow_id: int, *, before: float) -> None:
         before: Replies taken, and answers given, before this moment go.
     """
     tx.run(
-        "DELETE FROM reply WHERE flow_id=? AND k IN (SELECT r.k FROM reply r "
-        "WHERE r.flow_id=? AND r.at<? AND NOT EXISTS (SELECT 1 FROM intent i "
-        "JOIN parcel p ON p.parcel_id=i.parcel_id WHERE p.flow_id=r.flow_id "
-        "AND p.state<10 AND i.k=r.k) LIMIT 10000)",
+        "DELETE FROM reply WHERE flow_id=? AND k IN (SELECT k FROM reply "
+        "WHERE flow_id=? AND at<? AND k NOT IN (SELECT i.k FROM parcel p "
+        "JOIN intent i ON i.parcel_id=p.parcel_id WHERE p.flow_id=? "
+        "AND p.state<? AND i.k IS NOT NULL) LIMIT 10000)",
         flow_id,
         flow_id,
         before,
+        flow_id,
+        State.DONE,
     )
     carried = _carried_to(tx, flow_id)
     tx.run(
@@ -138,11 +142,12 @@ def prune(tx: Transaction, flow_id: int, *, before: float) -> None:
 
 def _carried_to(tx: Transaction, flow_id: int) -> int:
     """The answer up to which the flow that carries them has read."""
-    cursor = tx.value(
-        "SELECT p.cursor FROM partition p JOIN flow a ON a.flow_id=p.flow_id "
-        "JOIN flow d ON d.scope=a.scope AND a.name=d.name||'.answers' "
-        "WHERE d.flow_id=? AND p.kind='live'",
-        flow_id,
+    row = tx.one("SELECT scope, name FROM flow WHERE flow_id=?", flow_id)
+    cursor = row and tx.value(
+        "SELECT p.cursor FROM partition p JOIN flow f ON f.flow_id=p.flow_id "
+        "WHERE f.scope=? AND f.name=? AND p.kind='live'",
+        row[0],
+        answers_of(row[1]),
     )
     return int(json.loads(cursor)["at"]["answer"]) if cursor else 0
 

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Final, Literal
 
 from moatbridge.errors import ConfigurationError, Rejected
-from moatbridge.ledger import marks
+from moatbridge.ledger import flows, inbox, marks
 from moatbridge.ledger.admission import again
 from moatbridge.ledger.audit import record
 from moatbridge.ledger.clock import wall_clock
@@ -220,23 +220,39 @@ def _decide_parked(
 def _replay(
     tx: Transaction, flow_id: int, item: str, action: Action, actor: str
 ) -> None:
-    """Read the record again and judge it afresh, as if it had just changed."""
+    """Read the record again and judge it afresh, as if it had just changed.
+
+    What was pushed is taken from the inbox, as long as it is kept there. An event that
+    the adapter could not read at all is not: only its sender can tell it again.
+    """
     del action, actor
     row = tx.one(
-        "SELECT r.k, r.ref, f.pair_id*2+f.side FROM reject r "
-        "JOIN flow f ON f.flow_id=r.flow_id WHERE r.flow_id=? AND r.reject_id=?",
+        "SELECT r.k, r.ref, p.pair_id*2+f.side, f.scope, "
+        "CASE f.side WHEN 0 THEN p.a ELSE p.b END FROM reject r "
+        "JOIN flow f ON f.flow_id=r.flow_id JOIN pair p ON p.pair_id=f.pair_id "
+        "WHERE r.flow_id=? AND r.reject_id=?",
         flow_id,
         _number(item),
     )
     if row is None:
         raise _unknown(item)
-    k, ref, side_id = row
+    k, ref, side_id, scope, source = row
     if k is None and ref:
         k = key_hash(json.loads(ref)[0])
     mark = marks.lookup(tx, side_id, [k]).get(k) if k else None
+    pushed = bool(k) and inbox.tell_again(tx, scope, source, k)
+    if pushed:
+        tx.run(
+            "UPDATE partition SET not_before=0, woken=1 WHERE flow_id=? "
+            "AND kind='live' AND state='ready'",
+            flow_id,
+        )
     if mark is not None:
         marks.forget(tx, side_id, [k])
-        again(tx, flow_id, [mark.link_id], "replay")
+        if pushed:
+            flows.next_round(tx, [mark.link_id])
+        else:
+            again(tx, flow_id, [mark.link_id], "replay")
     tx.run("DELETE FROM reject WHERE flow_id=? AND reject_id=?", flow_id, _number(item))
 
 

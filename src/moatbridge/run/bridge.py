@@ -15,6 +15,7 @@ from moatbridge.flow.plans import Plan, load_plan
 from moatbridge.guard import Approval, check_approval, person
 from moatbridge.ledger import audit, killswitch, parcels, review, runs
 from moatbridge.ledger.clock import wall_clock
+from moatbridge.run.deciding import carry_out
 from moatbridge.run.following import PATIENCE, Tail, follows, refuse_if_killed
 from moatbridge.run.local import LocalRunner
 from moatbridge.run.principals import principal
@@ -302,15 +303,15 @@ class Bridge(FlowBridge):
         route, who = self.route(flow), actor or principal()
         with self.ledger.write() as tx:
             starter = review.starter_of(tx, route.row.flow_id, item)
-            own = starter is not None and person(starter) == person(who)
-            if action == "approve" and own and route.rules.four_eyes:
+            own = action == "approve" and person(starter or "") == person(who)
+            if own and route.rules.four_eyes:
                 raise GuardStopped(
                     f"{item} was staged by a run that you started; another person must "
                     "approve it. Nothing was sent.",
                     code="guard.approval",
                     exit_code=11,
                 )
-            review.decide(tx, route.row.flow_id, item, action, actor=who, reason=reason)
+            carry_out(tx, self, flow, item, action, actor=who, reason=reason)
 
     def switch_off(self, scope: str, reason: str) -> None:
         """Pull the kill switch: ``all``, ``flow:NAME`` or ``system:NAME``."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from moatbridge.config.guard import effective
 from moatbridge.errors import ConfigurationError, GuardStopped
 from moatbridge.guard import EXIT_CODES, person
-from moatbridge.ledger import audit, review
+from moatbridge.flow.standing import not_approved
+from moatbridge.ledger import audit, holds, review
 from moatbridge.run.principals import principal
 from moatbridge.run.status import flow_id_of
 
 if TYPE_CHECKING:
     from moatbridge.config import BridgeConfig
     from moatbridge.ledger import Ledger
+    from moatbridge.ledger.database import Transaction
     from moatbridge.ledger.review import Action
+    from moatbridge.run.bridge import Bridge
 
 
 def decide(
@@ -53,11 +56,43 @@ def decide(
             )
         if action == "approve" and _four_eyes(config, flow):
             _refuse_own(review.starter_of(tx, flow_id, item), item, who)
-        review.decide(tx, flow_id, item, action, actor=who, reason=reason)
+        given = Given(config, ledger)
+        carry_out(tx, given, flow, item, action, actor=who, reason=reason)
         if actor is not None:
             audit.record(
                 tx, "decision-typed", item=item, actor=who, typed_by=principal()
             )
+
+
+class Given(NamedTuple):
+    """What deciding needs; a `Bridge` has it too."""
+
+    config: BridgeConfig
+    ledger: Ledger
+
+
+def carry_out(
+    tx: Transaction,
+    given: Given | Bridge,
+    flow: str,
+    item: str,
+    action: Action,
+    *,
+    actor: str,
+    reason: str,
+) -> None:
+    """`review.decide`, and the answer to whom it concerns, in one transaction.
+
+    Raises:
+        ConfigurationError: ``review.item``: no such item, or not that action.
+        Rejected: ``review.decided``: somebody was faster.
+    """
+    flow_id = flow_id_of(tx, given.ledger, flow) or 0
+    review.decide(tx, flow_id, item, action, actor=actor, reason=reason)
+    if action == "refuse":
+        parcel = holds.parcel_of(tx, flow_id, int(item[1:]))
+        ended = [] if parcel is None else [parcel]
+        not_approved(tx, given.ledger, flow, given.config.flows[flow], ended)
 
 
 def _four_eyes(config: BridgeConfig, flow: str) -> bool:

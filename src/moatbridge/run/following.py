@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from moatbridge.errors import NotApplied
-from moatbridge.flow.control import DECIDED
 from moatbridge.flow.opening import only_follows
+from moatbridge.flow.standing import DECIDED
 from moatbridge.ledger import flows, parcels, runs
 from moatbridge.ledger.clock import wall_clock
 
