@@ -9,7 +9,8 @@ from reference_pages.text import document, summary, table
 
 _INTRODUCTION = """\
 Formats of files that the `sftp` adapter reads and publishes: `format = "csv"` in the
-stream, and the format's own settings in a table of its name, `csv = { delimiter = ";" }`.
+stream, and the format's own settings in a table of its name,
+`csv = { delimiter = ";" }`.
 Packages add formats under the entry point group `moatbridge.formats`; their settings
 stand in `options`.
 
@@ -18,8 +19,8 @@ A file is unpacked before it is read: gzip, bzip2, zstd (extra `zstd`), zip, and
 _FIELDS = """\
 ## `fields`
 
-`fields = { NAME = "text", ENTRY = { type = "date", pattern = "DD.MM.YYYY" } }`, or a list
-of names, which are all text. Only what is named is read; what cannot be converted
+`fields = { NAME = "text", ENTRY = { type = "date", pattern = "DD.MM.YYYY" } }`, or a
+list of names, which are all text. Only what is named is read; what cannot be converted
 rejects its record, and is never guessed."""
 
 
@@ -32,6 +33,6 @@ def page() -> str:
     ]
     parts = [_INTRODUCTION, "", *table(("format", "published as", "records"), rows), ""]
     for name, kind in formats.items():
-        parts += section(f"## `{name} = {{ ... }}`", kind.Config)
+        parts += section(f"## `{name}`", kind.Config, about=kind)
     parts += [_FIELDS, "", *section("", FieldSpec)[4:]]
     return document("File formats", *parts)

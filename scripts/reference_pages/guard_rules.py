@@ -29,7 +29,7 @@ that look into free text are enforced, inside they only warn (`mode` sets both).
 _DETECTORS = """\
 ## What is looked for in free text
 
-The rule `free_text` runs these over the text, title, summary, business data and names of
+The rule `free_text` runs these over text, title, summary, business data and names of
 attachments of posts, the text of reactions and decisions, descriptions of groups, and
 every text of a product's own types. Text is read as people see it: full-width letters,
 zero-width characters, HTML and percent-encoding do not hide a value. `action` says what

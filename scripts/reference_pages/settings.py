@@ -85,7 +85,7 @@ _TRANSLATOR = """\
 
 | setting | meaning |
 |---|---|
-| `entity` | [entity type](entities.md): `Person`, `Group`, `Post`, `Reaction`, `Decision` |
+| `entity` | [entity type](entities.md), such as `Person` or `Post` |
 | `fields` | table of entity path = source; only what is named here leaves |
 | `back` | table of record path = constant or template, for writing only |
 | `on_error` | what an inconvertible value does: `reject` (default), `null`, `skip` |
@@ -106,9 +106,15 @@ is empty. Its key `blocks` names holes that stand for one line per entry of a li
 fills `{lines}`. A post needs an `audience`, such as `{ const = { kind = "org" } }`."""
 
 
-def section(title: str, model: type[BaseModel]) -> list[str]:
-    """One table of settings, and below it the tables inside it."""
-    lines = [title, "", description(model), "", *_table(model), ""]
+def section(title: str, model: type[BaseModel], about: Any = None) -> list[str]:
+    """One table of settings, and below it the tables inside it.
+
+    Args:
+        title: Its heading.
+        model: The settings.
+        about: Whose docstring stands above the table, if not the model's.
+    """
+    lines = [title, "", description(about or model), "", *_table(model), ""]
     for inner in _inner(model):
         lines += [f"### `{inner.__name__}`", "", *_described(inner), *_table(inner), ""]
     return lines
@@ -123,7 +129,7 @@ def _table(model: type[BaseModel]) -> list[str]:
     rows = [
         (f"`{field.alias or name}`", kind(field), _default(field), meaning(model, name))
         for name, field in model.model_fields.items()
-        if (model, name) != (SystemConfig, "settings")
+        if not set(_keys(model, name)) & set(meanings("filled_in"))
     ]
     heads = ("setting", "type", "default", "meaning")
     return table(heads, rows) if rows else ["No settings of its own."]
@@ -136,7 +142,7 @@ def meaning(model: type[BaseModel], name: str) -> str:
         LookupError: Nobody says.
     """
     known, idle = meanings("settings"), meanings("no_effect")
-    keys = [f"{owner.__name__}.{name}" for owner in model.__mro__]
+    keys = _keys(model, name)
     found = next((known[key] for key in keys if key in known), None)
     for owner in (*model.__mro__, *_SAME.get(model, ())):
         if found is None:
@@ -147,6 +153,16 @@ def meaning(model: type[BaseModel], name: str) -> str:
         why = next((idle[key] for key in keys if key in idle), None)
         return found if why is None else f"{found} **No effect yet**: {why}."
     raise LookupError(f"meanings.toml lacks settings: {model.__name__}.{name}")
+
+
+def _keys(model: type[BaseModel], name: str) -> list[str]:
+    """What `meanings.toml` may call a setting; the most exact first.
+
+    Two adapters may have a class of one name, so the package may stand before it.
+    """
+    owners = [(each.__module__.partition(".")[0], each) for each in model.__mro__]
+    exact = [f"{package}.{owner.__name__}.{name}" for package, owner in owners]
+    return exact + [f"{owner.__name__}.{name}" for _, owner in owners]
 
 
 def kind(field: FieldInfo) -> str:
@@ -173,7 +189,7 @@ def _composed(origin: Any, inner: tuple[Any, ...]) -> str:
     if origin is typing.Annotated and any(map(_is_duration, inner[1:])):
         return "duration"
     if origin is typing.Literal:
-        return ", ".join(f"`{value}`" for value in inner)
+        return ", ".join(_shown(value, duration=False) for value in inner)
     if origin in {typing.Union, types.UnionType}:
         return " or ".join(dict.fromkeys(filter(None, map(_kind, inner))))
     before = {tuple: "list of ", dict: "table of "}.get(origin, "")
@@ -184,7 +200,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
-    if value is None or value in ((), {}):
+    if value is None or value in ((), {}, ""):
         return ""
     if isinstance(value, tuple):
         return ", ".join(f"`{each}`" for each in value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,13 @@ _NAME = re.compile(r"(?<!`)`~?([\w.]+)`(?!`)")
 
 def meanings(section: str) -> dict[str, str]:
     """One table of `meanings.toml`."""
+    return _meanings()[section]
+
+
+@cache
+def _meanings() -> dict[str, dict[str, str]]:
     file = Path(__file__).parents[1] / "meanings.toml"
-    table: dict[str, str] = tomllib.loads(file.read_text(encoding="utf-8"))[section]
-    return table
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def markdown(text: str) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -31,17 +38,34 @@ def folder():
         yield Path(name)
 
 
-def test_the_whole_story_ends_well(folder):
-    done = subprocess.run(
-        COMMAND, capture_output=True, text=True, timeout=120, check=False, cwd=folder,
-        env={**os.environ, "TMPDIR": str(folder)},
+def test_the_whole_story_ends_well_and_goes_on_with_a_page(folder):
+    process = subprocess.Popen(
+        [*COMMAND, "--serve"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        cwd=folder, env={**os.environ, "TMPDIR": str(folder)}, start_new_session=True,
     )  # fmt: skip
-    words = done.stdout
-    assert done.returncode == 0, words[-3000:] + done.stderr[-2000:]
+    watchdog = threading.Timer(180, process.kill)
+    watchdog.start()
+    try:
+        words = ""
+        for line in process.stdout:
+            words += line
+            if "until you press Ctrl-C" in line:
+                break
+        url = re.search(r"as people see it: (\S+)", words)
+        assert url, words[-3000:]
+        _page(url[1])
+        process.send_signal(signal.SIGINT)
+        words += process.stdout.read()
+        assert process.wait(30) == 0, words[-3000:]
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
     good, every = map(
         int, re.search(r"(\d+) of (\d+) expectations hold", words).groups()
     )
-    assert good == every >= 60
+    assert good == every >= 100
     for chapter in (
         "First load",
         "A day of changes",
@@ -49,12 +73,53 @@ def test_the_whole_story_ends_well(folder):
         "A poison record",
         "Disasters",
         "kill -9",
+        "Orders from the ERP system",
+        "Answers on the timeline",
+        "Nightly files",
+        "Events from the product",
     ):
         assert chapter in words
     assert "\x1b" not in words
     if Path("/usr/lib/postgresql").exists():
         assert "PostgreSQL: 60 contractors" in words
     assert list(folder.iterdir()) == [], "nothing is left behind"
+
+
+def _page(url):
+    """A person reads the timeline and answers; the ERP and the post show it."""
+    host = url.removeprefix("http://").rstrip("/")
+    before = _get(url)
+    post = re.search(r'<article id="p(\d+)">(?:(?!</article>).)*PO-1003', before, re.DOTALL)
+    who = re.search("<option>([^<]+)", before)[1]
+    form = {"post": post[1], "who": who, "text": "approve <b>fine</b>"}
+    assert _post(url, form, origin="http://evil.example") == 403
+    assert _post(url, {**form, "who": "erp"}, origin=f"http://{host}") == 400
+    assert _post(url, form, origin=f"http://{host}") == 303
+    ends = time.monotonic() + 30
+    while "&lt;b&gt;fine&lt;/b&gt;" not in (page := _get(url)):
+        assert time.monotonic() < ends, "the decision did not arrive"
+        time.sleep(0.1)  # the poll interval of a condition with a deadline
+    assert "<b>fine</b>" not in page
+    assert _status(url, {"Host": "evil.example"}) == 421
+
+
+def _get(url):
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        return answer.read().decode()
+
+
+def _post(url, form, origin):
+    body = urllib.parse.urlencode(form)
+    return _status(url + "reply", {"Origin": origin}, "POST", body)
+
+
+def _status(url, headers, method="GET", body=None):
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    with contextlib.closing(connection):
+        connection.request(method, parts.path, body, headers)
+        return connection.getresponse().status
 
 
 def test_without_postgresql_the_hr_database_is_sqlite(folder, monkeypatch, capsys):
@@ -74,7 +139,7 @@ def test_a_missing_server_is_named_with_what_to_install(tmp_path, monkeypatch, c
     assert main(quick=True, folder=tmp_path / "d") == 2
     said = capsys.readouterr().out
     assert "slapd is not installed" in said
-    assert "apt-get install slapd ldap-utils postgresql" in said
+    assert "apt-get install slapd ldap-utils postgresql php-cli" in said
 
 
 def test_a_disappointed_expectation_is_told_and_counted(capsys):

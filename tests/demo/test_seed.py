@@ -82,8 +82,10 @@ class Server:
 
 
 def test_the_configuration_is_toml_and_its_secrets_are_apart(tmp_path):
-    file = configuration.write(tmp_path, Server, Server, Server, seed.QUICK)
+    more = ("", {"product-key": "whsec_x'y"})
+    file = configuration.write(tmp_path, Server, Server, Server, seed.QUICK, more)
     text = file.read_text()
+    assert (tmp_path / "product-key").read_text() == "whsec_x'y"
     assert tomllib.loads(text)["systems"]["directory"]["urls"] == [Server.url]
     assert "pass'word" not in text
     assert 'to"ken' not in text

@@ -44,6 +44,38 @@ def test_codes_are_found_wherever_they_stand(load):
     assert not {"plan.done", "moatbridge.toml", "enterprise.manager"} & found
 
 
+def test_codes_are_found_where_a_function_puts_the_area_before_a_word(load):
+    found = load("reference_pages.errors").codes()
+    assert {
+        "sftp.host-key",
+        "soap.unknown-field",
+        "mastodon.alt-text",
+        "webhook.no-edit",
+    } <= found
+
+
+def test_every_entity_type_and_file_format_has_a_section():
+    from moatbridge.entities import EntityTypes
+    from moatbridge_sftp.formats.registry import SHIPPED
+
+    page = (ROOT / "docs/reference/entities.md").read_text()
+    assert all(f"## `{name}`" in page for name in EntityTypes())
+    page = (ROOT / "docs/reference/formats.md").read_text()
+    assert all(f"## `{name}`" in page for name in SHIPPED)
+
+
+def test_every_detector_is_described():
+    from moatbridge.guard.detectors import DETECTORS
+
+    page = (ROOT / "docs/reference/guard-rules.md").read_text()
+    rows = dict(
+        line.removeprefix("| ").split(" | ")[:2]
+        for line in page.partition("| detector |")[2].splitlines()[2:]
+    )
+    assert rows.keys() == {f"`{name}`" for name in DETECTORS}
+    assert all(len(text) > 2 for text in rows.values())
+
+
 def test_every_error_class_and_every_command_has_a_section(load):
     from moatbridge import errors
     from moatbridge.cli.app import build
@@ -64,8 +96,8 @@ def test_every_setting_of_every_adapter_is_listed_with_a_meaning(load):
     page = (ROOT / "docs/reference/settings.md").read_text()
     for name in (registry := Registry()):
         for model in (registry.get(name).Config, registry.get(name).StreamConfig):
-            for setting in model.model_fields:
-                assert f"| `{setting}` |" in page
+            for setting, field in model.model_fields.items():
+                assert f"| `{field.alias or setting}` |" in page
                 assert settings.meaning(model, setting)
     with pytest.raises(LookupError):
         settings.meaning(model, "no-such-setting")

@@ -37,7 +37,7 @@ class KeyRing:
                 "gpg", "--homedir", str(self.home), "--batch", "--yes", "--quiet",
                 "--pinentry-mode", "loopback", "--trust-model", "always", *arguments,
             ],
-            input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True,
+            input=data, capture_output=True, check=True,
             timeout=60,
         ).stdout  # fmt: skip
 
@@ -58,7 +58,9 @@ class KeyRing:
             f"{name}@example.org",
         ).decode()  # fmt: skip
 
-    def message(self, data: bytes, *, to: str = "ours", by: str = "", **more: bool) -> bytes:
+    def message(
+        self, data: bytes, *, to: str = "ours", by: str = "", **more: bool
+    ) -> bytes:
         """An encrypted (and signed) message; ``armor`` and ``compress`` are switches."""
         arguments = ["--encrypt", "--recipient", f"{to}@example.org"]
         if by:

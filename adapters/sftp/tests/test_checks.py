@@ -7,7 +7,9 @@ import zlib
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings as relaxed, strategies as st
+from hypothesis import given
+from hypothesis import settings as relaxed
+from hypothesis import strategies as st
 
 from moatbridge.errors import ConfigurationError
 from moatbridge_sftp.checks import BadFile, Controls, body, check_sum, first_pass
@@ -102,7 +104,10 @@ def test_every_prefix_of_a_file_with_controls_is_bad():
 
 
 def test_every_prefix_of_a_fixed_file_with_controls_is_bad():
-    columns = [{"name": "ID", "start": 1, "length": 6}, {"name": "N", "start": 7, "length": 4}]
+    columns = [
+        {"name": "ID", "start": 1, "length": 6},
+        {"name": "N", "start": 7, "length": 4},
+    ]
     data = "".join(f"{i:06d}{i:4d}\n" for i in range(20)) + "TRL       \n"
     data = data.replace("TRL       ", "T00020    ")
     more = {
@@ -222,7 +227,7 @@ def test_unknown_columns_are_reported():
 
 def test_a_bad_file_can_be_pickled():
     error = BadFile("count", "it differs", expected=1, found=2, records=[3])
-    again = pickle.loads(pickle.dumps(error))  # noqa: TID251, S301 - our own
+    again = pickle.loads(pickle.dumps(error))
     assert (again.reason, again.expected, again.records) == ("count", 1, (3,))
 
 
@@ -238,7 +243,15 @@ DIGESTS = {
 @pytest.mark.parametrize("kind", DIGESTS)
 @pytest.mark.parametrize(
     "form",
-    ["{}", "{}\n", "{}  f.csv\n", "{} *f.csv\r\n", "{} *./out/f.csv", "\ufeff{}  f.csv", "X (f.csv) = {}"],
+    [
+        "{}",
+        "{}\n",
+        "{}  f.csv\n",
+        "{} *f.csv\r\n",
+        "{} *./out/f.csv",
+        "\ufeff{}  f.csv",
+        "X (f.csv) = {}",
+    ],
 )
 def test_checksum_files_in_every_spelling(kind, form):
     for digest in (DIGESTS[kind], DIGESTS[kind].upper()):
@@ -258,7 +271,9 @@ def test_a_list_of_checksums_holds_ours_among_others():
         check_sum(text, "h.csv", DIGESTS)
 
 
-@pytest.mark.parametrize("text", [b"", b"\n", b"hello world", b"abc", b"zz  f.csv", b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "text", [b"", b"\n", b"hello world", b"abc", b"zz  f.csv", b"\xff\xfe"]
+)
 def test_a_checksum_file_that_says_nothing_is_bad(text):
     with pytest.raises(BadFile):
         check_sum(text, "f.csv", DIGESTS)

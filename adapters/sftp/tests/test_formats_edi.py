@@ -6,7 +6,9 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings as relaxed, strategies as st
+from hypothesis import given
+from hypothesis import settings as relaxed
+from hypothesis import strategies as st
 
 from moatbridge.errors import ConfigurationError
 from moatbridge_sftp.formats import BadFile, field_table, format_class, settings
@@ -65,7 +67,11 @@ def test_x12_loops_become_records_with_their_head():
         "part": "x",
         "what": "Nail",
     }
-    assert (records[1]["line"], records[1]["part"], records[1]["what"]) == (2, None, None)
+    assert (records[1]["line"], records[1]["part"], records[1]["what"]) == (
+        2,
+        None,
+        None,
+    )
     assert X12.sniff(interchange()) > 0.9
 
 
@@ -168,6 +174,12 @@ def test_edi_resumes_by_record_number():
     assert again == whole[500:]
 
 
+def test_a_message_without_the_records_segment_holds_no_record():
+    for kind, data in ((X12, interchange()), (EDIFACT, orders().encode())):
+        table = {"sets": {"850": "ZZZ", "ORDERS": "ZZZ"}}
+        assert read(kind, data, {"a": {"from": "BGM02"}}, **table)[:2] == ([], [])
+
+
 @pytest.mark.parametrize("source", ["BEG", "beg03", "BEG3", "N1[ST", "BEG03-", ""])
 def test_a_source_that_is_no_element_is_a_settings_error(source):
     with pytest.raises((ConfigurationError, ValueError)):
@@ -181,7 +193,9 @@ def test_mutated_interchanges_raise_only_bad_file(noise, place, old):
     place %= len(data)
     data[place : place + len(noise) // 2] = noise
     try:
-        read(X12 if old else EDIFACT, bytes(data), X12_FIELDS if old else EDIFACT_FIELDS)
+        read(
+            X12 if old else EDIFACT, bytes(data), X12_FIELDS if old else EDIFACT_FIELDS
+        )
     except BadFile:
         return
 

@@ -5,7 +5,9 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, given, settings as relaxed, strategies as st
+from hypothesis import HealthCheck, given
+from hypothesis import settings as relaxed
+from hypothesis import strategies as st
 
 from moatbridge.errors import ConfigurationError
 from moatbridge_sftp.formats import field_table, format_class, settings
@@ -35,18 +37,30 @@ def read(data, fields, start=None, **table):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_places_count_from_one_and_values_are_typed(end):
-    data = end.join(["00042Anna    001234520000131", "0004 Bernd   -00010000000000", ""])
+    data = end.join(
+        ["00042Anna    001234520000131", "0004 Bernd   -00010000000000", ""]
+    )
     records, bad, _ = read(data.encode(), FIELDS, columns=COLUMNS)
     assert bad == []
     assert records == [
-        {"ID": "00042", "NAME": "Anna", "PAY": Decimal("123.45"), "DAY": date(2000, 1, 31)},
+        {
+            "ID": "00042",
+            "NAME": "Anna",
+            "PAY": Decimal("123.45"),
+            "DAY": date(2000, 1, 31),
+        },
         {"ID": "0004", "NAME": "Bernd", "PAY": Decimal("-1.00"), "DAY": None},
     ]
 
 
 def test_files_without_line_ends_are_cut_by_length():
     row = "00042Müller  001234520000131".encode("cp273")
-    table = {"columns": COLUMNS, "newline": "none", "record_length": 28, "encoding": "cp273"}
+    table = {
+        "columns": COLUMNS,
+        "newline": "none",
+        "record_length": 28,
+        "encoding": "cp273",
+    }
     records, bad, chunks = read(row * 3, FIELDS, **table)
     assert ([each["NAME"] for each in records], bad) == (["Müller"] * 3, [])
     assert chunks[-1].position.offset == 84
@@ -58,7 +72,9 @@ def test_lengths_are_checked():
     short, long = b"00042Anna\n", b"00042Anna    001234520000131 more\n"
     assert [b.reason for b in read(short, FIELDS, columns=COLUMNS)[1]] == ["length"]
     assert read(long, FIELDS, columns=COLUMNS)[1] == []
-    assert read(long, FIELDS, columns=COLUMNS, record_length=28)[1][0].reason == "length"
+    assert (
+        read(long, FIELDS, columns=COLUMNS, record_length=28)[1][0].reason == "length"
+    )
     records, _, _ = read(short, FIELDS, columns=COLUMNS, short_lines="pad")
     assert records == [{"ID": "00042", "NAME": "Anna", "PAY": None, "DAY": None}]
 
@@ -181,7 +197,9 @@ def test_mutated_input_gives_records_or_rejects(noise, place, typed):
 
 
 def test_discovery_cuts_at_common_blanks():
-    head = b"".join(b"%05d  %-10s 20200%d01\n" % (i, b"Name%d" % i, i % 9 + 1) for i in range(9))
+    head = b"".join(
+        b"%05d  %-10s 20200%d01\n" % (i, b"Name%d" % i, i % 9 + 1) for i in range(9)
+    )
     assert FIXED.sniff(head) > 0.5
     found = FIXED.suggest(head)
     assert [each["start"] for each in found["columns"]] == [1, 8, 19]

@@ -7,7 +7,9 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, given, settings as relaxed, strategies as st
+from hypothesis import HealthCheck, given
+from hypothesis import settings as relaxed
+from hypothesis import strategies as st
 
 from moatbridge.errors import ConfigurationError
 from moatbridge_sftp.formats import BadFile, field_table, format_class, settings
@@ -97,7 +99,9 @@ def test_bad_json_is_one_reject_and_reading_goes_on(line, reason):
 
 
 def test_jsonl_resumes_at_every_chunk():
-    data = b"".join(b'{"a":%d}\n%s' % (i, b"oops\n" * (i % 7 == 0)) for i in range(1300))
+    data = b"".join(
+        b'{"a":%d}\n%s' % (i, b"oops\n" * (i % 7 == 0)) for i in range(1300)
+    )
     whole, bad, chunks = read(JSONL, data, {"a": "integer"})
     assert len(bad) == 186
     seen = 0
@@ -112,14 +116,17 @@ values = st.recursive(
     | st.integers(-(10**30), 10**30)
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
     | st.decimals(-(10**6), 10**6, places=3),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text("abc", max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text("abc", max_size=3), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 json_records = st.fixed_dictionaries(
     {},
     optional={
-        "text": st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+        "text": st.none()
+        | st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
         "money": st.none() | st.decimals(-(10**9), 10**9, places=2),
         "n": st.none() | st.integers(),
         "flag": st.none() | st.booleans(),
@@ -139,7 +146,9 @@ JSON_FIELDS = {
 }
 
 
-@given(st.lists(json_records, max_size=6), st.sampled_from([JSONL, JSON]), st.booleans())
+@given(
+    st.lists(json_records, max_size=6), st.sampled_from([JSONL, JSON]), st.booleans()
+)
 @relaxed(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 def test_read_of_write_is_the_same_for_json(records, kind, deep):
     table = {"multi": ["many"]}
@@ -281,9 +290,7 @@ def test_an_endless_xml_record_is_cut_off_in_flat_memory():
     tracemalloc.start()
     with pytest.raises(BadFile):
         list(
-            XML().read(
-                Endless(), field_table(["a"]), settings(XML, {"record": "r/p"})
-            )
+            XML().read(Endless(), field_table(["a"]), settings(XML, {"record": "r/p"}))
         )
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -305,7 +312,8 @@ xml_text = st.none() | st.text(
                 "id": xml_text,
                 "name": xml_text,
                 "city": xml_text,
-                "mail": st.none() | st.lists(xml_text.filter(bool), min_size=1, max_size=3),
+                "mail": st.none()
+                | st.lists(xml_text.filter(bool), min_size=1, max_size=3),
             }
         ),
         max_size=5,
@@ -313,7 +321,9 @@ xml_text = st.none() | st.text(
 )
 @relaxed(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 def test_read_of_write_is_the_same_for_xml(records):
-    fields = {name: XML_FIELDS[name] | {"type": "text"} for name in ("id", "mail", "city")}
+    fields = {
+        name: XML_FIELDS[name] | {"type": "text"} for name in ("id", "mail", "city")
+    }
     fields["name"] = {"from": "h:Name"}
     data, refusals = written(XML, records, fields, **XML_TABLE)
     assert refusals == [None] * len(records)
@@ -332,7 +342,9 @@ def test_an_unknown_prefix_is_a_settings_error():
     assert caught.value.code == "sftp.fields"
 
 
-@given(st.binary(max_size=120), st.integers(0, 300), st.sampled_from([JSONL, JSON, XML]))
+@given(
+    st.binary(max_size=120), st.integers(0, 300), st.sampled_from([JSONL, JSON, XML])
+)
 @relaxed(deadline=None, max_examples=200)
 def test_mutated_input_raises_only_bad_file(noise, place, kind):
     good = {

@@ -4,7 +4,9 @@ import io
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings as relaxed, strategies as st
+from hypothesis import given
+from hypothesis import settings as relaxed
+from hypothesis import strategies as st
 
 from moatbridge.errors import ConfigurationError
 from moatbridge_sftp.formats import BadFile, field_table, format_class, settings
@@ -133,7 +135,9 @@ VARYING_FIELDS = {"n": {"from": "N", "type": "integer"}, "t": {"from": "T", "typ
 
 
 def varying(count):
-    return (f"{count}" + "".join(f"{i:02d}" for i in range(count)) + "x").encode("cp037")
+    return (f"{count}" + "".join(f"{i:02d}" for i in range(count)) + "x").encode(
+        "cp037"
+    )
 
 
 @pytest.mark.parametrize("records", ["fixed", "rdw", "bdw"])
@@ -165,18 +169,31 @@ def test_a_count_beyond_its_table_is_a_reject():
     data = rdw(varying(2)) + rdw("9x".encode("cp037")) + rdw(varying(0))
     table = {"text": VARYING, "records": "rdw", "redefines": {}}
     found, bad, _ = read(data, VARYING_FIELDS, **table)
-    assert ([each["n"] for each in found], [each.number for each in bad]) == ([2, 0], [2])
+    assert ([each["n"] for each in found], [each.number for each in bad]) == (
+        [2, 0],
+        [2],
+    )
 
 
-@given(st.integers(-(10**9) + 1, 10**9 - 1), st.integers(9, 18), st.booleans(), st.booleans())
+@given(
+    st.integers(-(10**9) + 1, 10**9 - 1),
+    st.integers(9, 18),
+    st.booleans(),
+    st.booleans(),
+)
 @relaxed(max_examples=200)
 def test_zoned_packed_and_binary_numbers_read_back(value, digits, mainframe, separate):
     picture = Item(5, "N", digits + separate, digits, signed=True, separate=separate)
-    assert number(zone(value, digits, mainframe, separate), picture, mainframe=mainframe) == value
+    assert (
+        number(zone(value, digits, mainframe, separate), picture, mainframe=mainframe)
+        == value
+    )
     text = f"{abs(value):0{digits | 1}d}" + ("d" if value < 0 else "c")
     assert packed(bytes.fromhex(text)) == value
     binary = Item(5, "N", 8, digits, signed=True, usage="binary")
-    assert number(value.to_bytes(8, "big", signed=True), binary, mainframe=True) == value
+    assert (
+        number(value.to_bytes(8, "big", signed=True), binary, mainframe=True) == value
+    )
 
 
 def zone(value, digits, mainframe, separate):
@@ -205,7 +222,7 @@ def test_bytes_that_are_no_number_are_refused(raw, item):
     if raw == b"\xf1\xf2\xa3":
         assert number(raw, item, mainframe=True) == 123
         return
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         number(raw, item, mainframe=True)
 
 
@@ -246,10 +263,16 @@ def test_the_copybook_suggests_its_fields():
     assert fields["CODE-A"].source == "DETAIL-A.CODE-A"
 
 
-@given(st.binary(max_size=60), st.integers(0, 200), st.sampled_from(["fixed", "rdw", "bdw"]))
+@given(
+    st.binary(max_size=60),
+    st.integers(0, 200),
+    st.sampled_from(["fixed", "rdw", "bdw"]),
+)
 @relaxed(deadline=None, max_examples=150)
 def test_mutated_input_raises_only_bad_file(noise, place, kind):
-    data = bytearray(rdw(rdw(varying(3)) + rdw(varying(5))) if kind != "fixed" else varying(4) * 3)
+    data = bytearray(
+        rdw(rdw(varying(3)) + rdw(varying(5))) if kind != "fixed" else varying(4) * 3
+    )
     place %= len(data)
     data[place : place + len(noise) // 2] = noise
     try:

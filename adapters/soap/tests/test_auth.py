@@ -22,7 +22,14 @@ from servers.soap_scripted import ScriptedSoap, Told, envelope, fault, one, page
 from servers.soap_world import adapter, orders, system
 
 SECRET = SecretStr("canary-password")
-ORDER = {"orderNr": "PO-0001", "title": "t", "status": "draft", "requester": "a", "ordered": dt.date(2026, 3, 1), "currency": "EUR"}
+ORDER = {
+    "orderNr": "PO-0001",
+    "title": "t",
+    "status": "draft",
+    "requester": "a",
+    "ordered": dt.date(2026, 3, 1),
+    "currency": "EUR",
+}
 RELATES = '<w:RelatesTo xmlns:w="http://www.w3.org/2005/08/addressing">{}</w:RelatesTo>'
 
 
@@ -33,7 +40,11 @@ def client(peer, tmp_path, auth, stream=None, **more):
 
 def scanned(made):
     with made:
-        return [c for b in made.scan("orders", made.split("orders", 1)[0], None) for c in b.changes]
+        return [
+            c
+            for b in made.scan("orders", made.split("orders", 1)[0], None)
+            for c in b.changes
+        ]
 
 
 def asked_with(tmp_path, auth, **more):
@@ -46,7 +57,9 @@ def asked_with(tmp_path, auth, **more):
 
 
 def test_basic_and_bearer_send_one_header(tmp_path):
-    basic = asked_with(tmp_path, {"kind": "basic", "username": "jörg", "password": SECRET})
+    basic = asked_with(
+        tmp_path, {"kind": "basic", "username": "jörg", "password": SECRET}
+    )
     expected = base64.b64encode("jörg:canary-password".encode()).decode()
     assert basic.headers["authorization"] == f"Basic {expected}"
     bearer = asked_with(tmp_path, {"kind": "bearer", "token": SECRET})
@@ -62,7 +75,10 @@ def test_a_password_never_travels_unencrypted_by_default(kind):
 
 
 def test_only_one_http_scheme(tmp_path):
-    auth = [{"kind": "basic", "username": "u", "password": SECRET}, {"kind": "bearer", "token": SECRET}]
+    auth = [
+        {"kind": "basic", "username": "u", "password": SECRET},
+        {"kind": "bearer", "token": SECRET},
+    ]
     with ScriptedSoap(lambda _: Told(200, page([]))) as peer:
         with pytest.raises(ConfigurationError) as caught:
             client(peer, tmp_path, auth).open()
@@ -71,7 +87,11 @@ def test_only_one_http_scheme(tmp_path):
 
 def test_a_line_break_in_a_secret_is_refused(tmp_path):
     with ScriptedSoap(lambda _: Told(200, page([]))) as peer:
-        made = client(peer, tmp_path, {"kind": "bearer", "token": SecretStr("canary\r\nX-Evil: 1")})
+        made = client(
+            peer,
+            tmp_path,
+            {"kind": "bearer", "token": SecretStr("canary\r\nX-Evil: 1")},
+        )
         with pytest.raises(ConfigurationError) as caught:
             scanned(made)
     assert caught.value.code == "soap.header"
@@ -80,15 +100,25 @@ def test_a_line_break_in_a_secret_is_refused(tmp_path):
 
 def test_digest_is_that_of_rfc_7616():
     """The example of RFC 7616 3.9.1, with its client nonce."""
-    auth = HttpDigest(DigestAuth(kind="digest", username="Mufasa", password=SecretStr("Circle of Life")))
+    auth = HttpDigest(
+        DigestAuth(
+            kind="digest", username="Mufasa", password=SecretStr("Circle of Life")
+        )
+    )
     common = 'realm="http-auth@example.org", qop="auth, auth-int", nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"'
-    challenges = [f"Digest {common}, algorithm=MD5", f"Digest {common}, algorithm=SHA-256"]
+    challenges = [
+        f"Digest {common}, algorithm=MD5",
+        f"Digest {common}, algorithm=SHA-256",
+    ]
     assert best_challenge(challenges)["algorithm"] == "SHA-256"
     assert auth.challenged(challenges, None)
     header = auth.headers("GET", "/dir/index.html")["Authorization"]
     fields = dict(re.findall(r'(\w+)="?([^",]+)', header))
     sha = lambda text: hashlib.sha256(text.encode()).hexdigest()
-    first, second = sha("Mufasa:http-auth@example.org:Circle of Life"), sha("GET:/dir/index.html")
+    first, second = (
+        sha("Mufasa:http-auth@example.org:Circle of Life"),
+        sha("GET:/dir/index.html"),
+    )
     middle = f"{fields['nonce']}:{fields['nc']}:{fields['cnonce']}:auth"
     assert fields["response"] == sha(f"{first}:{middle}:{second}")
     assert fields["nc"] == "00000001"
@@ -99,7 +129,10 @@ def test_a_digest_challenge_is_answered_once(tmp_path):
     def script(asked):
         if "authorization" in asked.headers:
             return Told(200, stored())
-        return Told(401, headers={"WWW-Authenticate": 'Digest realm="r", nonce="n1", qop="auth"'})
+        return Told(
+            401,
+            headers={"WWW-Authenticate": 'Digest realm="r", nonce="n1", qop="auth"'},
+        )
 
     auth = {"kind": "digest", "username": "u", "password": SECRET}
     with ScriptedSoap(script) as peer:
@@ -108,10 +141,13 @@ def test_a_digest_challenge_is_answered_once(tmp_path):
             receipts = made.write("orders", [intent("create", None, ORDER)] * 2)
     assert [r.outcome for r in receipts] == ["applied", "applied"]
     assert len(peer.asked) == 3
-    assert 'nc=00000002' in peer.asked[2].headers["authorization"]
-    with ScriptedSoap(lambda _: Told(401, headers={"WWW-Authenticate": 'Digest realm="r", nonce="n", qop="auth"'})) as peer:
-        with pytest.raises(ConfigurationError) as caught:
-            scanned(client(peer, tmp_path, auth))
+    assert "nc=00000002" in peer.asked[2].headers["authorization"]
+    with ScriptedSoap(
+        lambda _: Told(
+            401, headers={"WWW-Authenticate": 'Digest realm="r", nonce="n", qop="auth"'}
+        )
+    ) as peer, pytest.raises(ConfigurationError) as caught:
+        scanned(client(peer, tmp_path, auth))
     assert caught.value.code == "soap.auth"
     assert len(peer.asked) == 2
 
@@ -130,14 +166,30 @@ def test_negotiate_is_a_handshake_on_one_connection(tmp_path, monkeypatch):
         if not text and not state.get("done"):
             return Told(401, headers={"WWW-Authenticate": "Negotiate"})
         if text:
-            state.setdefault("server", spnego.server(protocol="negotiate", options=spnego.NegotiateOptions.use_negotiate))
+            state.setdefault(
+                "server",
+                spnego.server(
+                    protocol="negotiate", options=spnego.NegotiateOptions.use_negotiate
+                ),
+            )
             token = state["server"].step(base64.b64decode(text))
             if not state["server"].complete:
-                return Told(401, headers={"WWW-Authenticate": "Negotiate " + base64.b64encode(token).decode()})
+                return Told(
+                    401,
+                    headers={
+                        "WWW-Authenticate": "Negotiate "
+                        + base64.b64encode(token).decode()
+                    },
+                )
             state["done"] = True
         return Told(200, page([]))
 
-    auth = {"kind": "negotiate", "username": "DOM\\user", "password": SECRET, "allow_ntlm": True}
+    auth = {
+        "kind": "negotiate",
+        "username": "DOM\\user",
+        "password": SECRET,
+        "allow_ntlm": True,
+    }
     with ScriptedSoap(script) as peer:
         assert scanned(client(peer, tmp_path, auth)) == []
         assert state["server"].client_principal == "DOM\\user"
@@ -147,7 +199,11 @@ def test_negotiate_is_a_handshake_on_one_connection(tmp_path, monkeypatch):
 def test_kerberos_without_a_ticket_is_a_configuration_error(tmp_path):
     told = Told(401, headers={"WWW-Authenticate": "Negotiate"})
     with ScriptedSoap(lambda _: told) as peer:
-        made = client(peer, tmp_path, {"kind": "negotiate", "username": "u@NOWHERE.EXAMPLE", "password": SECRET})
+        made = client(
+            peer,
+            tmp_path,
+            {"kind": "negotiate", "username": "u@NOWHERE.EXAMPLE", "password": SECRET},
+        )
         with pytest.raises(ConfigurationError) as caught:
             scanned(made)
     assert caught.value.code == "soap.auth"
@@ -158,22 +214,36 @@ def test_kerberos_without_a_ticket_is_a_configuration_error(tmp_path):
 
 
 def test_a_digest_token_has_nonce_created_and_timestamp(tmp_path):
-    auth = {"kind": "wsse-digest", "username": "u", "password": SECRET, "timestamp": True}
+    auth = {
+        "kind": "wsse-digest",
+        "username": "u",
+        "password": SECRET,
+        "timestamp": True,
+    }
     text = asked_with(tmp_path, auth).body
     root = etree.fromstring(text)
     nonce = base64.b64decode(root.findtext(".//{*}Nonce"))
     created = root.findtext(".//{*}UsernameToken/{*}Created")
-    digest = base64.b64encode(hashlib.sha1(nonce + created.encode() + b"canary-password").digest())
+    digest = base64.b64encode(
+        hashlib.sha1(nonce + created.encode() + b"canary-password").digest()
+    )
     assert root.findtext(".//{*}Password") == digest.decode()
     assert len(nonce) == 16
     assert created.endswith("Z")
-    begins, ends = (dt.datetime.fromisoformat(root.findtext(f".//{{*}}Timestamp/{{*}}{n}")) for n in ("Created", "Expires"))
+    begins, ends = (
+        dt.datetime.fromisoformat(root.findtext(f".//{{*}}Timestamp/{{*}}{n}"))
+        for n in ("Created", "Expires")
+    )
     assert ends - begins == dt.timedelta(minutes=5)
     assert b"canary" not in text
 
 
 def test_a_text_token_is_fresh_in_each_message(tmp_path, erp_server):
-    auth = {"kind": "wsse-text", "username": erp_server.username, "password": SecretStr(erp_server.password)}
+    auth = {
+        "kind": "wsse-text",
+        "username": erp_server.username,
+        "password": SecretStr(erp_server.password),
+    }
     made = adapter(system(erp_server, auth=auth), {"orders": orders()})
     assert len(scanned(made)) >= 40
 
@@ -209,14 +279,21 @@ def login_peer(*, expire_after=None):
 @pytest.mark.parametrize(
     ("into", "seen"),
     [
-        ({"header": "{urn:s}Session/id"}, '<ns0:Session xmlns:ns0="urn:s"><ns0:id>token-1</ns0:id></ns0:Session>'),
+        (
+            {"header": "{urn:s}Session/id"},
+            '<ns0:Session xmlns:ns0="urn:s"><ns0:id>token-1</ns0:id></ns0:Session>',
+        ),
         ({"param": "cursor"}, "<ns0:cursor>token-1</ns0:cursor>"),
         ({"cookie": "JSESSIONID"}, "JSESSIONID=token-1"),
     ],
 )
 def test_the_login_token_goes_where_it_is_configured(tmp_path, into, seen):
     peer, _ = login_peer()
-    listing = {"operation": "ListOrders", "items": "ListOrdersResponse/orders/order", "request": {"max": 5}}
+    listing = {
+        "operation": "ListOrders",
+        "items": "ListOrdersResponse/orders/order",
+        "request": {"max": 5},
+    }
     stream = SoapStreamConfig(key=["orderNr"], list=listing)
     with peer:
         scanned(client(peer, tmp_path, {**LOGIN, "into": into}, stream))
@@ -230,7 +307,9 @@ def test_an_expired_session_logs_in_again_at_the_next_call(tmp_path):
     """The adapter never loops: the core retries."""
     peer, state = login_peer(expire_after=1)
     with peer:
-        made = client(peer, tmp_path, {**LOGIN, "into": {"header": "{urn:s}Session/id"}})
+        made = client(
+            peer, tmp_path, {**LOGIN, "into": {"header": "{urn:s}Session/id"}}
+        )
         with made:
             with pytest.raises(NotApplied) as caught:
                 list(made.scan("orders", made.split("orders", 1)[0], None))
@@ -242,16 +321,19 @@ def test_an_expired_session_logs_in_again_at_the_next_call(tmp_path):
 
 
 def test_a_refused_login_is_a_configuration_error(tmp_path):
-    with ScriptedSoap(lambda _: Told(500, fault("e:Client", text="wrong password"))) as peer:
-        with pytest.raises(ConfigurationError) as caught:
-            client(peer, tmp_path, {**LOGIN, "into": {"cookie": "S"}}).open()
+    with ScriptedSoap(
+        lambda _: Told(500, fault("e:Client", text="wrong password"))
+    ) as peer, pytest.raises(ConfigurationError) as caught:
+        client(peer, tmp_path, {**LOGIN, "into": {"cookie": "S"}}).open()
     assert caught.value.code == "soap.auth"
     assert "canary" not in str(caught.value)
 
 
 def test_cookies_live_with_the_connection(tmp_path):
     """Host-only, never stored (soap 22)."""
-    with ScriptedSoap(lambda _: Told(200, page([]), {"Set-Cookie": "S=1; Path=/; HttpOnly"})) as peer:
+    with ScriptedSoap(
+        lambda _: Told(200, page([]), {"Set-Cookie": "S=1; Path=/; HttpOnly"})
+    ) as peer:
         made = client(peer, tmp_path, {"kind": "none"})
         with made:
             for _ in range(2):
@@ -277,19 +359,33 @@ def test_addressing_sends_action_id_to_and_reply_to(tmp_path):
 
 
 def test_our_key_as_message_id_is_the_same_on_every_attempt(tmp_path):
-    stream = orders(create={"operation": "CreateOrder", "request": {"order": "{record}"}, "idempotency": {"header": "wsa:MessageID"}})
+    stream = orders(
+        create={
+            "operation": "CreateOrder",
+            "request": {"order": "{record}"},
+            "idempotency": {"header": "wsa:MessageID"},
+        }
+    )
     again = intent("create", None, ORDER)
     with ScriptedSoap(lambda _: Told(500)) as peer:
         for _ in range(2):
             with client(peer, tmp_path, {"kind": "none"}, stream) as made:
                 assert made.write("orders", [again])[0].outcome == "unknown"
-        assert made.stream_configs["orders"].create.idempotency.header == "wsa:MessageID"
+        assert (
+            made.stream_configs["orders"].create.idempotency.header == "wsa:MessageID"
+        )
     ids = [header_of(asked, "MessageID") for asked in peer.asked]
     assert ids == [message_id(again.key)] * 2
 
 
 def test_our_key_as_an_http_header(tmp_path):
-    stream = orders(create={"operation": "CreateOrder", "request": {"order": "{record}"}, "idempotency": {"header": "Idempotency-Key", "key_ttl": "1h"}})
+    stream = orders(
+        create={
+            "operation": "CreateOrder",
+            "request": {"order": "{record}"},
+            "idempotency": {"header": "Idempotency-Key", "key_ttl": "1h"},
+        }
+    )
     once = intent("create", None, ORDER)
     with ScriptedSoap(lambda _: Told(200, stored())) as peer:
         with client(peer, tmp_path, {"kind": "none"}, stream) as made:
@@ -298,12 +394,16 @@ def test_our_key_as_an_http_header(tmp_path):
 
 
 def test_an_answer_that_relates_to_another_message_is_not_ours(tmp_path):
-    wrong = page([]).replace("<e:Body>", f"<e:Header>{RELATES.format('urn:uuid:other')}</e:Header><e:Body>")
+    wrong = page([]).replace(
+        "<e:Body>", f"<e:Header>{RELATES.format('urn:uuid:other')}</e:Header><e:Body>"
+    )
     with ScriptedSoap(lambda _: Told(200, wrong)) as peer:
         with pytest.raises(NotApplied) as caught:
             scanned(client(peer, tmp_path, {"kind": "none"}, addressing="on"))
     assert caught.value.code == "soap.other-answer"
-    told = stored().replace("<e:Body>", f"<e:Header>{RELATES.format('urn:uuid:other')}</e:Header><e:Body>")
+    told = stored().replace(
+        "<e:Body>", f"<e:Header>{RELATES.format('urn:uuid:other')}</e:Header><e:Body>"
+    )
     with ScriptedSoap(lambda _: Told(200, told)) as peer:
         with client(peer, tmp_path, {"kind": "none"}, addressing="on") as made:
             receipt = made.write("orders", [intent("create", None, ORDER)])[0]
@@ -313,7 +413,12 @@ def test_an_answer_that_relates_to_another_message_is_not_ours(tmp_path):
 def test_an_answer_that_relates_to_ours_is_read(tmp_path):
     def script(asked):
         mine = header_of(asked, "MessageID")
-        return Told(200, page([]).replace("<e:Body>", f"<e:Header>{RELATES.format(mine)}</e:Header><e:Body>"))
+        return Told(
+            200,
+            page([]).replace(
+                "<e:Body>", f"<e:Header>{RELATES.format(mine)}</e:Header><e:Body>"
+            ),
+        )
 
     with ScriptedSoap(script) as peer:
         assert scanned(client(peer, tmp_path, {"kind": "none"}, addressing="on")) == []
@@ -333,7 +438,9 @@ def test_static_header_blocks(tmp_path):
 def test_a_static_header_is_checked_against_the_wsdl(tmp_path):
     with ScriptedSoap(lambda _: Told(200)) as peer:
         with pytest.raises(ConfigurationError, match="did you mean 'OrderFault'"):
-            client(peer, tmp_path, {"kind": "none"}, soap_headers={"OrderFalt": "x"}).open()
+            client(
+                peer, tmp_path, {"kind": "none"}, soap_headers={"OrderFalt": "x"}
+            ).open()
 
 
 # Signatures
@@ -354,7 +461,11 @@ def pair(folder, name):
     )  # fmt: skip
     (folder / f"{name}.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
     (folder / f"{name}.key").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
     )
     return (folder / f"{name}.pem").read_bytes(), (folder / f"{name}.key").read_bytes()
 
@@ -412,7 +523,11 @@ def test_soap_action_and_content_type(tmp_path, erp_server):
     assert first.headers["content-type"] == "text/xml; charset=utf-8"
     assert "transfer-encoding" not in first.headers
     version = "http://www.w3.org/2003/05/soap-envelope"
-    with ScriptedSoap(lambda _: Told(200, page([]).replace("http://schemas.xmlsoap.org/soap/envelope/", version))) as peer:
+    with ScriptedSoap(
+        lambda _: Told(
+            200, page([]).replace("http://schemas.xmlsoap.org/soap/envelope/", version)
+        )
+    ) as peer:
         config = system(peer.in_folder(tmp_path), "erp12", auth={"kind": "none"})
         scanned(adapter(config, {"orders": orders("erp12")}))
         headers = peer.asked[0].headers

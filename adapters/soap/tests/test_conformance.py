@@ -72,7 +72,9 @@ class OrdersHarness(Harness):
             )  # fmt: skip
 
     def read_all(self):
-        rows = self.erp.rows("select order_nr from purchase_order where status != 'cancelled'")
+        rows = self.erp.rows(
+            "select order_nr from purchase_order where status != 'cancelled'"
+        )
         return [{"orderNr": row["order_nr"]} for row in rows]
 
     def remove(self, values):

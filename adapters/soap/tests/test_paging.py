@@ -41,7 +41,11 @@ class Model:
         if kind == "none":
             return rows, {}
         if kind in {"page", "offset"}:
-            start = values["page.offset"] if kind == "offset" else (values["page.number"] - config.first) * config.size
+            start = (
+                values["page.offset"]
+                if kind == "offset"
+                else (values["page.number"] - config.first) * config.size
+            )
             return rows[start : start + size], {}
         if kind in {"cursor", "more"}:
             start = int(values.get("page.cursor", 0))
@@ -60,11 +64,22 @@ def walk(config, model, *, interrupt=None):
     pager, found, more = pager_for(config, "s.list", upper), [], True
     while more:
         rows, texts = model.answer(config, pager.values())
-        facts = PageFacts(len(rows), str(rows[:1]), str(rows[-1:]), rows[-1] if rows else None, texts.get)
+        facts = PageFacts(
+            len(rows),
+            str(rows[:1]),
+            str(rows[-1:]),
+            rows[-1] if rows else None,
+            texts.get,
+        )
         more = pager.turn(facts)
         if not getattr(pager, "again", False):
             found += rows
-        if more and interrupt is not None and model.pages % interrupt == 0 and config.resumes:
+        if (
+            more
+            and interrupt is not None
+            and model.pages % interrupt == 0
+            and config.resumes
+        ):
             state = json.loads(json.dumps(pager.state()))
             pager = pager_for(config, "s.list", upper)
             pager.resume(state)
@@ -80,7 +95,13 @@ CONFIGS = {
     "cursor": {"kind": "cursor", "next": "next", "resumable": True},
     "more": {"kind": "more", "token": "next", "next_operation": "More"},
     "last": {"kind": "last", "by": "nr"},
-    "window": {"kind": "window", "from": START.isoformat(), "step": "16d", "cap": 7, "min": 60},
+    "window": {
+        "kind": "window",
+        "from": START.isoformat(),
+        "step": "16d",
+        "cap": 7,
+        "min": 60,
+    },
 }
 
 
@@ -123,7 +144,11 @@ def test_a_total_that_does_not_match_is_not_complete(kind):
     pager, more = pager_for(config, "s", upper), True
     while more:
         rows, _ = model.answer(config, pager.values())
-        more = pager.turn(PageFacts(len(rows), str(rows[:1]), str(rows[-1:]), None, {"total": "13"}.get))
+        more = pager.turn(
+            PageFacts(
+                len(rows), str(rows[:1]), str(rows[-1:]), None, {"total": "13"}.get
+            )
+        )
     assert not pager.complete
 
 
@@ -136,7 +161,9 @@ def test_a_full_window_is_halved_down_to_the_shortest():
 
 
 def test_number_windows_need_an_end():
-    config = PageConfig(**{"kind": "window", "from": 0, "to": 100, "step": 10, "cap": 50})
+    config = PageConfig(
+        **{"kind": "window", "from": 0, "to": 100, "step": 10, "cap": 50}
+    )
     pager = pager_for(config, "s", upper)
     seen = []
     while True:
@@ -146,7 +173,9 @@ def test_number_windows_need_an_end():
             break
     assert seen == [(n, n + 10) for n in range(0, 100, 10)]
     with pytest.raises(ConfigurationError):
-        pager_for(PageConfig(**{"kind": "window", "from": 0, "step": 1, "cap": 5}), "s", upper)
+        pager_for(
+            PageConfig(**{"kind": "window", "from": 0, "step": 1, "cap": 5}), "s", upper
+        )
 
 
 def test_the_same_cursor_twice_is_a_loop():
@@ -173,7 +202,9 @@ def test_a_hundred_thousand_pages_are_a_loop():
 
 
 def test_done_ends_more():
-    config = PageConfig(kind="more", token="t", next_operation="M", done={"path": "d", "equals": True})
+    config = PageConfig(
+        kind="more", token="t", next_operation="M", done={"path": "d", "equals": True}
+    )
     pager = pager_for(config, "s", upper)
     assert pager.turn(PageFacts(1, "a", "a", None, {"t": "1", "d": "false"}.get))
     assert pager.follows_on
@@ -181,7 +212,10 @@ def test_done_ends_more():
 
 
 @pytest.mark.parametrize("name", ["page", "offset", "cursor", "last", "window"])
-@pytest.mark.parametrize("state", [None, 7, "x", [], {}, {"from": "somewhere-else"}, {"number": -1}, {"cursor": 5}])
+@pytest.mark.parametrize(
+    "state",
+    [None, 7, "x", [], {}, {"from": "somewhere-else"}, {"number": -1}, {"cursor": 5}],
+)
 def test_a_foreign_state_is_refused(name, state):
     pager = pager_for(PageConfig(**CONFIGS[name]), "s", upper)
     with pytest.raises((CursorTooOld, ConfigurationError)):
@@ -190,7 +224,13 @@ def test_a_foreign_state_is_refused(name, state):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"kind": "cursor"}, {"kind": "more", "token": "t"}, {"kind": "last"}, {"kind": "window", "from": 1}, {"kind": "page", "size": 0}],
+    [
+        {"kind": "cursor"},
+        {"kind": "more", "token": "t"},
+        {"kind": "last"},
+        {"kind": "window", "from": 1},
+        {"kind": "page", "size": 0},
+    ],
 )
 def test_a_kind_needs_its_settings(settings):
     with pytest.raises(ValueError, match=r"."):

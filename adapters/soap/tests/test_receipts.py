@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+
 import pytest
 
 from moatbridge.changes import Ref
@@ -38,7 +39,7 @@ def written(tmp_path, told, *, op="create", **more):
         return receipt, len(peer.posted)
 
 
-CLIENT = '<code>{}</code><retryable>false</retryable>'
+CLIENT = "<code>{}</code><retryable>false</retryable>"
 
 TABLE = [
     # What certainly did not happen.
@@ -114,7 +115,9 @@ def test_rules_on_the_detail_come_before_codes(tmp_path, code, outcome, expected
     assert (receipt.outcome, receipt.code) == (outcome, expected)
 
 
-@pytest.mark.parametrize("then", ["applied", "not_applied", "rejected", "unknown", "stale"])
+@pytest.mark.parametrize(
+    "then", ["applied", "not_applied", "rejected", "unknown", "stale"]
+)
 def test_a_rule_decides_the_outcome(tmp_path, then):
     stream = orders(
         create={
@@ -235,7 +238,9 @@ def test_one_way_operations_are_accepted(tmp_path):
             one_way = tmp_path / f"oneway{status}.wsdl"
             bound = '<soap:operation soapAction="urn:example:erp:orders:1#CancelOrder"/>\n<wsdl:input><soap:body use="literal"/></wsdl:input><wsdl:output><soap:body use="literal"/></wsdl:output>'
             assert bound in text
-            text = text.replace(name, "").replace(bound, bound.partition("<wsdl:output>")[0])
+            text = text.replace(name, "").replace(
+                bound, bound.partition("<wsdl:output>")[0]
+            )
             one_way.write_text(text)
             made = client(peer, tmp_path, wsdl=str(one_way))
             with made:

@@ -28,7 +28,9 @@ ORDER = {
 
 @pytest.fixture(scope="module")
 def port(erp_server):
-    config = SoapConfig(wsdl=str(erp_server.wsdl_file()), endpoint=erp_server.endpoint())
+    config = SoapConfig(
+        wsdl=str(erp_server.wsdl_file()), endpoint=erp_server.endpoint()
+    )
     return choose_port(describe(config, None).document, config)
 
 
@@ -51,7 +53,9 @@ def texts(element):
 
 
 def create(port, record, **more):
-    return sent(port, "CreateOrder", {"order": "{record}"}, {"record": record}, **more)[0]
+    return sent(port, "CreateOrder", {"order": "{record}"}, {"record": record}, **more)[
+        0
+    ]
 
 
 def failed(port, record):
@@ -92,7 +96,9 @@ def test_a_required_number_without_a_value_is_a_configuration_error(port):
     assert caught.value.code == "soap.placeholder"
 
 
-@pytest.mark.parametrize("text", ["{nobody}", "{page.nobody}", "{}", "{ref.}", "{1+1}", "{record!r}"])
+@pytest.mark.parametrize(
+    "text", ["{nobody}", "{page.nobody}", "{}", "{ref.}", "{1+1}", "{record!r}"]
+)
 def test_unknown_placeholders_are_found_at_load(port, text):
     with pytest.raises(ConfigurationError) as caught:
         bound(port, "GetOrder", {"orderNr": text})
@@ -149,8 +155,12 @@ def test_a_record_is_written_in_the_order_of_the_schema(port):
         "attachment": b"\x00\xff",
         "total": Decimal("1E+2"),
         "deliverTo": {"address": {"city": "c", "zip": "z", "street": "s"}},
-        "line": [{"position": 1, "article": "a", "quantity": Decimal("2.50"), "unitPrice": 3}],
-        "deliverBy": dt.datetime(2026, 4, 1, 10, tzinfo=dt.timezone(dt.timedelta(hours=2))),
+        "line": [
+            {"position": 1, "article": "a", "quantity": Decimal("2.50"), "unitPrice": 3}
+        ],
+        "deliverBy": dt.datetime(
+            2026, 4, 1, 10, tzinfo=dt.timezone(dt.timedelta(hours=2))
+        ),
     }
     element = create(port, record)
     told = texts(element)
@@ -215,7 +225,9 @@ def test_a_missing_required_field_is_rejected(port):
 # 51 and values: properties
 
 XML_TEXT = st.text(
-    st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="\ufffe\uffff")
+    st.characters(
+        blacklist_categories=("Cs", "Cc"), blacklist_characters="\ufffe\uffff"
+    )
 )
 
 
@@ -261,8 +273,15 @@ def test_a_converter_accepts_or_says_wrong_value(kind, value):
     assert isinstance(xsd_type.xmlvalue(found), str | bytes)
 
 
-@given(st.decimals(allow_nan=False, allow_infinity=False), st.integers(-(10**30), 10**30))
+@given(
+    st.decimals(allow_nan=False, allow_infinity=False), st.integers(-(10**30), 10**30)
+)
 def test_numbers_survive(number, whole):
-    assert Decimal(builtins.Decimal().xmlvalue(converter(builtins.Decimal())(number))) == number
-    assert int(builtins.Integer().xmlvalue(converter(builtins.Integer())(whole))) == whole
+    assert (
+        Decimal(builtins.Decimal().xmlvalue(converter(builtins.Decimal())(number)))
+        == number
+    )
+    assert (
+        int(builtins.Integer().xmlvalue(converter(builtins.Integer())(whole))) == whole
+    )
     assert converter(builtins.Long())(str(whole)) == whole

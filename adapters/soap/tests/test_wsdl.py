@@ -145,12 +145,17 @@ def test_stubs_stand_for_well_known_namespaces(tmp_path, namespace, name, locati
 def test_limits_on_documents_size_and_depth(tmp_path):
     for number in range(30):
         text = SCHEMA.format("urn:other").replace(
-            "<xsd:element", f'<xsd:include schemaLocation="d{number + 1}.xsd"/><xsd:element', 1
+            "<xsd:element",
+            f'<xsd:include schemaLocation="d{number + 1}.xsd"/><xsd:element',
+            1,
         )
         (tmp_path / f"d{number}.xsd").write_text(text)
     path = importing(tmp_path, "d0.xsd")
     assert "deeper" in refused(path).message
-    assert "one document more" in refused(path, max_wsdl={"documents": 5, "depth": 50}).message
+    assert (
+        "one document more"
+        in refused(path, max_wsdl={"documents": 5, "depth": 50}).message
+    )
     assert "larger" in refused(path, max_wsdl={"size": 600}).message
 
 
@@ -189,7 +194,9 @@ def test_redirects_are_refused_on_load_and_post(tmp_path):
     with ScriptedSoap(lambda _: Told(200, "<a/>")) as other:
         away = Told(307, headers={"Location": f"{other.origin}/erp?token=abc"})
         with ScriptedSoap(lambda _: away) as peer:
-            remote = adapter(system(peer.in_folder(tmp_path), wsdl=f"{peer.origin}/erp?wsdl"), {})
+            remote = adapter(
+                system(peer.in_folder(tmp_path), wsdl=f"{peer.origin}/erp?wsdl"), {}
+            )
             with pytest.raises(ConfigurationError) as loading:
                 remote.open()
             made = adapter(system(peer.in_folder(tmp_path)), {"orders": orders()})
@@ -267,7 +274,9 @@ def test_the_advertised_address_is_only_compared(hr_server):
 
     settings = SoapConfig(wsdl=str(hr_server.wsdl), endpoint=hr_server.endpoint())
     with adapter(settings, {}) as made:
-        assert any("hr.internal.example" in warning for warning in made.probe().warnings)
+        assert any(
+            "hr.internal.example" in warning for warning in made.probe().warnings
+        )
 
 
 def test_several_ports_must_be_chosen(tmp_path, erp_server):
@@ -284,7 +293,9 @@ def test_several_ports_must_be_chosen(tmp_path, erp_server):
     assert caught.value.code == "soap.wsdl"
     assert "Second" in caught.value.message
     chosen = config(path, port="Second")
-    assert choose_port(describe(chosen, None).document, chosen).qname.endswith("}Second")
+    assert choose_port(describe(chosen, None).document, chosen).qname.endswith(
+        "}Second"
+    )
 
 
 @pytest.mark.parametrize(
@@ -308,7 +319,11 @@ def test_unknown_operations_and_paths_are_found_at_load(erp_server):
     made = adapter(system(erp_server), {"orders": orders(list=listing)})
     with pytest.raises(ConfigurationError, match="did you mean 'ListOrders'"):
         made.open()
-    listing = {"operation": "ListOrders", "items": "ListOrdersResponse/orders/ordr", "request": {"max": 1}}
+    listing = {
+        "operation": "ListOrders",
+        "items": "ListOrdersResponse/orders/ordr",
+        "request": {"max": 1},
+    }
     made = adapter(system(erp_server), {"orders": orders(list=listing)})
     with pytest.raises(ConfigurationError, match="order") as caught:
         made.open()

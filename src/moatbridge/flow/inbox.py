@@ -11,7 +11,8 @@ tail starts with the first delivery ever kept, and a person agrees once to carry
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.changes import Batch
 from moatbridge.flow.control import request_pass
@@ -37,6 +38,14 @@ def receives(route: Route) -> bool:
     return route.source.can("CanReceive")
 
 
+def keeps_position(route: Route) -> bool:
+    """Whether the position is worth something whoever sends: it counts our own rows.
+
+    Where there is nothing to scan, what was acknowledged lies nowhere else.
+    """
+    return receives(route) and only_follows(route)
+
+
 def open_tail(route: Route, ledger: Ledger, lease: Lease) -> None:
     """Take the position of the tail before the pass that was asked for reads anything.
 
@@ -49,13 +58,14 @@ def open_tail(route: Route, ledger: Ledger, lease: Lease) -> None:
         run = runs.latest(tx, flow_id, "scanning")
     if run is None or run.generation is not None:
         return
+    source = route.source
     with ledger.step(lease) as tx:
-        if ledger.leases.cursor(tx, flow_id, LIVE) is None:
-            start = 0 if only_follows(route) else _highest(ledger, route, tx)
-            cursor = Envelope(
-                {AT: start}, route.source.probe.server, route.source.stream.query
-            )
-            ledger.leases.add(tx, flow_id, LIVE, LIVE, cursor=cursor.to_json())
+        cursor = ledger.leases.cursor(tx, flow_id, LIVE)
+        start = 0 if only_follows(route) else _highest(ledger, route, tx)
+        kept = start if cursor is None else _position(cursor.get("at"))
+        at = Envelope({AT: kept}, source.probe.server, source.stream.query)
+        if cursor is None or _of_another(cursor, at):
+            ledger.leases.add(tx, flow_id, LIVE, LIVE, cursor=at.to_json())
 
 
 def take_in(
@@ -81,7 +91,7 @@ def take_in(
     try:
         while (read := _next(reading, ledger, route)) is not None:
             batch, kept = read
-            reading.take(batch, lambda k, kept=kept: inbox.place_of(kept, k))
+            reading.take(batch, partial(inbox.place_of, kept))
             beat()
             if stopping() or time.monotonic() >= until:
                 return True
@@ -105,6 +115,11 @@ def read_to(tx: Transaction, ledger: Ledger, flow: str) -> int:
         return 0
     cursor = ledger.leases.cursor(tx, flow_id, LIVE) or {}
     return _position(cursor.get("at"))
+
+
+def _of_another(cursor: dict[str, Any], at: Envelope) -> bool:
+    """The sender is another one now; what it sent lies in our inbox all the same."""
+    return (cursor.get("server"), cursor.get("query")) != (at.server, at.query)
 
 
 def _highest(ledger: Ledger, route: Route, tx: Transaction) -> int:

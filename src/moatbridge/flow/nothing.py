@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from moatbridge.flow.judging import judge_run, verdict_to_json
-from moatbridge.flow.opening import only_follows
+from moatbridge.flow.opening import LIVE, only_follows
 from moatbridge.guard import Finding
-from moatbridge.ledger import audit, runs, scans
+from moatbridge.ledger import audit, inbox, runs, scans
 from moatbridge.ledger.clock import wall_clock
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def end_without_pass(
     )
     asks = why == FOLLOWS and summary.first_run
     if asks:
-        verdict = _asked(route, verdict)
+        verdict = _asked(route, verdict, _told_already(route, ledger))
     with ledger.step(lease, cursor=None) as tx:
         scans.finish(tx, route.row.flow_id, scan.generation, state_of(why))
         if asks:
@@ -67,7 +67,18 @@ def state_of(why: str) -> str:
     return "followed" if why == FOLLOWS else "nothing"
 
 
-def _asked(route: Route, verdict: PlanVerdict) -> PlanVerdict:
+def _told_already(route: Route, ledger: Ledger) -> int:
+    """Deliveries that were acknowledged before anybody agreed to carry them."""
+    if not route.source.can("CanReceive"):
+        return 0
+    with ledger.read() as tx:
+        cursor = ledger.leases.cursor(tx, route.row.flow_id, LIVE) or {}
+        read_to = int((cursor.get("at") or {}).get("inbox", 0))
+        system = route.source.system
+        return inbox.backlog(tx, ledger.scope, system, read_to).unread
+
+
+def _asked(route: Route, verdict: PlanVerdict, already: int) -> PlanVerdict:
     """Nothing can be compared, so a person agrees to what comes from now on."""
     outside = route.judged.exposure == "external" and route.rules.four_eyes
     finding = Finding(
@@ -78,8 +89,9 @@ def _asked(route: Route, verdict: PlanVerdict) -> PlanVerdict:
         limit=0,
         nearest_pass=0,
         sentence=f"is the first one: {route.source.address} only tells changes, so "
-        "there is nothing to compare; what it tells from now on will be carried to "
-        f"{route.target.address}",
+        "there is nothing to compare; what it tells from now on"
+        + (f", and {already:,} deliveries that wait in the inbox," if already else "")
+        + f" will be carried to {route.target.address}",
     )
     return replace(
         verdict,

@@ -372,14 +372,15 @@ class _Slice:
         """The position is worth nothing any more: start over, links are kept."""
         ledger, lease = self._bridge.ledger, self._lease
         with ledger.write() as tx:
-            tx.run(
-                "UPDATE partition SET cursor=NULL WHERE flow_id=? AND part=?",
-                lease.flow_id,
-                lease.part,
-            )
             if only_follows(self._route):
-                # What was told meanwhile is lost: a person agrees once more.
+                # Whoever tells it is another one: a person agrees once more.
                 scans.position_lost(tx, lease.flow_id)
+            if not inbox.keeps_position(self._route):
+                tx.run(
+                    "UPDATE partition SET cursor=NULL WHERE flow_id=? AND part=?",
+                    lease.flow_id,
+                    lease.part,
+                )
         if lease.kind == "scan":
             ledger.leases.release(lease, wait=1.0, error=error.code)
             return SliceResult("idle", 1.0, worked=True)

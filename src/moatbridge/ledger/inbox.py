@@ -11,8 +11,8 @@ dead letter refers to it; the ids stay for as long as the sender may repeat itse
 
 from __future__ import annotations
 
+import re
 from secrets import token_hex
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moatbridge.adapter import Received
@@ -30,7 +30,8 @@ PLACE: Final = "inbox/"
 """Location of a dead letter: this, the ``seq`` of its delivery, and the place in it."""
 
 _CHUNK: Final = 10_000
-_NOTHING: Final = MappingProxyType({"rejects": (), "changes": (), "missed": False})
+_LOOKED_AT: Final = 1000
+_CHANGE: Final = re.compile(r"inbox/(\d+)/change (\d+)")
 
 
 class Delivery(NamedTuple):
@@ -119,42 +120,86 @@ def place_of(kept: Sequence[Kept], k: bytes) -> str | None:
     for one in reversed(kept):
         for number in range(len(one.changes) - 1, -1, -1):
             if key_hash(one.changes[number].ref.key) == k:
-                return f"{PLACE}{one.seq}/changes[{number}]"
+                return f"{PLACE}{one.seq}/change {number}"
     return None
 
 
-def tell_again(tx: Transaction, scope: str, address: str, k: bytes) -> bool:
-    """Put the newest change of a record that is still kept into the inbox once more.
-
-    Every flow of the system reads it as a new delivery; whom it tells nothing new does
-    nothing.
+def pushed(tx: Transaction, flow_id: int, k: bytes | None) -> str | None:
+    """Where the newest change of a record lies that only ever comes by the inbox.
 
     Args:
         tx: Open transaction.
-        scope: Tenant.
-        address: Address of the stream that the record belongs to.
+        flow_id: The flow that reads it; one that also scans can look at its source.
         k: Hash of the record's key.
 
     Returns:
-        False if no delivery of it is kept.
+        A place for `tell_again`; None if no delivery of it is kept.
     """
-    system, _, stream = address.partition("/")
+    where = "SELECT 1 FROM partition WHERE flow_id=? AND kind='scan' LIMIT 1"
+    if k is None or tx.one(where, flow_id):
+        return None
+    scope, system, stream = _source(tx, flow_id)
     rows = tx.all(
-        "SELECT ordering_key, content FROM inbox WHERE scope=? AND system=? "
+        "SELECT seq, content FROM inbox WHERE scope=? AND system=? "
         "AND content IS NOT NULL ORDER BY seq DESC LIMIT ?",
         scope,
         system,
-        _CHUNK,
+        _LOOKED_AT,
     )
-    for ordering_key, content in rows:
-        kept = _kept(0, frozen.loads(content).get(stream) or _NOTHING)
-        same = [c for c in kept.changes if key_hash(c.ref.key) == k]
-        if same:
-            again = freeze(Received("", changes={stream: same[-1:]}))
-            ident = f"replay/{token_hex(12)}"
-            insert(tx, scope, [Delivery(system, ident, ordering_key, again)])
-            return True
-    return False
+    parts = ((seq, frozen.loads(content).get(stream)) for seq, content in rows)
+    found = (place_of([_kept(seq, part)], k) for seq, part in parts if part)
+    return next((place for place in found if place), None)
+
+
+def tell_again(tx: Transaction, flow_id: int, place: str, k: bytes) -> bool:
+    """Put a change into the inbox once more, as a delivery of its own.
+
+    Every flow of the system reads it; whom it tells nothing new does nothing.
+
+    Args:
+        tx: Open transaction.
+        flow_id: The flow that reads it.
+        place: As `place_of` says.
+        k: Hash of the record's key.
+
+    Returns:
+        False if this names no change of that record, or none that is kept.
+    """
+    found = _CHANGE.fullmatch(place)
+    if found is None:
+        return False
+    scope, system, stream = _source(tx, flow_id)
+    row = tx.one(
+        "SELECT ordering_key, content FROM inbox WHERE scope=? AND system=? "
+        "AND seq=? AND content IS NOT NULL",
+        scope,
+        system,
+        int(found[1]),
+    )
+    part = row and frozen.loads(row[1]).get(stream)
+    change = part and _kept(0, part).changes[int(found[2])]
+    if not change or key_hash(change.ref.key) != k:
+        return False
+    content = freeze(Received("", changes={stream: [change]}))
+    ident = f"replay/{token_hex(12)}"
+    insert(tx, scope, [Delivery(system, ident, row[0], content)])
+    tx.run(
+        "UPDATE partition SET not_before=0, woken=1 WHERE flow_id=? "
+        "AND kind='live' AND state='ready'",
+        flow_id,
+    )
+    return True
+
+
+def _source(tx: Transaction, flow_id: int) -> tuple[str, str, str]:
+    """Scope, system and local stream that a flow reads."""
+    scope, address = tx.one(
+        "SELECT f.scope, CASE f.side WHEN 0 THEN p.a ELSE p.b END FROM flow f "
+        "JOIN pair p ON p.pair_id=f.pair_id WHERE f.flow_id=?",
+        flow_id,
+    )
+    system, _, stream = address.partition("/")
+    return scope, system, stream
 
 
 def wake(tx: Transaction, scope: str, flows: Sequence[str]) -> None:

@@ -227,29 +227,21 @@ def _replay(
     """
     del action, actor
     row = tx.one(
-        "SELECT r.k, r.ref, p.pair_id*2+f.side, f.scope, "
-        "CASE f.side WHEN 0 THEN p.a ELSE p.b END FROM reject r "
-        "JOIN flow f ON f.flow_id=r.flow_id JOIN pair p ON p.pair_id=f.pair_id "
-        "WHERE r.flow_id=? AND r.reject_id=?",
+        "SELECT r.k, r.ref, r.location, f.pair_id*2+f.side FROM reject r "
+        "JOIN flow f ON f.flow_id=r.flow_id WHERE r.flow_id=? AND r.reject_id=?",
         flow_id,
         _number(item),
     )
     if row is None:
         raise _unknown(item)
-    k, ref, side_id, scope, source = row
+    k, ref, place, side_id = row
     if k is None and ref:
         k = key_hash(json.loads(ref)[0])
+    told = k is not None and inbox.tell_again(tx, flow_id, place, k)
     mark = marks.lookup(tx, side_id, [k]).get(k) if k else None
-    pushed = bool(k) and inbox.tell_again(tx, scope, source, k)
-    if pushed:
-        tx.run(
-            "UPDATE partition SET not_before=0, woken=1 WHERE flow_id=? "
-            "AND kind='live' AND state='ready'",
-            flow_id,
-        )
     if mark is not None:
         marks.forget(tx, side_id, [k])
-        if pushed:
+        if told:
             flows.next_round(tx, [mark.link_id])
         else:
             again(tx, flow_id, [mark.link_id], "replay")

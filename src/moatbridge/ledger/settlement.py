@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from moatbridge.ledger import flows, marks, parcels
+from moatbridge.ledger import flows, inbox, marks, parcels
 from moatbridge.ledger.admission import again
 from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.keys import name_hash
@@ -297,7 +297,10 @@ def reject(
     flow_id: int,
     rows: Sequence[tuple[bytes | None, str | None, str, str, str | None]],
 ) -> None:
-    """Record dead letters: rows of (key hash, ref, location, reason, field)."""
+    """Record dead letters: rows of (key hash, ref, location, reason, field).
+
+    What the target refused says where it lies, if it was pushed and is still kept.
+    """
     now = wall_clock()
     tx.many(
         "INSERT INTO reject(flow_id, k, ref, location, reason, field, created, last) "
@@ -305,10 +308,14 @@ def reject(
         "location=excluded.location, reason=excluded.reason, field=excluded.field, "
         "times=times+1, last=excluded.last",
         [
-            (flow_id, k, ref, where, why, name, now, now)
+            (flow_id, k, ref, _located(tx, flow_id, k, where), why, name, now, now)
             for k, ref, where, why, name in rows
         ],
     )
+
+
+def _located(tx: Transaction, flow_id: int, k: bytes | None, where: str) -> str:
+    return (where == "target" and inbox.pushed(tx, flow_id, k)) or where
 
 
 def forget_unseen_rejects(tx: Transaction, flow_id: int, generation: int) -> None:

@@ -257,7 +257,7 @@ class Bridge(FlowBridge):
         tail = Tail(self, route)
         self._drive(
             flow,
-            lambda: tail.drained() or self._killed(flow),
+            lambda: tail.drained() or (self._killed(flow) and tail.read()),
             ("control", "live", "lane"),
             lambda: progress(*self._delivered(tail.run_id)),
             deadline,

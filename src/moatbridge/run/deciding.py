@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from moatbridge.config.guard import effective
 from moatbridge.errors import ConfigurationError, GuardStopped
-from moatbridge.guard import EXIT_CODES, person
 from moatbridge.flow.standing import not_approved
+from moatbridge.guard import EXIT_CODES, person
 from moatbridge.ledger import audit, holds, review
 from moatbridge.run.principals import principal
 from moatbridge.run.status import flow_id_of

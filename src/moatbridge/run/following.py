@@ -73,8 +73,11 @@ class Tail:
 
     def drained(self) -> bool:
         """The tail was read to its end since, and what can be sent was sent."""
-        polled = all(map(self._polled, self._flows))
-        return polled and not any(map(self._busy, self._all))
+        return self.read() and not any(map(self._busy, self._all))
+
+    def read(self) -> bool:
+        """The tail was read to its end since."""
+        return all(map(self._polled, self._flows))
 
     def _polled(self, flow_id: int) -> bool:
         with self._bridge.ledger.read() as tx:

@@ -36,6 +36,7 @@ class Operation:
         one_way: There is no answer.
         idempotency: Where our key goes.
         incomplete: Fields of the stream that its items do not hold.
+        whole: Its records keep fields that are not the stream's.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Operation:
     one_way: bool = False
     idempotency: Idempotency | None = None
     incomplete: tuple[str, ...] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ class Records:
                 missing.append(name)
             else:
                 data[name] = [] if multi else None
-        if len(data) + len(missing) > len(self._empty):
+        if not operation.whole and len(data) + len(missing) > len(self._empty):
             self.strip(data)
         return tuple(missing)
 

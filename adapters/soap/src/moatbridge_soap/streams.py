@@ -240,11 +240,12 @@ class _StreamCompiler:
         names = {name for name in sent if name in _tops(self._types["get"])}
         paths = {p for p in self._paths["get"] if p.partition(".")[0] in names}
         wanted = {p for p in self._wanted if p in self._paths["get"]}
-        return self._compiler.compile(
+        found = self._compiler.compile(
             config.get,
             f"{self._name}.get",
             settings=self._settings(_leaves_only(paths | wanted)),
         )
+        return replace(found, whole=True)
 
     def _continuations(self) -> Iterator[tuple[str, Operation]]:
         for table in ("list", "changes", "deletes"):

@@ -1,7 +1,13 @@
 """File formats: bytes of one unpacked file to typed records, and back.
 
 A third party adds one by a subclass of `Format` under the entry point group
-``moatbridge.formats``.
+``moatbridge.formats``::
+
+    [project.entry-points."moatbridge.formats"]
+    dbf = "acme_dbf:DbfFormat"
+
+Then ``format = "dbf"`` works in a stream, with its settings in the table ``options``.
+Shipped formats are found without entry points and cannot be replaced by one.
 """
 
 from __future__ import annotations

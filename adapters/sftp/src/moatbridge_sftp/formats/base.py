@@ -35,7 +35,8 @@ class Bad(NamedTuple):
     Args:
         number: Record number, from 1, headers not counted.
         offset: Where it begins in the unpacked file; -1 if the format cannot say.
-        raw: Its bytes, at most ``max_record`` of them. Personal: never logged.
+        raw: Its bytes, at most ``max_record`` of them; empty where the format parses a
+            whole document. Personal: never logged.
         reason: One of `BadReason`.
         field: Which field, if one is to blame.
     """

@@ -34,7 +34,7 @@ from moatbridge_sftp.formats.encodings import (
 )
 from moatbridge_sftp.formats.fields import FieldSpec, fields_error, locate, source_of
 from moatbridge_sftp.formats.lines import Lines, Odd, byte_lines
-from moatbridge_sftp.formats.rows import Failure, Fault, Table
+from moatbridge_sftp.formats.rows import Failure, Fault, Table, judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -187,12 +187,14 @@ class CsvFormat(Format):
         while True:
             try:
                 for chunk in _quick(shape, table, at, config):
-                    yield chunk
                     at = chunk.position
+                    if chunk.records or chunk.bad:
+                        yield chunk
             except (Odd, csv.Error):
                 chunk = careful_chunk(shape, table, at, config)
-                yield chunk
                 at = chunk.position
+                if chunk.records or chunk.bad:
+                    yield chunk
             else:
                 return
 
@@ -386,15 +388,3 @@ class _Taker:
         offset, end = self._lines.offset(line - 1), self._lines.offset(line)
         raw = self._lines.raw(offset, end)
         return Bad(number, offset, raw, fault.reason, fault.field or None)  # type: ignore[arg-type]
-
-
-def judge(table: Table, cells: Sequence[str], *, pads: bool) -> dict[str, Any] | Fault:
-    """The record of a row that the generated function would not take, or why not."""
-    if pads and len(cells) < table.width:
-        cells = [*cells, *[""] * (table.width - len(cells))]
-    if len(cells) != table.width:
-        return Fault("", "cells")
-    try:
-        return table.record(cells)
-    except Fault as fault:
-        return fault

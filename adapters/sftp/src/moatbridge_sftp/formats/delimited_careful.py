@@ -20,8 +20,9 @@ from moatbridge_sftp.formats.base import (
     Chunk,
     Position,
 )
-from moatbridge_sftp.formats.delimited import MOST_LINES, CsvConfig, Layout, judge
+from moatbridge_sftp.formats.delimited import MOST_LINES, CsvConfig, Layout
 from moatbridge_sftp.formats.lines import Line, byte_lines
+from moatbridge_sftp.formats.rows import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

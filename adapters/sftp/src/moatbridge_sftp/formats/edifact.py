@@ -19,6 +19,7 @@ from moatbridge_sftp.formats.segments import (
     check_count,
     check_sources,
     envelope,
+    keep,
     pieces,
     records,
     text_of,
@@ -94,7 +95,7 @@ class _Envelope:
         for segment in self._segments():
             if unh is not None:
                 if segment.tag != "UNT":
-                    kept.append(segment)
+                    keep(segment, kept)
                     continue
                 check_count(
                     "the number of segments (UNT01)", segment.value(1), len(kept) + 2

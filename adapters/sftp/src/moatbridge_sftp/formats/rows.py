@@ -135,3 +135,15 @@ def _generated(
 def _refuse() -> NoReturn:
     message = "a field name is plain text"
     raise TypeError(message)
+
+
+def judge(table: Table, cells: Sequence[str], *, pads: bool) -> dict[str, Any] | Fault:
+    """The record of a row that the generated function would not take, or why not."""
+    if pads and len(cells) < table.width:
+        cells = [*cells, *[""] * (table.width - len(cells))]
+    if len(cells) != table.width:
+        return Fault("", "cells")
+    try:
+        return table.record(cells)
+    except Fault as fault:
+        return fault

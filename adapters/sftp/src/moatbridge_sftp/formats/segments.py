@@ -25,6 +25,8 @@ _SOURCE: Final = re.compile(
     r"([A-Z][A-Z0-9]{1,2}?)(?:\[([^\]]*)\])?([0-9]{2})(?:-([0-9]{1,2}))?"
 )
 _PIECE: Final = 1 << 16
+MOST_SEGMENTS: Final = 200_000
+"""Of one message, which is held in memory."""
 
 
 class Segment(NamedTuple):
@@ -145,7 +147,9 @@ def _cut(segments: list[Segment], start: str) -> Iterator[Record]:
         yield Record((), segments)
         return
     places = [i for i, each in enumerate(segments) if each.tag == start]
-    head = segments[: places[0]] if places else []
+    if not places:
+        return
+    head = segments[: places[0]]
     for begin, end in zip(places, [*places[1:], len(segments)], strict=True):
         yield Record(head, segments[begin:end])
 
@@ -189,6 +193,19 @@ def text_of(raw: bytes, name: str) -> str:
         raise BadFile(
             "encoding", f"a segment is not {name}; check the encoding setting"
         ) from None
+
+
+def keep(segment: Segment, kept: list[Segment]) -> None:
+    """Add a segment to its message.
+
+    Raises:
+        BadFile: ``length``.
+    """
+    if len(kept) >= MOST_SEGMENTS:
+        raise BadFile(
+            "length", f"a message has more than {MOST_SEGMENTS} segments; split it"
+        )
+    kept.append(segment)
 
 
 def envelope(what: str, expected: Any, found: Any) -> BadFile:

@@ -18,6 +18,7 @@ from moatbridge_sftp.formats.segments import (
     check_count,
     check_sources,
     envelope,
+    keep,
     pieces,
     records,
     text_of,
@@ -82,7 +83,7 @@ class _Envelope:
         for segment in self._segments():
             if st is not None and kept is not None:
                 if segment.tag != "SE":
-                    kept.append(segment)
+                    keep(segment, kept)
                     continue
                 _close_set(st, segment, len(kept) + 2)
                 yield st.value(1), kept

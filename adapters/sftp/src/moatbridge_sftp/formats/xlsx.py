@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
 
 from moatbridge.errors import ConfigurationError
 from moatbridge_sftp.formats.base import (
@@ -22,6 +22,10 @@ from moatbridge_sftp.formats.rows import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+
+_MOST: Final = 256 << 20
+"""Bytes of one part of a workbook."""
 
 
 class XlsxConfig(FormatConfig):
@@ -79,7 +83,7 @@ def _rows(file: BinaryIO, config: XlsxConfig) -> list[list[Any]]:
         raise ConfigurationError(
             "format xlsx needs the extra moatbridge-sftp[xlsx]", code="sftp.extra"
         ) from None
-    Archive(file, Limits()).measure()
+    Archive(file, Limits(max_file=_MOST)).measure()
     file.seek(0)
     try:
         book = calamine.CalamineWorkbook.from_filelike(file)

@@ -46,9 +46,12 @@ class Archive:
         try:
             source.seek(0)
             self._zip = zipfile.ZipFile(source)
-        except _DAMAGED:
+        except (*_DAMAGED, NotImplementedError):
             raise _damaged() from None
-        files = [each for each in self._zip.infolist() if not each.is_dir()]
+        files = self._zip.infolist()
+        if not all(each.filename for each in files):
+            raise _damaged()
+        files = [each for each in files if not each.is_dir()]
         self._members = sorted(files, key=lambda each: each.filename)
         names = {each.filename for each in self._members}
         if len(names) != len(self._members):

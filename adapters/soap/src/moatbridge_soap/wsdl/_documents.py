@@ -128,7 +128,9 @@ def _parse(config: SoapConfig, net: Net | None) -> Description:
     sources = Sources(config, net)
     try:
         document = Document(
-            sources.root, LoadingTransport(sources), settings=zeep_settings()  # type: ignore[arg-type] # zeep is untyped
+            sources.root,
+            LoadingTransport(sources),  # type: ignore[arg-type] # zeep is untyped
+            settings=zeep_settings(),  # type: ignore[arg-type] # zeep is untyped
         )
     except MoatbridgeError:
         raise
