@@ -1,6 +1,6 @@
 # Two commands for newcomers: `make demo` and `make test`. Both set up everything they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench wheels crash-long docs clean
+.PHONY: help setup demo test check bench wheels crash-long drop-large docs clean
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -28,6 +28,10 @@ wheels: setup ## Build all wheels and try them in a fresh environment
 
 crash-long: setup ## 10,000 kills instead of 200
 	@scripts/uv run --frozen python tests/crash/long.py --kills 10000
+
+drop-large: setup ## A 1 GiB drop through the whole bridge, killed half way (half an hour)
+	@scripts/uv run --frozen python benchmarks/sftp_large.py
+	@scripts/uv run --frozen python benchmarks/sftp_bridge.py
 
 docs: setup ## Write the generated reference pages
 	@scripts/uv run --frozen python scripts/reference.py

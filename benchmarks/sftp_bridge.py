@@ -24,12 +24,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pipeline import MIB, Sink
+from sftp_large import write
+
 from moatbridge.config import parse
 from moatbridge.registry import Registry
 from moatbridge.run import Bridge
 from moatbridge_sftp.units import octets
-from pipeline import MIB, Sink
-from sftp_large import write
 
 FIELDS = {
     "userName": "login",

@@ -193,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.peer.asked.append(asked)
         self._tell(self.server.peer.script(asked))
 
-    do_GET = do_POST
+    do_GET = do_POST  # noqa: N815 - the standard library's name
 
     def _tell(self, told: Told) -> None:
         if told.reset:

@@ -210,7 +210,9 @@ def test_a_zip_of_a_later_version_is_bad():
 def test_a_zip_member_without_a_name_is_bad():
     packed = archive({"a": b"1"})
     at = packed.index(b"PK\x01\x02")
-    nameless = packed[: at + 28] + b"\0\0" + packed[at + 30 : at + 46] + packed[at + 47 :]
+    nameless = (
+        packed[: at + 28] + b"\0\0" + packed[at + 30 : at + 46] + packed[at + 47 :]
+    )
     length = int.from_bytes(packed[-10:-6], "little") - 1
     nameless = nameless[:-10] + length.to_bytes(4, "little") + nameless[-6:]
     assert reason(nameless) == "zip"

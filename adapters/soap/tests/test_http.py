@@ -39,10 +39,12 @@ def scan(made):
 
 
 def failing(tmp_path, told, **more):
-    with ScriptedSoap(lambda _: told) as peer:
-        with client(peer, tmp_path, **more) as made:
-            with pytest.raises(MoatbridgeError) as caught:
-                scan(made)
+    with (
+        ScriptedSoap(lambda _: told) as peer,
+        client(peer, tmp_path, **more) as made,
+        pytest.raises(MoatbridgeError) as caught,
+    ):
+        scan(made)
     return caught.value
 
 
@@ -105,9 +107,11 @@ def test_a_gzip_bomb_ends_at_the_limit(tmp_path):
 
 def test_gzip_is_asked_for_and_read(tmp_path):
     body = gzip.compress(page([item(1)]).encode())
-    with ScriptedSoap(lambda _: Told(200, body, {"Content-Encoding": "gzip"})) as peer:
-        with client(peer, tmp_path) as made:
-            assert len(scan(made)) == 1
+    with (
+        ScriptedSoap(lambda _: Told(200, body, {"Content-Encoding": "gzip"})) as peer,
+        client(peer, tmp_path) as made,
+    ):
+        assert len(scan(made)) == 1
     assert peer.asked[0].headers["accept-encoding"] == "gzip"
 
 
@@ -138,10 +142,12 @@ def test_the_charset_of_the_header_counts(tmp_path, charset):
 
 
 def test_one_connection_for_many_calls(tmp_path):
-    with ScriptedSoap(lambda _: Told(200, page([]))) as peer:
-        with client(peer, tmp_path) as made:
-            for _ in range(5):
-                scan(made)
+    with (
+        ScriptedSoap(lambda _: Told(200, page([]))) as peer,
+        client(peer, tmp_path) as made,
+    ):
+        for _ in range(5):
+            scan(made)
     assert (peer.connections, len(peer.asked)) == (1, 5)
 
 
@@ -157,25 +163,29 @@ def test_a_closed_idle_connection_is_replaced_before_a_write(tmp_path):
         "currency": "EUR",
     }
     answers = iter([Told(200, page([]), {"Connection": "close"}), Told(200, stored())])
-    with ScriptedSoap(lambda _: next(answers)) as peer:
-        with client(peer, tmp_path) as made:
-            scan(made)
-            assert (
-                made.write("orders", [intent("create", None, order)])[0].outcome
-                == "applied"
-            )
+    with (
+        ScriptedSoap(lambda _: next(answers)) as peer,
+        client(peer, tmp_path) as made,
+    ):
+        scan(made)
+        assert (
+            made.write("orders", [intent("create", None, order)])[0].outcome
+            == "applied"
+        )
     assert peer.connections == 2
 
 
 def test_an_idle_connection_is_replaced_before_a_write_only(tmp_path):
-    with ScriptedSoap(lambda _: Told(200, page([]))) as peer:
-        with client(peer, tmp_path) as made:
-            connection = made._connection.endpoint.connection
-            connection._used_at -= 20
-            connection.ready(write=False)
-            assert connection.dialled == 1
-            connection.ready(write=True)
-            assert connection.dialled == 2
+    with (
+        ScriptedSoap(lambda _: Told(200, page([]))) as peer,
+        client(peer, tmp_path) as made,
+    ):
+        connection = made._connection.endpoint.connection
+        connection._used_at -= 20
+        connection.ready(write=False)
+        assert connection.dialled == 1
+        connection.ready(write=True)
+        assert connection.dialled == 2
 
 
 PHASES = {
@@ -189,23 +199,23 @@ PHASES = {
 @pytest.mark.parametrize("name", PHASES)
 def test_no_peer_holds_us_beyond_the_deadline(tmp_path, name):
     body = page([item(n) for n in range(50)])
-    with ScriptedSoap(lambda _: Told(200, body)) as peer:
-        with FaultProxy("127.0.0.1", peer.port) as proxy:
-            config = system(
-                peer.in_folder(tmp_path), endpoint=proxy.endpoint, auth=NONE
-            )
-            made = SoapAdapter(config, {"orders": orders()})
-            with core_session(made, seconds=0.5) as session:
-                session.open()
-                proxy.fault = PHASES[name]
-                made._connection.endpoint.connection.close()
-                started = time.monotonic()
-                part = session.split("orders", 1)[0]
-                with pytest.raises(NotApplied) as caught:
-                    list(session.scan("orders", part))
-                assert time.monotonic() - started < 1.5
-                assert caught.value.code.endswith(".deadline")
-                proxy.fault = Fault()
+    with (
+        ScriptedSoap(lambda _: Told(200, body)) as peer,
+        FaultProxy("127.0.0.1", peer.port) as proxy,
+    ):
+        config = system(peer.in_folder(tmp_path), endpoint=proxy.endpoint, auth=NONE)
+        made = SoapAdapter(config, {"orders": orders()})
+        with core_session(made, seconds=0.5) as session:
+            session.open()
+            proxy.fault = PHASES[name]
+            made._connection.endpoint.connection.close()
+            started = time.monotonic()
+            part = session.split("orders", 1)[0]
+            with pytest.raises(NotApplied) as caught:
+                list(session.scan("orders", part))
+            assert time.monotonic() - started < 1.5
+            assert caught.value.code.endswith(".deadline")
+            proxy.fault = Fault()
 
 
 def test_an_answer_before_the_request_was_read(tmp_path):

@@ -217,12 +217,14 @@ def test_nobody_listens_any_more(tmp_path):
 @pytest.mark.parametrize("where", [0, 20, 200])
 @pytest.mark.parametrize("how", ["reset_after", "cut_answer"])
 def test_a_broken_answer_is_unknown_at_every_phase(tmp_path, how, where):
-    with ScriptedSoap(lambda _: Told(200, stored())) as peer:
-        with FaultProxy("127.0.0.1", peer.port) as proxy:
-            made = client(peer, tmp_path, endpoint=proxy.endpoint)
-            with made:
-                proxy.fault = Fault(**{how: where})
-                receipt = made.write("orders", [intent("create", None, ORDER)])[0]
+    with (
+        ScriptedSoap(lambda _: Told(200, stored())) as peer,
+        FaultProxy("127.0.0.1", peer.port) as proxy,
+    ):
+        made = client(peer, tmp_path, endpoint=proxy.endpoint)
+        with made:
+            proxy.fault = Fault(**{how: where})
+            receipt = made.write("orders", [intent("create", None, ORDER)])[0]
     assert receipt.outcome == "unknown"
     assert receipt.code in {"soap.truncated", "soap.not-soap"}
 

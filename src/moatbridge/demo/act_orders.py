@@ -32,6 +32,8 @@ def play(stage: Stage) -> None:
         again = stage.plan(bridge, _FLOW, show=False)
         tell.expect("second look at orders", "nothing", planned(again))
     _verify(stage, shown)
+    _mended(stage, shown)
+    _withdrawn(stage)
 
 
 def _verify(stage: Stage, shown: int) -> None:
@@ -62,7 +64,25 @@ def _tells(markup: str, row: dict[str, object]) -> bool:
     return all(part in markup for part in (title, total, f"State: {row['status']}"))
 
 
-def carried(stage: Stage) -> str:
-    """Run the flow once more; what it did, in words."""
-    with stage.world.bridge() as bridge:
-        return done(stage.run(bridge, _FLOW))
+def _mended(stage: Stage, shown: int) -> None:
+    """The password is taken out of the title: the newer version needs nobody."""
+    tell, world = stage.tell, stage.world
+    world.erp.retitle(seed_content.HUSHED_ORDER, "VPN renewal")
+    with world.bridge() as bridge:
+        tell.expect(
+            "after the title was mended", "create 1", done(stage.run(bridge, _FLOW))
+        )
+        tell.expect("posts held for a person", 0, len(bridge.review(_FLOW)))
+    tell.expect("posts on the timeline", shown + 1, len(world.posts()))
+
+
+def _withdrawn(stage: Stage) -> None:
+    """An order disappears from the ERP: its post is retracted."""
+    tell, world = stage.tell, stage.world
+    world.erp.withdraw(seed_content.LOUD_ORDER)
+    with world.bridge() as bridge:
+        tell.expect(
+            "after an order was withdrawn", "delete 1", done(stage.run(bridge, _FLOW))
+        )
+    gone = seed_content.LOUD_ORDER not in world.posts()
+    tell.confirm("its post is retracted", holds=gone)

@@ -61,7 +61,8 @@ class Bridge:
         scope: str = "default",
         redactor: Redactor | None = None,
     ) -> None:
-        self.config = config = with_answers(config)
+        config = with_answers(config)
+        self.config: BridgeConfig = config
         self.registry: Registry = registry or Registry(allow=config.adapters)
         self.ledger: Ledger = Ledger(
             config.ledger.url, durability=config.ledger.durability, scope=scope

@@ -81,6 +81,17 @@ class Carry:
         )
         return differing or tuple(text for _number, text, _value_ in said)
 
+    def moved(self, entity: dict[str, Any], base: bytes | None, head: str) -> bool:
+        """Whether a member is known to differ from the last agreement."""
+        if base is None or base[:_WIDTH] != self._layout:
+            return False
+        return any(
+            path[0].name == head
+            and (value := _value(entity, path)) is not _MISSING
+            and base[number * _WIDTH : (number + 1) * _WIDTH] != path_hash(value)
+            for number, path in enumerate(self._parsed, start=1)
+        )
+
     def values(self, entity: dict[str, Any]) -> dict[str, Any]:
         """Path -> value, of the paths about which the entity says something."""
         found = {

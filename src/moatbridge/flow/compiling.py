@@ -11,6 +11,7 @@ from moatbridge.errors import ConfigurationError
 from moatbridge.flow.answering import ANSWERS, INTERNAL, translator_of
 from moatbridge.flow.carry import Carry
 from moatbridge.flow.guarantee import check_required, guarantee
+from moatbridge.flow.readership import circles
 from moatbridge.flow.references import nests
 from moatbridge.flow.route import End, Reference, Route
 from moatbridge.flow.settings import settled
@@ -76,6 +77,7 @@ def compile_route(bridge: Bridge, name: str) -> Route:
     rules = effective(config.guard, settings.guard)
     judged = _judged(bridge, name, source, target, shared)
     check_route(judged, rules)
+    references = _references(bridge, source, target)
     return Route(
         name=name,
         config=settings,
@@ -97,10 +99,11 @@ def compile_route(bridge: Bridge, name: str) -> Route:
         parcel=_parcel(config.ledger.parcel, traits),
         source_named=_named(config, source.address) or nests(source.bound.entity),
         target_named=_named(config, target.address),
-        references=_references(bridge, source, target),
+        references=references,
         report_lines=lines,
         writeback=_writeback(bridge, name, settings, source, target),
         agreed_by=_agreed_by(bridge, name),
+        circles=circles(bridge, source, target, references),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.errors import TranslationError
 from moatbridge.flow.adopt import adopt
+from moatbridge.flow.readership import NOBODY, own_audience, read_by
 from moatbridge.flow.removals import GONE
 from moatbridge.flow.sealing import seal, thread_of
 from moatbridge.guard import Context, Outgoing, judge
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from moatbridge.changes import Change, Record, Ref
     from moatbridge.flow.observation import Observation
+    from moatbridge.flow.readership import Readership
     from moatbridge.flow.route import Route
     from moatbridge.guard import Memory
     from moatbridge.ledger import Ledger
@@ -69,6 +71,7 @@ class Decider:
         self._ledger = ledger
         self._target = target
         self._memory = memory
+        self._readers: dict[bytes, Readership] = {}
 
     def decide(
         self,
@@ -89,6 +92,40 @@ class Decider:
         salt = self._ledger.ledger_id.encode()
         context = Context(now=time.time(), memory=self._memory, salt=salt)
         new: list[tuple[Seen, dict[str, Any]]] = []
+        readable = self._readable(differing, known, result)
+        self._readers = read_by(
+            self._route, self._ledger, [(o.k, e) for o, e, _l in readable], self._target
+        )
+        for one, entity, link in readable:
+            unseen = False
+            if link is not None and link.key(1 - self._route.row.side) is None:
+                # Its create was refused or undone; or a person said that it arrived.
+                unseen, link = link.state is LinkState.LIVE, None
+            if one.mark is not None and link is not None:
+                self._update(one, entity, link, context, result, force=force)
+            elif not self._route.creates:
+                result.count("not-owned")
+            elif one.mark is not None and not unseen:
+                round_ = known[one.mark.link_id].round
+                self._create(
+                    one, entity, one.mark.link_id, None, context, result, round_=round_
+                )
+            else:
+                new.append((one, entity))
+        self._new(new, context, result)
+        seal(
+            self._route,
+            self._ledger,
+            result.upserts,
+            target=self._target,
+            readers=self._readers,
+        )
+
+    def _readable(
+        self, differing: Sequence[Seen], known: dict[int, Link], result: Observation
+    ) -> list[tuple[Seen, dict[str, Any], Link | None]]:
+        """Records that can be translated, each with its entity and link."""
+        found: list[tuple[Seen, dict[str, Any], Link | None]] = []
         for one in differing:
             link = known.get(one.mark.link_id) if one.mark else None
             try:
@@ -116,23 +153,8 @@ class Decider:
                 )
                 continue
             result.fine.append(one.k)
-            unseen = False
-            if link is not None and link.key(1 - self._route.row.side) is None:
-                # Its create was refused or undone; or a person said that it arrived.
-                unseen, link = link.state is LinkState.LIVE, None
-            if one.mark is not None and link is not None:
-                self._update(one, entity, link, context, result, force=force)
-            elif not self._route.creates:
-                result.count("not-owned")
-            elif one.mark is not None and not unseen:
-                round_ = known[one.mark.link_id].round
-                self._create(
-                    one, entity, one.mark.link_id, None, context, result, round_=round_
-                )
-            else:
-                new.append((one, entity))
-        self._new(new, context, result)
-        seal(self._route, self._ledger, result.upserts, target=self._target)
+            found.append((one, entity, link))
+        return found
 
     def _lacking(self, entity: dict[str, Any], link: Link | None) -> str | None:
         """A required path without which a new record would only be refused later."""
@@ -279,14 +301,21 @@ class Decider:
         hold: tuple[str, str, str] | None = None,
         round_: int = 0,
     ) -> None:
-        changed = self._route.carry.changed(entity, link.base) if link else None
+        carry, readers = self._route.carry, self._readers.get(one.k, NOBODY)
+        changed = carry.changed(entity, link.base) if link else None
         verdict = judge(
             Outgoing(
                 self._route.judged,
-                entity,
+                readers.within(entity),
                 "renew" if renew else "create" if op == "create" else "update",
                 link_id=link.link_id if link else link_id,
                 changed=changed,
+                parent=readers.parent if readers.audience else None,
+                outside=readers.outside,
+                readdressed=link is not None
+                and bool(self._readers)
+                and carry.moved(entity, link.base, "audience"),
+                readers=readers.readers,
             ),
             self._route.rules,
             context,
@@ -298,8 +327,11 @@ class Decider:
             return
         if verdict.decision == "hold":
             reason = verdict.reasons[0] if verdict.reasons else "guard-bug"
-            hold = hold or (reason, ", ".join(verdict.rules), "")
-        payload: dict[str, Any] = {"entity": verdict.entity}
+            hold = hold or (reason, ", ".join(verdict.rules), readers.detail)
+        payload: dict[str, Any] = {"entity": own_audience(verdict.entity, entity)}
+        if readers.narrowed:
+            payload["audience"] = readers.audience
+            result.count("narrowed")
         if changed:
             values = self._route.carry.values(verdict.entity or entity)
             payload["changed"] = changed

@@ -95,7 +95,7 @@ class Lane:
         self._policy = policy_of(route)
         self._directory = directory
         self._doubt = Doubt(route, ledger, lease, lane=self)
-        self.decided = False
+        self.decided: bool = False
 
     @property
     def target(self) -> Session:

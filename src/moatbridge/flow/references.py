@@ -39,8 +39,12 @@ class Resolution(NamedTuple):
     @property
     def incomplete(self) -> bool:
         """Whether it must not go like this, if it is content."""
-        heads = {path.partition(".")[0].partition("[")[0] for path in self.lost}
-        return bool(heads & NEEDED)
+        return bool(self.lost_heads & NEEDED)
+
+    @property
+    def lost_heads(self) -> set[str]:
+        """Members of the entity from which something was left out."""
+        return {path.partition(".")[0].partition("[")[0] for path in self.lost}
 
 
 def resolve(

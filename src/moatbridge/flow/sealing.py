@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from moatbridge.changes import Record, Ref
 from moatbridge.errors import MoatbridgeError
 from moatbridge.flow import references
+from moatbridge.flow.readership import NOBODY
 from moatbridge.guard import bound_to, item_digest
 from moatbridge.ledger import marks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from moatbridge.flow.readership import Readership
     from moatbridge.flow.route import Route
     from moatbridge.ledger import Ledger
     from moatbridge.ledger.staging import Staged
@@ -36,10 +38,18 @@ def seal(
     staged: Sequence[Staged],
     *,
     target: Callable[[], Session],
+    readers: Mapping[bytes, Readership],
 ) -> None:
     """Complete the payload of held posts: what approval binds to, and what was before.
 
     One look-up for all references, one fetch for all posts as they are.
+
+    Args:
+        route: The flow.
+        ledger: Its ledger.
+        staged: What was staged, held or not.
+        target: Gives an open session.
+        readers: Key hash -> who would read it.
     """
     held = [one for one in staged if one.hold is not None] if seals(route) else []
     if not held:
@@ -50,21 +60,25 @@ def seal(
     before = _before(route, ledger, held, target)
     for one, payload, found in zip(held, payloads, resolved, strict=True):
         entity = None if found.entity is None else route.express(found.entity)
-        payload["digest"] = digest_of(route, one.op, entity)
+        seen_by = readers.get(one.k, NOBODY)
+        payload["digest"] = digest_of(route, one.op, entity, seen_by)
         payload["before"] = before.get(one.link_id or 0)
         one.payload = json.dumps(payload, ensure_ascii=False)
 
 
-def digest_of(route: Route, op: str, entity: dict[str, Any] | None) -> str:
+def digest_of(
+    route: Route, op: str, entity: dict[str, Any] | None, readers: Readership
+) -> str:
     """What an approval binds to, as hexadecimal digits.
 
     Args:
         route: The flow.
         op: Operation.
         entity: Resolved, and cut down to what the target can hold.
+        readers: Who would read it.
     """
-    found = entity or {}
-    bound = bound_to(found)
+    found = readers.within(entity or {})
+    bound = bound_to(found, readers.readers)
     digest = item_digest(
         target=route.target.system,
         op=op,

@@ -124,6 +124,8 @@ class Outgoing:
         outside: Whether people outside the company are among the readers: a member of
             a group is a guest, or has a mail domain that is not the company's. The
             flow resolves the audience at judgement and again in transaction B.
+        readdressed: Of an update: its audience is known to be another one than the
+            last that was agreed to, even where ``before`` is not known.
         readers: Ids at the target to which the audience resolves; None before it was
             resolved. For `moatbridge.guard.held.bound_to`, which feeds `item_digest`.
     """
@@ -137,6 +139,7 @@ class Outgoing:
     label: Label | None = None
     parent: Mapping[str, Any] | None = None
     outside: bool = False
+    readdressed: bool = False
     readers: tuple[str, ...] | None = None
 
     @property

@@ -23,10 +23,11 @@ _NEW_READERS: Final = frozenset({"create", "update", "renew"})
 def audience(
     outgoing: Outgoing, rule: Rule, _rules: Rules, _context: Context
 ) -> Iterable[Hit]:
-    """A post has an audience, none wider than allowed, than before, or its parent's.
+    """A post has an audience, none wider than allowed or its parent's; an edit keeps it.
 
     Nothing is widened by fallback: no audience, one that is not valid, or one without
-    refs where it needs some is held. A reply is narrowed to its parent's audience.
+    refs where it needs some is held. A reply is narrowed to its parent's audience. An
+    edit for others is a new item, which a person looks at: who saw the post stays.
     """
     entity = outgoing.entity
     if entity is None or outgoing.op not in _NEW_READERS or not _is_read(outgoing):
@@ -34,11 +35,14 @@ def audience(
     mine = outgoing.audience
     if audience_fault(mine) is not None:
         return (Hit(rule.name, "hold", rule.mode, "no-audience", ("audience",)),)
-    before = (outgoing.before or {}).get("audience")
-    known = before is not None and audience_fault(before) is None
-    if wider(mine, rule.level or "people") or (known and wider(mine, before)):  # type: ignore[arg-type]
+    sent = _within_parent(outgoing, mine)
+    too_wide = wider(mine, rule.level or "people")
+    if sent is None or too_wide or _for_others(outgoing, sent):
         return (Hit(rule.name, "hold", rule.mode, "audience", ("audience",)),)
-    return _as_parent(outgoing, rule, mine)
+    if sent is mine:
+        return ()
+    put = (("audience", sent),)
+    return (Hit(rule.name, "mask", rule.mode, None, ("audience",), put=put),)
 
 
 def external(
@@ -90,17 +94,24 @@ def _is_read(outgoing: Outgoing) -> bool:
     return outgoing.route.entity_type == "Post" or "audience" in entity
 
 
-def _as_parent(
-    outgoing: Outgoing, rule: Rule, mine: Mapping[str, Any]
-) -> Iterable[Hit]:
+def _within_parent(
+    outgoing: Outgoing, mine: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    """What a reply may have; None if that is nobody we could name."""
     parent = outgoing.parent
     if parent is None or not wider(mine, parent):
-        return ()
-    both = narrower(mine, parent)
-    if both is None:
-        return (Hit(rule.name, "hold", rule.mode, "audience", ("audience",)),)
-    put = (("audience", both),)
-    return (Hit(rule.name, "mask", rule.mode, None, ("audience",), put=put),)
+        return mine
+    return narrower(mine, parent)
+
+
+def _for_others(outgoing: Outgoing, sent: Mapping[str, Any]) -> bool:
+    """Whether an edit is known to have other readers than the post had."""
+    if outgoing.readdressed:
+        return True
+    before = (outgoing.before or {}).get("audience")
+    if before is None or audience_fault(before) is not None:
+        return False
+    return wider(sent, before) or wider(before, sent)
 
 
 def _mentions(entity: Mapping[str, Any]) -> Iterator[Any]:

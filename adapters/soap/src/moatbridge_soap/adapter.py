@@ -168,7 +168,7 @@ def found_no_write(stream: str) -> ConfigurationError:
 
 
 class _NoBodies(logging.Filter):
-    """zeep logs envelopes with passwords at DEBUG, urllib3 broken headers as warnings."""
+    """zeep logs passwords at DEBUG, urllib3 broken headers as warnings: neither."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         loud = record.levelno >= logging.WARNING

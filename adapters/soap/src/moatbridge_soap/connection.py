@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from moatbridge.errors import ConfigurationError, MoatbridgeError, NotApplied
 from moatbridge_soap.auth import http_auth, login_of, signature_of
 from moatbridge_soap.call import Caller
+from moatbridge_soap.compiling import compile_stream
 from moatbridge_soap.http import Endpoint
 from moatbridge_soap.operation import Compiler
 from moatbridge_soap.session import Login, compile_login
 from moatbridge_soap.signatures import signer_for
-from moatbridge_soap.streams import compile_stream
 from moatbridge_soap.wsdl import choose_port, describe
 
 if TYPE_CHECKING:

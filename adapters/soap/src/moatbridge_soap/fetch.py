@@ -85,8 +85,8 @@ class Fetch:
             found = self.fetch([Ref(value)]) if value else []
             return [record for record in found if isinstance(record, Record)]
         raise ConfigurationError(
-            f"Stream {self._stream.name} cannot be searched by {name}: only by its key, "
-            "or by what its table find names as {query.FIELD}.",
+            f"Stream {self._stream.name} cannot be searched by {name}: only by its "
+            "key, or by what its table find names as {query.FIELD}.",
             code="soap.query",
         )
 

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from moatbridge.changes import Reject
-    from moatbridge_soap.call import Caller, Reading
+    from moatbridge_soap.call import Caller
     from moatbridge_soap.config.operations import ChangesConfig
     from moatbridge_soap.decode import Item
     from moatbridge_soap.operation import Operation
+    from moatbridge_soap.reading import Reading
     from moatbridge_soap.streams import CompiledStream
 
 EDGE: Final = 5000

@@ -17,10 +17,11 @@ from moatbridge_soap.request import MISSING, inside
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
-    from moatbridge_soap.call import Caller, Reading
+    from moatbridge_soap.call import Caller
     from moatbridge_soap.decode import Item
     from moatbridge_soap.operation import Operation
     from moatbridge_soap.paging import Pager
+    from moatbridge_soap.reading import Reading
     from moatbridge_soap.streams import CompiledStream
 
 PIECE: Final = 500

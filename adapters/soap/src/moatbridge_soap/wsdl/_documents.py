@@ -129,8 +129,8 @@ def _parse(config: SoapConfig, net: Net | None) -> Description:
     try:
         document = Document(
             sources.root,
-            LoadingTransport(sources),  # type: ignore[arg-type] # zeep is untyped
-            settings=zeep_settings(),  # type: ignore[arg-type] # zeep is untyped
+            LoadingTransport(sources),
+            settings=zeep_settings(),
         )
     except MoatbridgeError:
         raise

@@ -113,6 +113,19 @@ class Erp:
             insert_approvers(database, approvers)
             insert_orders(database, orders)
 
+    def withdraw(self, number: str) -> None:
+        """Delete an order, round the service, as an administrator would."""
+        with closing(self._connect()) as database, database:
+            database.execute("DELETE FROM line WHERE order_nr=?", (number,))
+            database.execute("DELETE FROM purchase_order WHERE order_nr=?", (number,))
+
+    def retitle(self, number: str, title: str) -> None:
+        """Give an order another title, round the service."""
+        sql = """UPDATE purchase_order SET title=?, version=version+1,
+          changed=strftime('%Y-%m-%dT%H:%M:%f','now')||'000Z' WHERE order_nr=?"""
+        with closing(self._connect()) as database, database:
+            database.execute(sql, (title, number))
+
     def journal(self) -> list[dict[str, Any]]:
         """Every effect the service ever had, in order."""
         return self.rows("SELECT * FROM journal ORDER BY id")
