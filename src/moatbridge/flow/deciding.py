@@ -96,8 +96,8 @@ class Decider:
         self._readers = read_by(
             self._route, self._ledger, [(o.k, e) for o, e, _l in readable], self._target
         )
-        for one, entity, link in readable:
-            unseen = False
+        for one, entity, found in readable:
+            unseen, link = False, found
             if link is not None and link.key(1 - self._route.row.side) is None:
                 # Its create was refused or undone; or a person said that it arrived.
                 unseen, link = link.state is LinkState.LIVE, None

@@ -181,6 +181,8 @@ def _example(op: str, ref: str, payload: str) -> Example:
     key, name = json.loads(ref)
     held = json.loads(payload)
     entity = held.get("entity") or {}
+    if entity and "audience" in held:  # a reply goes to fewer than its record says
+        entity = {**entity, "audience": held["audience"]}
     changed = held.get("changed")
     shown = (
         {path: entity.get(path.partition(".")[0].partition("[")[0]) for path in changed}

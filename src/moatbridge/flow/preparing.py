@@ -17,6 +17,8 @@ from moatbridge.changes import Absent, Intent, OutOfScope, Record, Ref
 from moatbridge.errors import TranslationError
 from moatbridge.flow import references
 from moatbridge.flow.echo import echo_mark
+from moatbridge.flow.readership import NOBODY, Readership, readerships
+from moatbridge.flow.references import Resolution
 from moatbridge.flow.sealing import digest_of, seals, shown
 from moatbridge.flow.settings import CONTENT
 from moatbridge.flow.standing import no_longer
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 
 _GONE = frozenset({"disable", "delete"})
+_READ = frozenset({"create", "update"})
 
 
 @dataclass(slots=True)
@@ -51,7 +54,7 @@ class Prepared:
             creates whose source record is gone.
         refused: Position -> why, of decisions whose person may no longer decide.
         unready: Positions of content that refers to what is not there yet.
-        held: (position, reason, rules, payload) of what the guard holds, now that the
+        held: (position, reason, rules, payload, detail) of what the guard holds, now that the
             target's record is known, and of what changed since a person agreed.
         rejected: (position, code) of what cannot be encoded.
         counted: (position, what it counts as against the day's windows).
@@ -62,7 +65,7 @@ class Prepared:
     returned: list[int] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
     unready: list[int] = field(default_factory=list)
-    held: list[tuple[int, str, str, str | None]] = field(default_factory=list)
+    held: list[tuple[int, str, str, str | None, str]] = field(default_factory=list)
     rejected: list[tuple[int, str]] = field(default_factory=list)
     counted: list[tuple[int, list[tuple[str, str]]]] = field(default_factory=list)
 
@@ -81,8 +84,9 @@ class _Planned:
     link: Link | None
     op: Literal["create", "update", "disable", "delete"]
     entity: dict[str, Any] | None = None
-    missing: Missing = field(default_factory=list)
+    resolved: Resolution = Resolution(None, [])
     incomplete: bool = False
+    readers: Readership = NOBODY
     target: Ref | None = None
     version: str | None = None
     before: Record | None = None
@@ -115,6 +119,7 @@ def prepare(
     planned = _load(route, ledger, items)
     returned = _returned(route, planned, source)
     _fetch_before(route, planned, target)
+    _look_at_readers(route, planned, target)
     result = Prepared(returned=returned)
     left = [one.item for one in planned if one.item.pos not in returned]
     result.refused = no_longer(route, ledger, left, directory)
@@ -131,11 +136,13 @@ def prepare(
             result.rejected.append((one.item.pos, error.code))
             continue
         if hold is not None:
-            result.held.append((one.item.pos, *hold, _sealed(route, one)))
+            sealed = _sealed(route, one)
+            result.held.append((one.item.pos, *hold, sealed, one.readers.detail))
             continue
         result.candidates.append(candidate)
-        if one.missing and route.config.on_unresolved == "wait":
-            result.waits[one.item.pos] = one.missing
+        missing = one.resolved.missing
+        if missing and route.config.on_unresolved == "wait":
+            result.waits[one.item.pos] = missing
         if result.candidates[-1].frozen is not None:
             result.counted.append((one.item.pos, _counted(route, one)))
     return result
@@ -144,7 +151,7 @@ def prepare(
 def _void(route: Route, one: _Planned) -> tuple[str, str] | None:
     """An approval holds for what was shown; another audience voids it (guard 32)."""
     agreed = one.payload.get("digest")
-    if agreed is None or agreed == digest_of(route, one.op, one.entity):
+    if agreed is None or agreed == digest_of(route, one.op, one.entity, one.readers):
         return None
     return "approval", "changed since it was approved"
 
@@ -153,27 +160,36 @@ def _sealed(route: Route, one: _Planned) -> str | None:
     """What the next person sees and agrees to."""
     if not seals(route):
         return None
-    digest = digest_of(route, one.op, one.entity)
-    before = shown(route, one.before)
-    return json.dumps(one.payload | {"digest": digest, "before": before})
+    digest = digest_of(route, one.op, one.entity, one.readers)
+    more: dict[str, Any] = {"digest": digest, "before": shown(route, one.before)}
+    if one.readers.narrowed:
+        more["audience"] = one.readers.audience
+    return json.dumps(one.payload | more)
 
 
 def _held(route: Route, ledger: Ledger, one: _Planned) -> tuple[str, str] | None:
-    """Judge an update once more: only now is it known what the record was before.
+    """Judge once more: only now is it known what the record was, and who reads it.
 
     A group that is sensitive by its present name stays so when the source renames it.
+    A reply may have been staged before anybody knew its parent, and a group may have
+    other members by now.
     """
-    if one.before is None or one.entity is None or one.op != "update":
+    edit = one.op == "update" and one.before is not None
+    if one.entity is None or not (edit or one.readers.parent or one.readers.outside):
         return None
-    before = route.target.bound.decode(one.before.data, one.before.incomplete)
     verdict = judge(
         Outgoing(
             route.judged,
-            one.entity,
-            "renew" if one.payload.get("renew") else "update",
+            one.readers.within(one.resolved.entity or {})
+            if seals(route)
+            else one.entity,
+            "renew" if one.payload.get("renew") else cast("Operation", one.op),
             link_id=one.item.link_id,
             changed=tuple(one.payload.get("changed", ())) or None,
-            before=before,
+            before=_decoded(route, one) if edit else None,
+            parent=one.readers.parent if one.readers.audience else None,
+            outside=one.readers.outside,
+            readers=one.readers.readers,
         ),
         route.rules,
         Context(
@@ -186,6 +202,12 @@ def _held(route: Route, ledger: Ledger, one: _Planned) -> tuple[str, str] | None
         return None
     reason = verdict.reasons[0] if verdict.reasons else "guard-bug"
     return reason, ", ".join(verdict.rules)
+
+
+def _decoded(route: Route, one: _Planned) -> dict[str, Any] | None:
+    if one.before is None:
+        return None
+    return route.target.bound.decode(one.before.data, one.before.incomplete)
 
 
 def _counted(route: Route, one: _Planned) -> list[tuple[str, str]]:
@@ -215,7 +237,7 @@ def _load(route: Route, ledger: Ledger, items: Sequence[Item]) -> list[_Planned]
     for item, payload, found in zip(items, payloads, resolved, strict=True):
         link = links.get(item.link_id) if item.link_id else None
         held = None if found.entity is None else route.express(found.entity)
-        one = _Planned(item, payload, link, cast("Any", item.op), held, found.missing)
+        one = _Planned(item, payload, link, cast("Any", item.op), held, found)
         one.incomplete = route.entity in CONTENT and found.incomplete
         if link is not None and (key := link.key(other)):
             one.target = Ref.from_key(key, link.name(other))
@@ -270,6 +292,19 @@ def _fetch_before(route: Route, planned: Sequence[_Planned], target: Session) ->
                 one.target = None  # gone already: only the ledger has to know
             case Absent() | OutOfScope():
                 pass  # the write itself tells, and a person or the guard decides
+
+
+def _look_at_readers(
+    route: Route, planned: Sequence[_Planned], target: Session
+) -> None:
+    """Posts go to the readers they have now, and replies to no others than parents."""
+    posts = [p for p in planned if p.entity is not None and p.op in _READ]
+    if not seals(route) or not posts:
+        return
+    found = readerships(route, [p.resolved for p in posts], lambda: target)
+    for one, readers in zip(posts, found, strict=True):
+        one.readers = readers
+        one.entity = readers.within(one.entity or {})
 
 
 def _candidate(route: Route, one: _Planned) -> Candidate:

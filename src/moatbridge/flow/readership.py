@@ -195,11 +195,12 @@ def _parents(
     ids = {i for each in resolved if (i := _parent_id(route, each))}
     if not ids or not route.target.can("CanFetch"):
         return {}
-    bound, found = route.target.bound, {}
+    bound = route.target.bound
+    found: dict[str, _Entity] = {}
     refs = [Ref.from_key(i) for i in sorted(ids)]
     for ref, record in zip(refs, target().fetch(route.target.name, refs), strict=True):
         post = _decoded(bound, record) or {}
-        audience = post.get("audience")
+        audience: Any = post.get("audience")
         if audience_fault(audience) is not None:
             continue
         if audience["kind"] == "people" and (author := post.get("attributedTo")):
@@ -219,7 +220,7 @@ def _audience(each: Resolution, parents: Mapping[str, _Entity]) -> _Entity | Non
 
     Where both have nobody in common it stays as it is, and the guard holds it.
     """
-    own = (each.entity or {}).get("audience")
+    own: Any = (each.entity or {}).get("audience")
     if "audience" in each.lost_heads or audience_fault(own) is not None:
         return None
     parent = parents.get(((each.entity or {}).get("inReplyTo") or {}).get("id", ""))

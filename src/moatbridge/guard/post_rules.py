@@ -23,7 +23,7 @@ _NEW_READERS: Final = frozenset({"create", "update", "renew"})
 def audience(
     outgoing: Outgoing, rule: Rule, _rules: Rules, _context: Context
 ) -> Iterable[Hit]:
-    """A post has an audience, none wider than allowed or its parent's; an edit keeps it.
+    """A post has an audience, not wider than allowed or its parent's; an edit keeps it.
 
     Nothing is widened by fallback: no audience, one that is not valid, or one without
     refs where it needs some is held. A reply is narrowed to its parent's audience. An
@@ -36,7 +36,7 @@ def audience(
     if audience_fault(mine) is not None:
         return (Hit(rule.name, "hold", rule.mode, "no-audience", ("audience",)),)
     sent = _within_parent(outgoing, mine)
-    too_wide = wider(mine, rule.level or "people")
+    too_wide = wider(mine, rule.level or "people")  # type: ignore[arg-type]
     if sent is None or too_wide or _for_others(outgoing, sent):
         return (Hit(rule.name, "hold", rule.mode, "audience", ("audience",)),)
     if sent is mine:

@@ -54,6 +54,7 @@ def hold_planned(
     reason: str,
     rule: str,
     payload: str | None = None,
+    detail: str = "",
 ) -> None:
     """Hold one intent of a planned parcel for a person, in a parcel of its own.
 
@@ -65,6 +66,7 @@ def hold_planned(
         reason: From the closed list.
         rule: Rules that hold it.
         payload: What a person sees and agrees to; None: as it was staged.
+        detail: What else a person should know, without values.
     """
     new = split(tx, parcel, [pos], State.HELD)
     tx.run(
@@ -77,11 +79,12 @@ def hold_planned(
            "WHERE parcel_id=? AND pos=?)", flow_id, new, pos)  # fmt: skip
     tx.run(
         "INSERT INTO hold(flow_id, parcel_id, k, out_fp, reason, rule, detail, created)"
-        " SELECT ?, parcel_id, k, out_fp, ?, ?, '', ? FROM intent "
+        " SELECT ?, parcel_id, k, out_fp, ?, ?, ?, ? FROM intent "
         "WHERE parcel_id=? AND pos=?",
         flow_id,
         reason,
         rule,
+        detail,
         wall_clock(),
         new,
         pos,

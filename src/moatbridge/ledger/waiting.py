@@ -157,7 +157,10 @@ def _dead(tx: Transaction, flow_id: int, limit: int) -> list[Waiting]:
 
 def _shown(item: Waiting, payload: str | None) -> Waiting:
     held = json.loads(payload) if payload else {}
-    return replace(item, entity=held.get("entity"), before=held.get("before"))
+    entity = held.get("entity")
+    if entity and "audience" in held:  # a reply goes to fewer than its record says
+        entity = {**entity, "audience": held["audience"]}
+    return replace(item, entity=entity, before=held.get("before"))
 
 
 def _ref(text: str | None) -> tuple[str, str | None] | None:

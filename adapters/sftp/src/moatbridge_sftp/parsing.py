@@ -106,7 +106,7 @@ class Parser:
         rules = self._need.line_rules(self._settings)
         found = encoding(rules.encoding if rules else "utf-8")
         end = written_end(found, rules.newline if rules else "lf")  # type: ignore[arg-type]
-        return text.encode(found.name) + end.raw
+        return text.encode(found.written) + end.raw
 
     def scratch(self) -> IO[bytes]:
         """An empty spool file."""

@@ -129,7 +129,7 @@ def _parse(config: SoapConfig, net: Net | None) -> Description:
     try:
         document = Document(
             sources.root,
-            LoadingTransport(sources),
+            LoadingTransport(sources),  # type: ignore[arg-type] # it stands for a class there
             settings=zeep_settings(),
         )
     except MoatbridgeError:
