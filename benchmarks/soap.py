@@ -17,6 +17,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 RECORDS = 10_000
 CALLS = 300
@@ -30,7 +31,9 @@ ADDRESS = {"street": "Main St. {n}", "city": "Berlin", "zip": "10115"}
 
 
 def wsdl(operations: int = 1) -> str:
-    leaves = "".join(f'<x:element name="{n}" type="x:{t}"/>' for n, (t, _) in FIELDS.items())
+    leaves = "".join(
+        f'<x:element name="{n}" type="x:{t}"/>' for n, (t, _) in FIELDS.items()
+    )
     address = "".join(f'<x:element name="{n}" type="x:string"/>' for n in ADDRESS)
     names = ["GetEmployees", *(f"Other{n}" for n in range(operations - 1))]
     types = "".join(
@@ -39,10 +42,20 @@ def wsdl(operations: int = 1) -> str:
         f'<x:element name="{n}Response"><x:complexType><x:sequence><x:element name="employee" type="t:Employee{n}" minOccurs="0" maxOccurs="unbounded"/></x:sequence></x:complexType></x:element>'
         for n in names
     )
-    messages = "".join(f'<w:message name="{n}{end}"><w:part name="p" element="t:{n}{end}"/></w:message>' for n in names for end in ("", "Response"))
-    port = "".join(f'<w:operation name="{n}"><w:input message="t:{n}"/><w:output message="t:{n}Response"/></w:operation>' for n in names)
+    messages = "".join(
+        f'<w:message name="{n}{end}"><w:part name="p" element="t:{n}{end}"/></w:message>'
+        for n in names
+        for end in ("", "Response")
+    )
+    port = "".join(
+        f'<w:operation name="{n}"><w:input message="t:{n}"/><w:output message="t:{n}Response"/></w:operation>'
+        for n in names
+    )
     body = '<s:body use="literal"/>'
-    bound = "".join(f'<w:operation name="{n}"><s:operation soapAction="{n}"/><w:input>{body}</w:input><w:output>{body}</w:output></w:operation>' for n in names)
+    bound = "".join(
+        f'<w:operation name="{n}"><s:operation soapAction="{n}"/><w:input>{body}</w:input><w:output>{body}</w:output></w:operation>'
+        for n in names
+    )
     return (
         f'<w:definitions xmlns:w="http://schemas.xmlsoap.org/wsdl/" xmlns:s="http://schemas.xmlsoap.org/wsdl/soap/" xmlns:x="http://www.w3.org/2001/XMLSchema" xmlns:t="{NS}" targetNamespace="{NS}">'
         f'<w:types><x:schema targetNamespace="{NS}" elementFormDefault="qualified">{types}</x:schema></w:types>{messages}'
@@ -53,8 +66,12 @@ def wsdl(operations: int = 1) -> str:
 
 def answer(count: int) -> bytes:
     def one(n: int) -> str:
-        leaves = "".join(f"<{name}>{text.format(n=n)}</{name}>" for name, (_, text) in FIELDS.items())
-        address = "".join(f"<{name}>{text.format(n=n)}</{name}>" for name, text in ADDRESS.items())
+        leaves = "".join(
+            f"<{name}>{text.format(n=n)}</{name}>" for name, (_, text) in FIELDS.items()
+        )
+        address = "".join(
+            f"<{name}>{text.format(n=n)}</{name}>" for name, text in ADDRESS.items()
+        )
         return f"<employee>{leaves}<address>{address}</address></employee>"
 
     items = "".join(map(one, range(count)))
@@ -63,7 +80,9 @@ def answer(count: int) -> bytes:
 
 class Canned(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    answers: dict[str, bytes] = {}
+    wbufsize = -1  # one packet for head and small body: or the client waits for Nagle
+    disable_nagle_algorithm = True
+    answers: ClassVar[dict[str, bytes]] = {}
 
     def log_message(self, *args) -> None:
         """Silent."""
@@ -97,7 +116,11 @@ def ours(path: str, url: str):
     from moatbridge.testing import net
     from moatbridge_soap import SoapAdapter, SoapConfig, SoapStreamConfig
 
-    table = {"operation": "GetEmployees", "items": "GetEmployeesResponse/employee", "request": {"limit": 1}}
+    table = {
+        "operation": "GetEmployees",
+        "items": "GetEmployeesResponse/employee",
+        "request": {"limit": 1},
+    }
     config = SoapConfig(wsdl=path, endpoint=url)
     adapter = SoapAdapter(config, {"people": SoapStreamConfig(key=["id"], list=table)})
     adapter.net = net(SoapAdapter.endpoints(config))
@@ -107,13 +130,19 @@ def ours(path: str, url: str):
 def ours_read(adapter) -> int:
     from moatbridge.adapter import Partition
 
-    return sum(len(batch.changes) for batch in adapter.scan("people", Partition(), None))
+    return sum(
+        len(batch.changes) for batch in adapter.scan("people", Partition(), None)
+    )
 
 
 def theirs(path: str, url: str):
     import zeep
 
-    client = zeep.Client(path, transport=zeep.Transport(cache=None), settings=zeep.Settings(xml_huge_tree=True))
+    client = zeep.Client(
+        path,
+        transport=zeep.Transport(cache=None),
+        settings=zeep.Settings(xml_huge_tree=True),
+    )
     return client.create_service(f"{{{NS}}}B", url)
 
 
@@ -142,7 +171,10 @@ def one(variant: str, folder: str, port: str) -> dict:
     for _ in range(count):
         assert read(client) == (RECORDS if what == "big" else 1)
     cpu = time.process_time() - begun
-    return {"cpu": cpu / (count if what == "small" else RECORDS), "memory": memory("VmHWM") - base}
+    return {
+        "cpu": cpu / (count if what == "small" else RECORDS),
+        "memory": memory("VmHWM") - base,
+    }
 
 
 def opening(path: str, url: str) -> dict:
@@ -166,14 +198,21 @@ def main(rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "one.wsdl").write_text(wsdl())
         Path(folder, "big300.wsdl").write_text(wsdl(300))
-        server = subprocess.Popen([sys.executable, __file__, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        server = subprocess.Popen(
+            [sys.executable, __file__, "--serve"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         try:
             port = server.stdout.readline().strip()
             found: dict[str, list[dict]] = {name: [] for name in VARIANTS}
             for number in range(rounds):
                 for name in VARIANTS if number % 2 == 0 else reversed(VARIANTS):
                     command = [sys.executable, __file__, "--one", name, folder, port]
-                    done = subprocess.run(command, capture_output=True, text=True, check=True)
+                    done = subprocess.run(
+                        command, capture_output=True, text=True, check=True
+                    )
                     found[name].append(json.loads(done.stdout))
         finally:
             server.stdin.close()
@@ -186,12 +225,20 @@ def show(found: dict[str, list[dict]]) -> None:
         return statistics.median(run[value] for run in found[name])
 
     big, other = median("big-ours", "cpu"), median("big-zeep", "cpu")
-    print(f"big answer, 14 leaves, CPU a record: {big * 1e6:.1f} us, zeep {other * 1e6:.1f} us: 1/{other / big:.1f} (goal <= 1/6)")
-    print(f"peak memory over the idle client: +{median('big-ours', 'memory'):.1f} MiB, zeep +{median('big-zeep', 'memory'):.1f} MiB (goal <= +8)")
+    print(
+        f"big answer, 14 leaves, CPU a record: {big * 1e6:.1f} us, zeep {other * 1e6:.1f} us: 1/{other / big:.1f} (goal <= 1/6)"
+    )
+    print(
+        f"peak memory over the idle client: +{median('big-ours', 'memory'):.1f} MiB, zeep +{median('big-zeep', 'memory'):.1f} MiB (goal <= +8)"
+    )
     small, plain = median("small-ours", "cpu"), median("small-zeep", "cpu")
-    print(f"small call, CPU: {small * 1e6:.0f} us, zeep {plain * 1e6:.0f} us: {small / plain:.2f} (goal <= 0.5)")
+    print(
+        f"small call, CPU: {small * 1e6:.0f} us, zeep {plain * 1e6:.0f} us: {small / plain:.2f} (goal <= 0.5)"
+    )
     first, second = median("open-ours", "first"), median("open-ours", "second")
-    print(f"opening a WSDL of 300 operations: {first * 1e3:.0f} ms, a second time {second * 1e3:.1f} ms (goal <= 5)")
+    print(
+        f"opening a WSDL of 300 operations: {first * 1e3:.0f} ms, a second time {second * 1e3:.1f} ms (goal <= 5)"
+    )
 
 
 if __name__ == "__main__":

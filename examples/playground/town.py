@@ -68,8 +68,10 @@ def reply(town: MastodonServer, who: str, about: str, text: str) -> None:
 
 
 def show(posts: list[dict[str, Any]]) -> None:
-    """Print posts, oldest first, with who may see them."""
-    for post in reversed(posts):
+    """Print posts by audience and text."""
+    for post in sorted(
+        posts, key=lambda each: (each["visibility"], plain(each["content"]))
+    ):
         edited = ", edited" if post.get("edited_at") else ""
         print(f"[{post['visibility']}{edited}] {plain(post['content'])}")
         for media in post.get("media_attachments") or ():

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from moatbridge_sftp.formats import Format
 from moatbridge_sftp.formats.fields import FieldSpec
 from moatbridge_sftp.formats.registry import all_formats
 from reference_pages.settings import section
 from reference_pages.text import document, summary, table
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _INTRODUCTION = """\
 Formats of files that the `sftp` adapter reads and publishes: `format = "csv"` in the
@@ -28,11 +34,16 @@ def page() -> str:
     """The whole page."""
     formats = all_formats()
     rows = [
-        (f"`{name}`", f"`.{kind.extension}`", summary(kind))
-        for name, kind in formats.items()
+        (f"`{name}`", _published(kind), summary(kind)) for name, kind in formats.items()
     ]
     parts = [_INTRODUCTION, "", *table(("format", "published as", "records"), rows), ""]
+    told: set[type[BaseModel]] = set()
     for name, kind in formats.items():
-        parts += section(f"## `{name}`", kind.Config, about=kind)
-    parts += [_FIELDS, "", *section("", FieldSpec)[4:]]
+        parts += section(f"## `{name}`", kind.Config, told, about=kind)
+    parts += [_FIELDS, "", *section("", FieldSpec, told)[4:]]
     return document("File formats", *parts)
+
+
+def _published(kind: type[Format]) -> str:
+    reads_only = kind.open_writer is Format.open_writer
+    return "read only" if reads_only else f"`.{kind.extension}`"

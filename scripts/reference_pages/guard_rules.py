@@ -24,8 +24,9 @@ last day. The mode of a *fixed* rule cannot be lowered.
 
 `audience` is set as `max_audience`. `posts` counts new posts of one run and, over all
 flows to one target, of 24 hours. What is written to a target may be read by outsiders
-if `exposure` of its system says so, or if the post itself is `public`: there the rules
-that look into free text are enforced, inside they only warn (`mode` sets both)."""
+if `exposure` of its system says so, if the post is `public`, or if one of its readers
+is a guest or has a mail address outside `home_domains`: there the rules that look into
+free text are enforced, inside they only warn (`mode` sets both)."""
 _DETECTORS = """\
 ## What is looked for in free text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from typing import TYPE_CHECKING, Any
@@ -22,13 +23,12 @@ from moatbridge.config import (
     TlsConfig,
 )
 from moatbridge.config.decide import DecideConfig
-from moatbridge.config.durations import parse_duration
 from moatbridge.config.guard_rules import BUILT_IN
 from moatbridge.registry import Registry
 from reference_pages.text import arguments, description, document, meanings, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pydantic.fields import FieldInfo
 
@@ -51,15 +51,27 @@ _WORDS = {
     Secret: "secret",
     type(None): "", Any: "anything",
 }  # fmt: skip
-_SECONDS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
+_UNITS = {
+    "parse_duration": "duration", "seconds": "duration", "_duration": "duration",
+    "octets": "size", "_size": "size",
+}  # fmt: skip
+"""Validators that take numbers with units: the core's and the adapters'."""
+_SCALES = {
+    "duration": ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")),
+    "size": ((1 << 30, " GiB"), (1 << 20, " MiB"), (1 << 10, " KiB")),
+}
+_NONE = re.compile(r"\bNone\b")
+"""Python's word for a setting that is not in the file."""
 _INTRODUCTION = """\
 Everything that `moatbridge.toml` may hold. A table or key that is not here is an
 error, and all errors of a file are told at once. `moatbridge config schema` prints
 the same as JSON Schema for editors.
 
 A *duration* is a number of seconds or text such as `"30s"`, `"5min"`, `"24h"`,
-`"7d"`. A *secret* is a reference: `env:NAME`, `file:PATH` or `keyring:NAME`; the
-secret itself is refused. Relative paths start at the file's own folder.
+`"7d"`. A *size* is a number of bytes or text such as `"8 MiB"`. A *secret* is a
+reference: `env:NAME`, `file:PATH` or `keyring:NAME`; the secret itself
+is refused. Relative paths start at the file's own folder. A setting without a default
+is *unset*.
 
 The key `adapters = ["ldap", "scim"]` at the top of the file lists the adapters that
 may be used; without it, all that are installed."""
@@ -68,14 +80,15 @@ may be used; without it, all that are installed."""
 def page() -> str:
     """The whole page."""
     parts = [_INTRODUCTION, ""]
+    told: set[type[BaseModel]] = {model for _, model in _CORE}
     for title, model in _CORE:
-        parts += section(f"## `{title}`", model)
+        parts += section(f"## `{title}`", model, told)
     registry = Registry()
     for name in registry:
         adapter = registry.get(name)
-        parts += section(f"## `[systems.NAME]` of `{name}`", adapter.Config)
+        parts += section(f"## `[systems.NAME]` of `{name}`", adapter.Config, told)
         title = f'## `[streams."SYSTEM/STREAM"]` of `{name}`'
-        parts += section(title, adapter.StreamConfig)
+        parts += section(title, adapter.StreamConfig, told)
     parts += [_TRANSLATOR]
     return document("Settings", *parts)
 
@@ -106,17 +119,28 @@ is empty. Its key `blocks` names holes that stand for one line per entry of a li
 fills `{lines}`. A post needs an `audience`, such as `{ const = { kind = "org" } }`."""
 
 
-def section(title: str, model: type[BaseModel], about: Any = None) -> list[str]:
+def section(
+    title: str,
+    model: type[BaseModel],
+    told: set[type[BaseModel]],
+    *,
+    about: Any = None,
+) -> list[str]:
     """One table of settings, and below it the tables inside it.
 
     Args:
         title: Its heading.
         model: The settings.
+        told: Tables that the page holds already; what is told here is added.
         about: Whose docstring stands above the table, if not the model's.
     """
     lines = [title, "", description(about or model), "", *_table(model), ""]
-    for inner in _inner(model):
+    inside = list(_inner(model))
+    if known := [f"`{each.__name__}`" for each in inside if each in told]:
+        lines += [f"Further up: {', '.join(known)}.", ""]
+    for inner in (each for each in inside if each not in told):
         lines += [f"### `{inner.__name__}`", "", *_described(inner), *_table(inner), ""]
+    told |= set(inside)
     return lines
 
 
@@ -151,6 +175,7 @@ def meaning(model: type[BaseModel], name: str) -> str:
         found = "size of the [rule](guard-rules.md); unset: as below it"
     if found is not None:
         why = next((idle[key] for key in keys if key in idle), None)
+        found = _NONE.sub("unset", found)
         return found if why is None else f"{found} **No effect yet**: {why}."
     raise LookupError(f"meanings.toml lacks settings: {model.__name__}.{name}")
 
@@ -167,13 +192,12 @@ def _keys(model: type[BaseModel], name: str) -> list[str]:
 
 def kind(field: FieldInfo) -> str:
     """The type of a setting in words."""
-    if any(_is_duration(each) for each in field.metadata):
-        return "duration"
-    return _kind(field.annotation)
+    return _unit(field.metadata) or _kind(field.annotation)
 
 
-def _is_duration(metadata: Any) -> bool:
-    return getattr(metadata, "func", None) is parse_duration
+def _unit(metadata: Iterable[Any]) -> str | None:
+    names = (getattr(getattr(each, "func", 0), "__name__", "") for each in metadata)
+    return next((_UNITS[name] for name in names if name in _UNITS), None)
 
 
 def _kind(annotation: Any) -> str:
@@ -186,10 +210,10 @@ def _kind(annotation: Any) -> str:
 
 
 def _composed(origin: Any, inner: tuple[Any, ...]) -> str:
-    if origin is typing.Annotated and any(map(_is_duration, inner[1:])):
-        return "duration"
+    if origin is typing.Annotated and (unit := _unit(inner[1:])):
+        return unit
     if origin is typing.Literal:
-        return ", ".join(_shown(value, duration=False) for value in inner)
+        return ", ".join(map(_shown, inner))
     if origin in {typing.Union, types.UnionType}:
         return " or ".join(dict.fromkeys(filter(None, map(_kind, inner))))
     before = {tuple: "list of ", dict: "table of "}.get(origin, "")
@@ -204,27 +228,27 @@ def _default(field: FieldInfo) -> str:
         return ""
     if isinstance(value, tuple):
         return ", ".join(f"`{each}`" for each in value)
-    return _shown(value, duration=kind(field) == "duration")
+    return _shown(value, kind(field))
 
 
-def _shown(value: Any, *, duration: bool) -> str:
+def _shown(value: Any, unit: str = "") -> str:
     if isinstance(value, BaseModel):
         given = value.model_dump(exclude_defaults=True)
         return f"`{given}`" if given else "see below"
-    if duration:
-        return f"`{_duration(value)}`"
+    if unit in _SCALES:
+        return f"`{_scaled(value, unit)}`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _duration(seconds: float) -> str:
-    for size, unit in _SECONDS:
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}"
+def _scaled(value: float, unit: str) -> str:
+    for size, word in _SCALES[unit]:
+        if value >= size and value % size == 0:
+            return f"{value / size:g}{word}"
+    return f"{value:g}"
 
 
 def _inner(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    """Tables inside a table that have no section of their own."""
+    """Tables inside a table, however deep; the core's sections are not entered."""
     known = {each for _, each in _CORE}
     found: list[type[BaseModel]] = []
     waiting = [model]

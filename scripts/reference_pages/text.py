@@ -16,7 +16,10 @@ HEAD = "<!-- Written by scripts/reference.py; do not edit. -->\n"
 _SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Class attributes):$")
 _ARGUMENT = re.compile(r"^    (\w+): (.*)$")
 _LITERAL = re.compile(r"``(.+?)``", re.DOTALL)
-_CITED = re.compile(r" \((?:delivery|entities|guard|scale|security)[ \d,.-]+\)")
+_CITED = re.compile(
+    r" \((?:delivery|design|entities|gateway|guard|ldap|platforms|scale|security|sftp"
+    r"|soap|sql)[ \d,.-]+\)"
+)
 """Citations of the design documents, which readers of the reference do not have."""
 _NAME = re.compile(r"(?<!`)`~?([\w.]+)`(?!`)")
 

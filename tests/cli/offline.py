@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from moatbridge.adapter import Probe, Secret
+from moatbridge.adapter import Probe, Secret, Stream
 from moatbridge.errors import ConfigurationError, NotApplied
 from moatbridge.testing.memory import MemoryAdapter, MemoryConfig
 
@@ -23,6 +24,12 @@ class OfflineMemory(MemoryAdapter):
 
     name: ClassVar[str] = "offline"
     Config = OfflineConfig
+
+    def streams(self) -> list[Stream]:
+        """Nothing that was read is put away, so that two flows may read it."""
+        return [
+            replace(s, abilities=s.abilities - {"CanSettle"}) for s in super().streams()
+        ]
 
     def _fault(self, name: str) -> bool:
         return Path(f"{self.config.path}.{name}").exists()

@@ -2,8 +2,10 @@
 
 A marker is a comment on the line above its block: ``<!-- test: run -->``. Words and
 ``name=value`` options; what they mean is in `docs.sandbox`. A comment
-``<!-- test-page: ports=3890,8090 -->`` holds for the whole page, and
-``<!-- test-run: COMMAND -->`` is a command that readers need not see.
+``<!-- test-page: ports=3890,8090 -->`` holds for the whole page (other ports are taken
+instead; ``folder=/srv/x`` stands for the page's own folder, ``copy=`` and ``tree=`` name
+what lies in it), and ``<!-- test-run: COMMAND -->`` is a command that readers need not
+see.
 """
 
 from __future__ import annotations

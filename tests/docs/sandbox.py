@@ -1,7 +1,7 @@
 """A folder where a page's blocks are carried out one after the other, for real.
 
 Markers: ``run`` (python: in a process of its own; console and sh: command by command),
-``file=NAME`` (written), ``config`` (a whole configuration, parsed with the installed
+``file=NAME`` (written, or with ``append`` added at its end), ``config`` (a whole configuration, parsed with the installed
 adapters), ``part`` or ``part=replace`` (laid over `BASE`, then parsed), ``output`` (what the block before
 printed), ``make`` (the target exists), ``install`` (the requirements resolve to what
 is installed).
@@ -44,7 +44,9 @@ class Sandbox:
         self._digest = ""
         self._running: list[subprocess.Popen[bytes]] = []
         ports = filter(None, page.options.get("ports", "").split(","))
-        self._ports = {port: str(free_port()) for port in ports}
+        self._ported_to = {rf"\b{port}\b": str(free_port()) for port in ports}
+        if stands_for := page.options.get("folder"):
+            self._ported_to[re.escape(stands_for) + r"\b"] = str(folder)
         kept = ("LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAME")
         self.environment = {
             name: os.environ[name] for name in kept if name in os.environ
@@ -52,9 +54,16 @@ class Sandbox:
         path = f"{SCRIPTS}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         self.environment |= {"PATH": path, "HOME": str(folder), "COLUMNS": "100"}
         for name in filter(None, page.options.get("copy", "").split(",")):
-            shutil.copy(ROOT / name, folder)
+            self._copy(ROOT / name)
         for name in filter(None, page.options.get("tree", "").split(",")):
             shutil.copytree(ROOT / name, folder / name)
+
+    def _copy(self, source: Path) -> None:
+        """One file, or the files of a folder; the page's ports hold in them too."""
+        files = source.glob("*.*") if source.is_dir() else [source]
+        for file in files:
+            text = file.read_text(encoding="utf-8")
+            (self.folder / file.name).write_text(self._ported(text), encoding="utf-8")
 
     def close(self) -> None:
         for process in self._running:
@@ -68,6 +77,8 @@ class Sandbox:
     def try_block(self, block: Block) -> None:
         marker = block.options or {}
         text = self._ported(block.text)
+        if "append" in marker:
+            text = (self.folder / marker["file"]).read_text(encoding="utf-8") + text
         if "output" in marker:
             self._compare(block.text.splitlines(), "the block before")
         if "config" in marker:
@@ -80,7 +91,7 @@ class Sandbox:
         if "file" in marker:
             target = self.folder / marker["file"]
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text)
+            target.write_text(text, encoding="utf-8")
         if "run" in marker:
             self._python(text) if block.language == "python" else self._shell(block)
         if "make" in marker:
@@ -160,8 +171,8 @@ class Sandbox:
         return [self._ported(line) for line in lines]
 
     def _ported(self, text: str) -> str:
-        for written, real in self._ports.items():
-            text = re.sub(rf"\b{written}\b", real, text)
+        for written, real in self._ported_to.items():
+            text = re.sub(written, real, text)
         return text
 
     def _resolves(self, command: str) -> None:

@@ -136,3 +136,29 @@ def test_docstring_markup_becomes_markdown(load):
         "two": "The second.",
     }
     assert text.table(["a"], [["x|y"]])[-1] == "| x\\|y |"
+
+
+def test_numbers_in_the_explanations_are_those_of_the_code():
+    from moatbridge.config import GuardConfig
+    from moatbridge.config.guard_rules import BUILT_IN
+    from moatbridge.flow.standing import FRESH
+    from moatbridge.guard.detectors import DETECTORS
+    from moatbridge.ledger.incidents import LIMIT, WINDOW
+
+    def said(name):
+        path = ROOT / "docs" / "explanation" / f"{name}.md"
+        return " ".join(path.read_text().lower().split())
+
+    words = {5: "five", 9: "nine", 10: "ten"}
+    posts = BUILT_IN["posts"]
+    text = said("how-posts-stay-where-they-belong")
+    assert f"beyond {posts.run} new posts in one run, or {posts.count} a day" in text
+    assert f"within {GuardConfig().approval_ttl / 3600:.0f} hours" in text
+    assert f"`{BUILT_IN['audience'].level}` is the widest audience" in text
+    assert f"more than {BUILT_IN['mass_mention'].count} in one post" in text
+    assert f"{words[len(DETECTORS)]} [detectors]" in text
+    incidents = f"{words[LIMIT]} incidents within {words[int(WINDOW / 60)]} minutes"
+    assert incidents in text
+    assert f"{words[int(FRESH / 60)]} minutes have passed" in said(
+        "answers-written-back"
+    )

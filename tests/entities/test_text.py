@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -146,3 +147,48 @@ def test_a_file_is_what_its_first_bytes_say(head, media):
 @given(st.binary(max_size=64))
 def test_any_bytes_have_a_type_or_none(head):
     assert media_type_of(head) is None or "/" in str(media_type_of(head))
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        (
+            "<blockquote><p>approve</p></blockquote><p>who wrote this?</p>",
+            "> approve\n\nwho wrote this?",
+        ),
+        (
+            "<blockquote>a<blockquote>b</blockquote>c</blockquote>d",
+            "> a\n> > b\n> c\nd",
+        ),
+        ("<p><del>approve</del> wait</p>", "~~approve~~ wait"),
+        ("<p><s>approve</s> reject</p>", "~~approve~~ reject"),
+    ],
+)
+def test_quoted_and_struck_words_are_marked_as_such(markup, text):
+    assert text_of_html(markup) == text
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("a<!-- b <p> c -->d<!-->e<!-- f", "ade"),
+        ("<!DOCTYPE html><?x y?>a<![if x]>b<![endif]>", "ab"),
+        ("1 < 2 <b and <i>3</i>", "1 < 2 <b and 3"),
+        (
+            '<a href="https://a.example">x<a href="https://b.example">y</a>',
+            "xy (https://b.example)",
+        ),
+    ],
+)
+def test_what_is_no_markup_is_text(markup, text):
+    assert text_of_html(markup) == text
+
+
+@pytest.mark.parametrize(
+    "piece", ["<a ", "<!--", '<a x="', "<![CDATA[", "<a href=x>y", "<blockquote><br>x"]
+)
+def test_unclosed_markup_is_read_in_linear_time(piece):
+    """50 kB of them took 17 seconds."""
+    started = time.process_time()
+    text_of_html(piece * 16_000)
+    assert time.process_time() - started < 2.0

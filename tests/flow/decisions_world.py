@@ -179,8 +179,12 @@ class DecisionWorld:
         self.put_person("a.lovelace", "ada", "approver")
         self.put_person("b.babbage", "bob", "clerk")
         self.bridge = self.open()
-        self.bridge.apply(self.bridge.plan("orders"), confirm=2)
-        self.bridge.apply(self.bridge.plan("decisions"), confirm=0)
+        try:
+            self.bridge.apply(self.bridge.plan("orders"), confirm=2)
+            self.bridge.apply(self.bridge.plan("decisions"), confirm=0)
+        except BaseException:
+            self.close()
+            raise
 
     def open(self):
         found = registry(*self.adapters)

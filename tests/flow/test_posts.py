@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from flow.decisions_world import DecisionWorld, Social
+from moatbridge.adapter import Field
 from moatbridge.changes import Receipt
+from moatbridge.cli.show_plan import plan_lines
+from moatbridge.cli.show_verdict import Setting
 from moatbridge.errors import ConfigurationError, NotApplied
 
 
@@ -221,3 +225,43 @@ def test_a_reply_waits_for_a_parent_that_is_not_there_yet(thread):
     thread.run("orders")
     assert parents(thread) == {"child": "parent"}
     assert len(effects(thread, "create")) == 4
+
+
+# --- attachments ----------------------------------------------------------------------
+
+
+class Files(Social):
+    """Posts can have files."""
+
+    def streams(self):
+        return [
+            replace(s, fields=(*s.fields, Field("attachment", "any", multi=True)))
+            if s.name == "posts"
+            else s
+            for s in super().streams()
+        ]
+
+
+def test_the_plan_counts_attachments_that_nobody_looks_into(make):
+    files = [{"type": "Document", "mediaType": "application/pdf", "name": "offer.pdf",
+              "blob": {"sha256": "0" * 64, "size": 10}}]  # fmt: skip
+    streams = {
+        "erp/orders": {
+            "translator": {
+                "entity": "Post",
+                "fields": {
+                    "content": {"template": "Order {id}: {state}"},
+                    "audience": {"const": {"kind": "org"}},
+                    "attachment": {"const": files},
+                },
+            }
+        }
+    }
+    world = make(streams=streams, social=Files)
+    world.put_order("4713")
+    plan = world.bridge.plan("orders")
+    assert plan.attachments == 1
+    [finding] = [f for f in plan.verdict.findings if f.rule == "attachments"]
+    assert "content is not inspected" in finding.sentence
+    shown = "\n".join(plan_lines(plan, [], Setting("erp/orders", "social/posts")))
+    assert "1  attachments, content not inspected" in shown

@@ -231,6 +231,25 @@ def test_a_source_that_destroys_refuses_to_settle_earlier(folders):
     assert 'settle_when = "delivered"' in error.value.message
 
 
+class SharedWorld(FolderWorld):
+    """Two flows read one folder, whose files are put away once they were read."""
+
+    def config(self):
+        config = super().config()
+        config["streams"]["social/groups"] = {}
+        config["flows"]["again"] = {"from": "hr/people", "to": "social/groups"}
+        return config
+
+
+def test_two_flows_may_not_share_a_source_that_puts_away_what_was_read(tmp_path):
+    world = SharedWorld(tmp_path)
+    with pytest.raises(ConfigurationError) as error:
+        world.bridge.route("people")
+    world.bridge.close()
+    assert error.value.code == "flow.shared-source"
+    assert "again" in error.value.message
+
+
 def test_a_run_that_read_nothing_is_not_the_first_run(folders):
     world = folders()
     world.bridge.run("people")

@@ -133,6 +133,23 @@ def test_after_its_end_it_takes_nothing(bridge, world):
     assert len(world.inbox()) == 1
 
 
+def test_one_delivery_that_is_no_text_spoils_no_other(bridge, world):
+    """They share a commit: all of them were told to come back, for as long as it did."""
+    gateway = Gateway(bridge)
+    bad = json.dumps(person("bad", given="X")).replace('"X"', '"\\ud800"').encode()
+
+    async def go():
+        async with gateway.lifespan():
+            others = [send(gateway.app, f"g{n}", person(f"u{n}")) for n in range(20)]
+            asked = [*others[:10], send(gateway.app, "bad", bad), *others[10:]]
+            return [status for status, _, _ in await asyncio.gather(*asked)]
+
+    statuses = asyncio.run(go())
+    assert statuses == [200] * 10 + [400] + [200] * 10
+    assert len(world.inbox()) == 20
+    assert gateway.counters.refusals == {"gateway.text": 1}
+
+
 def test_many_deliveries_share_a_commit(bridge, world):
     gateway = Gateway(bridge)
 
@@ -273,6 +290,15 @@ def test_an_unusable_configuration_is_refused(world, old, new, code):
     with world.bridge() as bridge, pytest.raises(ConfigurationError) as caught:
         Gateway(bridge)
     assert caught.value.code == code
+
+
+def test_ids_are_kept_for_as_long_as_a_signed_time_is_believed(tmp_path):
+    """Else an old delivery is sent again and undoes a newer one."""
+    write_config(tmp_path, inbox='keep_ids = "119min"')
+    with pytest.raises(ConfigurationError, match="keep_ids"):
+        open_bridge(tmp_path)
+    write_config(tmp_path, inbox='keep_ids = "2h"')
+    open_bridge(tmp_path).close()
 
 
 def test_clear_text_beyond_this_machine_is_refused():

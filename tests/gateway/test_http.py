@@ -132,6 +132,8 @@ def test_half_a_head_after_a_whole_request_is_cut_off_too(served):
 def test_a_foreign_host_is_421(served):
     assert ask(served, headers={"Host": "evil.example"})[0] == 421
     assert ask(served, "/healthz", method="GET", headers={"Host": "10.0.0.9"})[0] == 200
+    below = "/in/hooks/healthz"  # an inbox like any other
+    assert ask(served, below, headers={"Host": "evil.example"})[0] == 421
 
 
 @pytest.mark.parametrize(

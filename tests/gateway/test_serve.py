@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,29 @@ def test_clear_text_for_the_network_is_refused(tmp_path):
     with started(tmp_path, "--host", "0.0.0.0", "--port", "0") as process:
         assert process.wait(15) == exit_codes.CONFIGURATION
         assert "TLS" in process.stderr.read()
+
+
+HOST = """
+import asyncio
+from gateway.asgi import ask
+from moatbridge.gateway import Gateway
+from moatbridge.run import Bridge
+
+with Bridge.open("moatbridge.toml") as bridge:
+    print(*asyncio.run(ask(Gateway(bridge).app, "/readyz"))[::2])
+"""
+
+
+def test_a_host_that_never_runs_the_lifespan_can_still_end(tmp_path):
+    (tmp_path / "moatbridge.toml").write_text(CONFIG.format(folder=tmp_path))
+    tests = str(Path(__file__).parent.parent)
+    ran = subprocess.run(
+        [sys.executable, "-c", HOST],
+        cwd=tmp_path, env={**os.environ, "MB_TEST_HOOK_KEY": KEY, "PYTHONPATH": tests},
+        capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert "gateway.lifespan" in ran.stdout
 
 
 @pytest.mark.parametrize(

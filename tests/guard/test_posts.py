@@ -140,8 +140,24 @@ def test_an_edit_never_widens():
     two = {"kind": "people", "refs": [ADA, BOB]}
     wide = ask("update", more={"before": before}, audience=two)
     assert held(wide) == ("hold", ("audience",))
-    narrow = ask("update", more={"before": {"audience": two}}, **before)
-    assert narrow.decision == "allow"
+    same = ask("update", more={"before": before}, **before)
+    assert same.decision == "allow"
+
+
+def test_an_edit_for_others_is_a_new_item_even_if_they_are_fewer():
+    two = {"audience": {"kind": "people", "refs": [ADA, BOB]}}
+    one = {"kind": "people", "refs": [ADA]}
+    narrow = ask("update", more={"before": two}, audience=one)
+    assert held(narrow) == ("hold", ("audience",))
+    assert held(ask("update", more={"readdressed": True})) == ("hold", ("audience",))
+
+
+def test_an_edited_reply_is_compared_as_it_goes_out():
+    one = {"kind": "people", "refs": [ADA]}
+    known = {"before": {"audience": one}, "parent": one}
+    verdict = ask("update", more=known, audience={"kind": "org"})
+    assert held(verdict) == ("mask", ())
+    assert verdict.entity["audience"] == one
 
 
 def test_a_reply_takes_the_narrower_audience():

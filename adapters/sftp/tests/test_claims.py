@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moatbridge.errors import ConfigurationError, NotApplied
+from moatbridge.errors import ConfigurationError, NotApplied, Rejected
 from servers.drop_folder import Drop, Reader, keys
 
 if TYPE_CHECKING:
@@ -195,3 +195,52 @@ def test_what_is_left_is_forgotten_when_it_is_gone(local: Drop) -> None:
     (local.folder / "a.csv").unlink()
     reader.poll()
     assert Cursor.unpack(reader.cursor).done == ()
+
+
+@pytest.mark.parametrize("blocking", ["file", "link"])
+def test_what_lies_where_the_state_folder_goes_stops_the_stream_aloud(
+    local: Drop, blocking: str
+) -> None:
+    state = local.folder / ".moatbridge"
+    if blocking == "file":
+        state.write_text("x")
+    else:
+        state.symlink_to(local.base.parent)
+    local.rows("a.csv", (1, "x"))
+    with pytest.raises(ConfigurationError) as caught:
+        Reader(local.open()).poll()
+    assert caught.value.code == "sftp.folder"
+    assert "state_folder" in caught.value.message
+    assert "in/a.csv" in local.tree()
+
+
+def test_a_file_larger_than_allowed_is_refused_before_a_byte_is_read(
+    drop: Drop,
+) -> None:
+    drop.rows("a.csv", *((number, "x" * 50) for number in range(50)))
+    adapter = drop.open(max_file="1KiB")
+    storage: Any = adapter._storage
+    storage.read = None
+    with pytest.raises(Rejected) as caught:
+        Reader(adapter).poll()
+    assert caught.value.details["reason"] == "size"
+    settings = {"on_bad_file": "quarantine", "order_matters": False}
+    assert Reader(drop.open(max_file="1KiB", **settings)).poll() == []
+    assert any("failed/a.csv" in name for name in drop.tree())
+
+
+def test_odd_names_of_files_that_are_records_are_not_shown(local: Drop) -> None:
+    local.put("Erika_Mustermann.pdf", "x")
+    adapter = local.open(
+        content="records",
+        format=None,
+        files="*.pdf",
+        name_groups=r"^(?P<nr>\d+)_",
+        fields=["name"],
+        order={"group": r"^(\d+)_", "as": "int"},
+    )
+    reader = Reader(adapter)
+    reader.poll()
+    rejects = [reject for batch in reader.batches for reject in batch.rejects]
+    assert [reject.reason for reject in rejects] == ["sftp.name"]
+    assert "Erika" not in repr(rejects)

@@ -99,6 +99,14 @@ def test_a_formula_is_escaped_and_restored_and_numbers_are_left_alone():
     assert [bool(each) for each in refusals] == [True, False, False, True, True, False]
 
 
+def test_full_width_signs_and_line_feeds_are_guarded_as_the_plain_ones_are():
+    texts = ("\uff1d1+1", "\uff0bx", "\uff0dx", "\uff20x", "\n=1+1")
+    records = [{"X": text} for text in texts]
+    data, _ = written(records, ["X"], formula_guard="escape", newline="lf")
+    assert data.decode().count("'") == len(texts)
+    assert read(data, ["X"], formula_guard="escape")[0] == records
+
+
 def test_what_an_encoding_cannot_carry_is_refused_with_its_code_point():
     data, refusals = written(
         [{"X": "Łódź"}, {"X": "ok"}], ["X"], encoding="cp1252", newline="lf"

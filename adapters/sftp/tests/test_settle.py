@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -279,3 +280,99 @@ def test_too_many_rejects_make_the_file_bad_and_nothing_of_it_is_used(
 def test_contradictions_are_refused_at_load(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="validation error"):
         SftpStreamConfig.model_validate({**PEOPLE, **settings})
+
+
+# --- what lies beside, and what is ours already --------------------------------------
+
+
+def test_a_crash_between_a_file_and_its_checksum_file_harms_no_later_file(
+    drop: Drop,
+) -> None:
+    def put(*row: Any) -> None:
+        path = drop.rows("a.csv", row)
+        drop.put("a.csv.sha256", hashlib.sha256(path.read_bytes()).hexdigest())
+
+    put(1, "x")
+    reader = Reader(drop.open())
+    reader.poll(settle=False)
+    storage: Any = reader.adapter._storage
+    rename, moved = storage.rename, []
+
+    def killed(old: str, new: str) -> None:
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(old)
+        rename(old, new)
+
+    storage.rename = killed
+    with pytest.raises(KeyboardInterrupt):
+        reader.adapter.settle("people", reader.cursor)
+    put(2, "y")
+    again = Reader(drop.open())
+    again.cursor = reader.cursor
+    assert keys(again.poll()) == ["2"]
+    assert all(name.startswith("archive/") for name in names(drop))
+    assert len(names(drop)) == 4
+
+
+def test_a_checksum_file_that_was_left_in_work_gives_way(drop: Drop) -> None:
+    drop.rows("a.csv", (1, "x"))
+    reader = Reader(drop.open())
+    reader.poll()
+    left = drop.put("left", "0" * 64)
+    left.rename(drop.state / "work" / "a.csv.sha256")
+    path = drop.rows("a.csv", (2, "y"))
+    drop.put("a.csv.sha256", hashlib.sha256(path.read_bytes()).hexdigest())
+    assert keys(reader.poll()) == ["2"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"depth": 1, "archive_to": "archive"},
+        {"depth": 2, "archive_to": "./old/{yyyy}"},
+        {"depth": 5, "ignore": ["*.tmp"]},
+    ],
+)
+def test_what_was_archived_below_the_folder_is_not_read_again(
+    local: Drop, settings: dict[str, Any]
+) -> None:
+    reader = Reader(local.open(order_matters=False, **settings))
+    local.rows("a.csv", (1, "x"))
+    assert keys(reader.poll()) == ["1"]
+    before = local.tree()
+    assert [reader.poll(), reader.poll()] == [[], []]
+    assert local.tree() == before
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"archive_to": "."},
+        {"archive_to": "/in"},
+        {"failed_to": "./"},
+        {"archive_to": "{yyyy}/{mm}", "depth": 2},
+        {"files": "*", "ack_file": "{name}.ack"},
+        {"files": ["HR_*.csv"], "rejects_file": "{stem}.bad.csv"},
+        {"files": "*.csv", "ack_file": "acks/{stem}.csv", "depth": 1},
+    ],
+)
+def test_a_setting_that_feeds_a_stream_with_its_own_files_is_refused(
+    settings: dict[str, Any],
+) -> None:
+    with pytest.raises(ValueError, match=r"read again|read as data"):
+        SftpStreamConfig.model_validate({**PEOPLE, **settings})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"archive_to": "{yyyy}/{mm}"},
+        {"ack_file": "{name}.ack"},
+        {"files": "*", "ack_file": "acks/{name}.ack"},
+        {"files": "*", "ack_file": "{name}.tmp"},
+        {"files": "*", "rejects_file": "{state}/rejects/{name}"},
+    ],
+)
+def test_a_setting_that_does_not_is_fine(settings: dict[str, Any]) -> None:
+    SftpStreamConfig.model_validate({**PEOPLE, **settings})

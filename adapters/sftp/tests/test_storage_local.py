@@ -160,3 +160,22 @@ def test_the_file_system_is_named(storage):
 def test_a_network_mount_is_named_in_the_warnings(storage, monkeypatch, kind):
     monkeypatch.setattr(local_module, "_file_system", lambda _: kind)
     assert any(kind in one for one in storage.facts().warnings)
+
+
+def test_names_that_are_gone_are_forgotten(storage, base):
+    """A supplier that invents names in another encoding must not fill us up."""
+    for number in range(20):
+        path = base / os.fsdecode(b"\xff%d.csv" % number)
+        path.touch()
+        entries, _ = storage.list(".", limit=9)
+        assert [len(entries), len(storage._foreign)] == [1, 1]
+        path.unlink()
+
+
+def test_a_name_that_changed_its_encoding_is_read_as_it_is_now(storage, base):
+    raw = base / os.fsdecode(b"\xff.csv")
+    raw.write_bytes(b"12")
+    storage.list(".", limit=9)
+    raw.rename(base / "\u00ff.csv")
+    ((entry,), _) = storage.list(".", limit=9)
+    assert b"".join(storage.read(entry.name, size=2)) == b"12"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -410,3 +411,27 @@ def test_a_large_position_stays_small(tmp_path):
     ):
         cursor = list(made.changes("orders", start))[-1].cursor
     assert 50_000 < len(json.dumps(cursor)) < 65_536
+
+
+def test_today_is_the_day_in_the_systems_zone(tmp_path):
+    request = {"max": 5, "cursor": "{today}"}
+    listing = {"operation": "ListOrders", "items": ITEMS, "request": request}
+    with ScriptedSoap(pages(page([]))) as peer:
+        made = client(
+            peer, tmp_path, orders(list=listing), timezone="Pacific/Kiritimati"
+        )
+        with made:
+            batches(made)
+    day = dt.datetime.now(ZoneInfo("Pacific/Kiritimati")).date()
+    assert f">{day}<" in peer.posted[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["{since}", "{record.title}", "{ref.orderNr}", "{key}"]
+)
+def test_a_placeholder_that_never_has_a_value_is_found_at_load(erp_server, text):
+    request = {"max": 5, "cursor": text}
+    listing = {"operation": "ListOrders", "items": ITEMS, "request": request}
+    with pytest.raises(ConfigurationError) as caught:
+        adapter(system(erp_server), {"orders": orders(list=listing)}).open()
+    assert caught.value.code == "soap.placeholder"

@@ -230,6 +230,33 @@ def test_discord_allows_no_mentions(chat, connect):
     assert "@everyone" not in said(chat)["content"]
 
 
+MARKUP = "# PO_4711_b\n[pay here](https://evil.example/a_b_c) **now** ||x|| <t:0>"
+
+
+def test_no_markup_of_a_record_acts_in_discord(chat, connect):
+    connect(chat.base_url, format="discord").write(
+        "posts", [intent("create", None, {"content": MARKUP})]
+    )
+    assert said(chat)["content"] == (
+        "\\# PO\\_4711\\_b\n\\[pay here\\](https://evil.example/a_b_c) "
+        "\\*\\*now\\*\\* \\|\\|x\\|\\| \\<t:0\\>"
+    )
+
+
+def test_no_markup_of_a_record_acts_in_slack(chat, connect):
+    connect(chat.base_url, format="slack").write(
+        "posts", [intent("create", None, {"content": "*now* _x_ `y`"})]
+    )
+    assert said(chat)["mrkdwn"] is False
+
+
+def test_what_is_escaped_counts(chat, connect):
+    receipt = connect(chat.base_url, format="discord").write(
+        "posts", [intent("create", None, {"content": "*" * 1001})]
+    )[0]
+    assert (receipt.outcome, receipt.code) == ("rejected", "webhook.too-large")
+
+
 def test_teams_shows_text_without_markup(chat, connect):
     connect(chat.base_url, format="teams").write(
         "posts", [intent("create", None, {"content": "**x** " + PING})]

@@ -192,6 +192,15 @@ def test_a_handshake_is_answered_and_not_kept():
     refused(receiver("slack-v0", SHARED), request(body, slack(body, key="another")))
 
 
+def test_a_record_that_goes_back_to_what_it_was_is_news():
+    """A, B, A: taken for a repeat, the last one was acknowledged and never read."""
+    headers = {"authorization": f"Bearer {SHARED}"}
+    bearer = receiver("bearer", SHARED)
+    ids = [bearer.receive(request(at=NOW + at, headers=headers)) for at in (0, 1, 90)]
+    first, repeated, again = (each.delivery_id for each in ids)
+    assert first == repeated != again
+
+
 def test_answers_are_what_each_sender_expects():
     bearer = receiver("bearer", SHARED)
     asked = request(

@@ -100,6 +100,18 @@ class Adapter(ABC, Generic[C]):
         (SQLite's ``interrupt``).
         """
 
+    def host_keys(self) -> Sequence[str]:
+        """Fingerprints of the keys that the server shows before anybody logs in.
+
+        For people to compare with its owner before they pin one. Called on an instance
+        that is not open; may dial, sends no credential, keeps nothing. The default is
+        none: only protocols with pinned host keys (SSH) have any.
+
+        Raises:
+            NotApplied: Unreachable now.
+        """
+        return ()
+
     @abstractmethod
     def probe(self) -> Probe:
         """Identity, limits and warnings of the connected server."""

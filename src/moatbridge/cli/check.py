@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from moatbridge.cli import exit_codes
 from moatbridge.cli.opening import opened_bridge
 from moatbridge.cli.options import ConfigOption, JsonOption
-from moatbridge.cli.show_check import check_lines
+from moatbridge.cli.show_check import check_lines, host_key_lines
 from moatbridge.cli.terminal import show, show_json
+
+if TYPE_CHECKING:
+    from moatbridge.run import Bridge
 
 
 def check(
@@ -18,6 +22,13 @@ def check(
     *,
     strict: Annotated[
         bool, typer.Option("--strict", help="Warnings count as problems.")
+    ] = False,
+    show_host_key: Annotated[
+        bool,
+        typer.Option(
+            "--show-host-key",
+            help="Only show the host keys of SSH servers, to compare and pin.",
+        ),
     ] = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -31,6 +42,8 @@ def check(
     from moatbridge.run.checking import check as look  # noqa: PLC0415 - --help
 
     with opened_bridge(context, config) as bridge:
+        if show_host_key:
+            raise typer.Exit(_host_keys(bridge, as_json=as_json))
         found = look(bridge)
     if as_json:
         show_json(found.to_dict())
@@ -38,3 +51,15 @@ def check(
         show(check_lines(found))
     bad = found.problems or (strict and found.warned)
     raise typer.Exit(exit_codes.FOUND if bad else exit_codes.DONE)
+
+
+def _host_keys(bridge: Bridge, *, as_json: bool) -> int:
+    from moatbridge.run.host_keys import host_keys  # noqa: PLC0415 - rarely used
+
+    found = host_keys(bridge)
+    if as_json:
+        show_json([asdict(each) for each in found])
+    else:
+        show(host_key_lines(found))
+    bad = any(each.problem for each in found)
+    return exit_codes.FOUND if bad else exit_codes.DONE

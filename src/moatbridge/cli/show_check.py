@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from moatbridge.run.checking import Checked, FlowCheck, SystemCheck
+    from moatbridge.run.host_keys import HostKeys
 
 
 def check_lines(found: Checked) -> Iterator[str]:
@@ -21,6 +22,21 @@ def check_lines(found: Checked) -> Iterator[str]:
     yield from _warnings(found.warnings)
     yield ""
     yield f"{_count(found.problems, 'problem')}, {_count(found.warned, 'warning')}"
+
+
+def host_key_lines(found: Iterable[HostKeys]) -> Iterator[str]:
+    """What servers show, and what to do with it."""
+    shown = list(found)
+    for each in shown:
+        yield f"System {each.system}"
+        yield from (f"  host key  {clean(key)}" for key in each.keys)
+        yield from _problem(each)
+    if not shown:
+        yield "No system here has a host key: none is reached over SSH."
+    elif any(each.keys for each in shown):
+        yield ""
+        yield "Compare with what the server's owner says, then set one of them:"
+        yield 'host_keys = ["SHA256:..."]'
 
 
 def _system(found: SystemCheck) -> Iterator[str]:
@@ -59,7 +75,7 @@ def _flow(found: FlowCheck) -> Iterator[str]:
     yield ""
 
 
-def _problem(found: SystemCheck | FlowCheck) -> Iterator[str]:
+def _problem(found: SystemCheck | FlowCheck | HostKeys) -> Iterator[str]:
     if found.problem is not None:
         first, *more = found.problem.message.splitlines()
         yield f"  PROBLEM   {found.problem.code}: {clean(first, 1000)}"

@@ -35,6 +35,11 @@ def _public_url(url: str) -> str:
     return url.rstrip("/")
 
 
+_REPLAYED: Final = 2 * 3600.0
+"""Seconds for which a signed delivery can be sent again and be believed: its time may
+be an hour off either way."""
+
+
 class InboxConfig(Table):
     """``[gateway.inbox.SYSTEM]``: opens ``/in/SYSTEM`` for the system's deliveries.
 
@@ -46,7 +51,7 @@ class InboxConfig(Table):
 
     max_body: int | None = Field(default=None, ge=1024, le=64 * MIB, strict=True)
     max_backlog: int = Field(default=100_000, ge=1, strict=True)
-    keep_ids: Duration = 30 * 86400.0
+    keep_ids: Duration = Field(default=30 * 86400.0, ge=_REPLAYED)
 
 
 class GatewayConfig(Table):

@@ -180,6 +180,18 @@ class Bridge:
         """Borrow an open session of the system for one thread."""
         return self._pool.session(system)
 
+    def host_keys(self, system: str) -> Sequence[str]:
+        """What the system's server shows before anybody logs in; see `Adapter`.
+
+        Raises:
+            NotApplied: It cannot be reached now.
+        """
+        session = self._pool.open_session(system)
+        try:
+            return session.host_keys()
+        finally:
+            session.close()
+
     def answers(self, route: Route) -> AnswerSource | None:
         """The table that an answering flow reads; None for any other flow."""
         if route.agreed_by is None:

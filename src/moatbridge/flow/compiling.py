@@ -14,7 +14,7 @@ from moatbridge.flow.guarantee import check_required, guarantee
 from moatbridge.flow.readership import circles
 from moatbridge.flow.references import nests
 from moatbridge.flow.route import End, Reference, Route
-from moatbridge.flow.settings import settled
+from moatbridge.flow.settings import check_only_reader, settled
 from moatbridge.flow.writeback import Writeback, carried, writeback_of
 from moatbridge.guard import PathSet, check_route
 from moatbridge.guard import Route as GuardRoute
@@ -55,6 +55,7 @@ def compile_route(bridge: Bridge, name: str) -> Route:
     config = bridge.config
     settings = config.flows[name]
     source, target, traits = _ends(bridge, settings)
+    check_only_reader(config.flows, name, source)
     settings = settled(name, settings, source=source, entity=target.bound.entity)
     row = _row(bridge, name, settings)
     shared, lines = _carried(settings, source, target)

@@ -11,7 +11,7 @@ import base64
 import json
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from moatbridge.changes import Absent, Intent, OutOfScope, Record, Ref
 from moatbridge.errors import TranslationError
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from moatbridge.resilience.session import Session
 
 
+_NOTHING: Final = Resolution(None, [])
 _GONE = frozenset({"disable", "delete"})
 _READ = frozenset({"create", "update"})
 
@@ -54,8 +55,9 @@ class Prepared:
             creates whose source record is gone.
         refused: Position -> why, of decisions whose person may no longer decide.
         unready: Positions of content that refers to what is not there yet.
-        held: (position, reason, rules, payload, detail) of what the guard holds, now that the
-            target's record is known, and of what changed since a person agreed.
+        held: (position, reason, rules, payload, detail) of what the guard holds, now
+            that the target's record is known, and of what changed since a person
+            agreed.
         rejected: (position, code) of what cannot be encoded.
         counted: (position, what it counts as against the day's windows).
     """
@@ -84,7 +86,7 @@ class _Planned:
     link: Link | None
     op: Literal["create", "update", "disable", "delete"]
     entity: dict[str, Any] | None = None
-    resolved: Resolution = Resolution(None, [])
+    resolved: Resolution = _NOTHING
     incomplete: bool = False
     readers: Readership = NOBODY
     target: Ref | None = None
@@ -180,9 +182,7 @@ def _held(route: Route, ledger: Ledger, one: _Planned) -> tuple[str, str] | None
     verdict = judge(
         Outgoing(
             route.judged,
-            one.readers.within(one.resolved.entity or {})
-            if seals(route)
-            else one.entity,
+            _judged(route, one),
             "renew" if one.payload.get("renew") else cast("Operation", one.op),
             link_id=one.item.link_id,
             changed=tuple(one.payload.get("changed", ())) or None,
@@ -202,6 +202,11 @@ def _held(route: Route, ledger: Ledger, one: _Planned) -> tuple[str, str] | None
         return None
     reason = verdict.reasons[0] if verdict.reasons else "guard-bug"
     return reason, ", ".join(verdict.rules)
+
+
+def _judged(route: Route, one: _Planned) -> dict[str, Any] | None:
+    """Of content everything that was read, whether or not the target can hold it."""
+    return one.readers.within(one.resolved.entity or {}) if seals(route) else one.entity
 
 
 def _decoded(route: Route, one: _Planned) -> dict[str, Any] | None:

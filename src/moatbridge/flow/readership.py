@@ -36,6 +36,8 @@ MEMBERS: Final = 1000
 UNKNOWN: Final = "the members of its audience could not be looked up"
 """What a held post says of readers that nobody knows."""
 
+_TELLING: Final = frozenset({"Post", "Group", "Person"})
+
 _Entity = dict[str, Any]
 _Found = dict[tuple[str, str], _Entity | None]
 
@@ -88,9 +90,10 @@ NOBODY: Final = Readership()
 def circles(
     bridge: Bridge, source: End, target: End, joined: Mapping[str, Reference]
 ) -> dict[str, BoundTranslator]:
-    """Streams of people and groups at the target that posts may name, and their words.
+    """Streams at the target that tell who reads a post, each with its translator.
 
-    Only those whose records can be fetched; for content alone.
+    The posts themselves (a reply's parent), the people and groups that they may name;
+    only where records can be fetched, and only for flows that carry posts.
 
     Raises:
         NotApplied: The target cannot be reached now.
@@ -98,7 +101,7 @@ def circles(
     if target.bound.entity != "Post":
         return {}
     there = target.system + "/"
-    left = [each.target for each in joined.values()]
+    left = [target.address, *(each.target for each in joined.values())]
     left += [address for _path, address, _by in source.bound.references]
     left += [address for _path, address, _by in target.bound.references]
     found: dict[str, BoundTranslator] = {}
@@ -183,9 +186,11 @@ def _readable(bridge: Bridge, address: str) -> BoundTranslator | None:
         stream = described.stream
         can = described.probe.abilities.get(stream.name, stream.abilities)
         bound = bridge.translated(address) if "CanFetch" in can else None
-    except ConfigurationError:
-        return None  # it has no translator: nobody can read its records
-    return bound if bound and bound.entity in {"Person", "Group"} else None
+    except ConfigurationError as error:
+        if error.code not in {"flow.stream", "flow.translator"}:
+            raise
+        return None  # nobody said how to read its records
+    return bound if bound and bound.entity in _TELLING else None
 
 
 def _parents(
@@ -193,9 +198,9 @@ def _parents(
 ) -> dict[str, _Entity]:
     """Id of a post at the target -> its audience, and its author in one of people."""
     ids = {i for each in resolved if (i := _parent_id(route, each))}
-    if not ids or not route.target.can("CanFetch"):
+    bound = route.circles.get(route.target.address)
+    if not ids or bound is None:
         return {}
-    bound = route.target.bound
     found: dict[str, _Entity] = {}
     refs = [Ref.from_key(i) for i in sorted(ids)]
     for ref, record in zip(refs, target().fetch(route.target.name, refs), strict=True):
@@ -220,10 +225,11 @@ def _audience(each: Resolution, parents: Mapping[str, _Entity]) -> _Entity | Non
 
     Where both have nobody in common it stays as it is, and the guard holds it.
     """
-    own: Any = (each.entity or {}).get("audience")
+    entity = each.entity or {}
+    own: _Entity = entity.get("audience") or {}
     if "audience" in each.lost_heads or audience_fault(own) is not None:
         return None
-    parent = parents.get(((each.entity or {}).get("inReplyTo") or {}).get("id", ""))
+    parent = parents.get((entity.get("inReplyTo") or {}).get("id", ""))
     if parent is None or not wider(own, parent):
         return own
     return narrower(own, parent) or own

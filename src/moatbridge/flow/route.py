@@ -69,8 +69,8 @@ class Route:
         report_lines: What leaves, one line per field; a new line needs approval.
         writeback: How replies become decisions; None for any other flow.
         agreed_by: Flow whose first run is this one's too; None: its own.
-        circles: Streams of people and groups at the target that its posts may name and
-            that can be fetched: address -> translator.
+        circles: Streams at the target that tell who reads its posts: address ->
+            translator.
     """
 
     name: str

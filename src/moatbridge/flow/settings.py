@@ -8,6 +8,8 @@ from moatbridge.config.flows import FINAL
 from moatbridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from moatbridge.config import FlowConfig
     from moatbridge.flow.route import End
 
@@ -32,6 +34,28 @@ def settled(name: str, settings: FlowConfig, *, source: End, entity: str) -> Flo
         changes |= _deletes(name, settings, entity)
     changes |= _settling(name, settings, source)
     return settings.model_copy(update=changes) if changes else settings
+
+
+def check_only_reader(flows: Mapping[str, FlowConfig], name: str, source: End) -> None:
+    """A source that is told what is safe puts it away: one flow may read it.
+
+    Raises:
+        ConfigurationError: ``flow.shared-source``: two flows would each get a part.
+    """
+    others = [
+        other
+        for other, flow in flows.items()
+        if other != name and flow.source == source.address
+    ]
+    if others and source.can("CanSettle"):
+        raise ConfigurationError(
+            f"Flows {name!r} and {others[0]!r} both read {source.address}, which puts "
+            "away what one of them has read: each would get a part only. Give each "
+            "flow a stream of its own, of which none takes the data away (for a drop "
+            'folder: claim = "none" and after = "leave").',
+            code="flow.shared-source",
+            stream=source.address,
+        )
 
 
 def _deletes(name: str, settings: FlowConfig, entity: str) -> dict[str, Any]:

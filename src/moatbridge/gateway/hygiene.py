@@ -8,6 +8,7 @@ import secrets
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
@@ -25,7 +26,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _TRICK: Final = re.compile(
     rb"(?:^|/)\.{1,2}(?:/|$)|%2e|%2f|%5c|%25|%00|//|\\|[^\x21-\x7e]", re.IGNORECASE
 )
-_OPEN: Final = "/healthz"
+_OPEN: Final = b"/healthz"
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ def _refusal(scope: Scope, hosts: frozenset[str]) -> int | None:
         return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     if _TRICK.search(path):
         return HTTPStatus.BAD_REQUEST
-    if _host(scope) not in hosts and not path.endswith(_OPEN.encode()):
+    if _host(scope) not in hosts and _below(scope, path) != _OPEN:
         return HTTPStatus.MISDIRECTED_REQUEST
     return None
 
@@ -111,6 +112,11 @@ def _refusal(scope: Scope, hosts: frozenset[str]) -> int | None:
 def _raw_path(scope: Scope) -> bytes:
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     return raw.partition(b"?")[0]
+
+
+def _below(scope: Scope, path: bytes) -> bytes:
+    """The path below where we are mounted."""
+    return path.removeprefix(quote(scope.get("root_path", "")).encode())
 
 
 def _host(scope: Scope) -> str:

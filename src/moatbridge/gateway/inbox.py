@@ -105,8 +105,10 @@ class Inbox:
         received = self._receiver.receive(request)
         if not received.delivery_id:
             return received, ""
+        content = freeze(received)
+        _check_text(self._system, received.ordering_key + content)
         self.admission.check()
-        return received, freeze(received)
+        return received, content
 
     def _refusal(self, error: MoatbridgeError) -> Response:
         self._counters.refused(error.code)
@@ -119,6 +121,21 @@ class Inbox:
         wait = error.retry_after if isinstance(error, NotApplied) else None
         headers = {"retry-after": str(max(1, round(wait or 10.0)))}
         return Response(status_code=HTTPStatus.SERVICE_UNAVAILABLE, headers=headers)
+
+
+def _check_text(system: str, text: str) -> None:
+    """Half a surrogate pair, which JSON can spell, is no text.
+
+    The ledger could not keep it, nor the other deliveries of its group.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Rejected(
+            f"A delivery of {system} holds text that is not Unicode. Nothing was kept.",
+            code="gateway.text",
+            system=system,
+        ) from None
 
 
 def _request(scope: Scope, system: str, body: bytes) -> Request:

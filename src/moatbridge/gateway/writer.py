@@ -52,7 +52,11 @@ class InboxWriter:
         self._queue: deque[_Waiting] = deque()
         self._ready = threading.Condition()
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="moatbridge-inbox")
+        # A host that does not run our lifespan never stops us, and must be able to
+        # end; what waits then was not acknowledged, and its sender keeps it.
+        self._thread = threading.Thread(
+            target=self._run, name="moatbridge-inbox", daemon=True
+        )
 
     @property
     def alive(self) -> bool:

@@ -266,6 +266,7 @@ Table(
     Column("created", Float, nullable=False),
     Column("expires", Float),
     UniqueConstraint("flow_id", "k"),
+    sqlite_autoincrement=True,  # a person may still look at an item that is over
 )
 Table(
     "reject",

@@ -124,6 +124,12 @@ class Session:
         self._caller.quietly(self.adapter, _CLOSE, self.adapter.close)
         self.net.release()
 
+    def host_keys(self) -> Sequence[str]:
+        """See `Adapter.host_keys`; on a session that is not open."""
+        self.adapter.net = self.net
+        call = self._call("host_keys", quota=None)
+        return self._caller.run(self.adapter, call, self.adapter.host_keys)
+
     def probe(self) -> Probe:
         """Identity, limits and warnings; its quota guesses take effect."""
         probe: Probe = self._read("probe", lambda adapter: adapter.probe(), quota=None)

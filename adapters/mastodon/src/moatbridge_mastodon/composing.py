@@ -91,8 +91,11 @@ def length_of(text: str, instance: Instance) -> int:
 
 
 def same_text(sent: str, shown: str) -> bool:
-    """Whether the platform shows what we sent; white space may be arranged anew."""
-    return "".join(sent.split()) == "".join(shown.split())
+    """Whether the platform shows what we sent.
+
+    White space may be arranged anew, and names be spelt as their owners do.
+    """
+    return "".join(sent.split()).casefold() == "".join(shown.split()).casefold()
 
 
 def _text(

@@ -105,6 +105,9 @@ class Uploads:
         allowed = self._instance.media_types
         if kind is None or (allowed and kind not in allowed):
             raise Refused("media")
+        said = str(attachment.get("mediaType") or kind).partition(";")[0]
+        if said.strip().lower() != kind:
+            raise Refused("media")  # not what the guard let pass
         body, header = _multipart(content, kind, str(attachment.get("name") or ""))
         # An upload that nobody refers to is no effect: it may be repeated.
         answer = self._client.request(

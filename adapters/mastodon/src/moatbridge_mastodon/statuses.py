@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from moatbridge.adapter import Field
 from moatbridge.changes import Record, Ref
@@ -24,6 +25,7 @@ _MEDIA: Final = {
     "audio": "Audio",
 }
 _IDENT: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_HASHTAG: Final = re.compile(r"#([^\s()#]+) \(https?://[^\s()#]+/tags?/([^\s()#/]+)\)")
 _ACCT: Final = re.compile(r"[^\s\x00-\x1f\x7f@/]+(@[^\s\x00-\x1f\x7f@/]+)?")
 
 
@@ -173,7 +175,7 @@ def plain_text(status: Mapping[str, Any]) -> str:
             link = _text(each, "url")
             if link:
                 text = text.replace(f"{shown} ({link})", _full(each, shown))
-    return text
+    return _HASHTAG.sub(_bare, text)
 
 
 def account_record(account: Mapping[str, Any]) -> Record:
@@ -193,6 +195,12 @@ def account_record(account: Mapping[str, Any]) -> Record:
         "active": account.get("suspended") is not True,
     }
     return Record(Ref(ident, acct), data)
+
+
+def _bare(found: re.Match[str]) -> str:
+    """A hashtag as it was written: the platform names it in a spelling of its own."""
+    same = unquote(found[2]).casefold() == found[1].casefold()
+    return f"#{found[1]}" if same else found[0]
 
 
 def _full(mention: Mapping[str, Any], shown: str) -> str:

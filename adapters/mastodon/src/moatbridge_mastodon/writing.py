@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from moatbridge_mastodon.reading import Reader
 
 _DO: Final = {"Like": "favourite", "Announce": "reblog"}
+_GONE: Final = frozenset({404, 410})
 
 
 class Writer:
@@ -104,10 +105,13 @@ class Writer:
 
     def _undo(self, ident: str, incident: str) -> Receipt:
         """What stands there is not what was asked for: take it away, and say so."""
-        answer = self._client.request(
-            "DELETE", "/api/v1/statuses/{id}", params={"id": ident}
-        )
-        gone = answer.ok or answer.status in {404, 410}
+        try:
+            answer = self._client.request(
+                "DELETE", "/api/v1/statuses/{id}", params={"id": ident}
+            )
+            gone = answer.ok or answer.status in _GONE
+        except MoatbridgeError:
+            gone = False  # it stands there, or may: a person must look
         code = f"mastodon.{incident}" if gone else f"mastodon.{incident}-not-undone"
         ref = None if gone else Ref(ident)
         return Receipt("rejected", ref, code=code, incident=incident)
@@ -127,6 +131,8 @@ class Writer:
         )
         if not answer.ok:
             return _refused(answer, intent)
+        if _strangers(answer.mapping, said):
+            return self._undo(ident, "audience")
         return _applied(answer.mapping, ident)
 
     def _present(self, ident: str) -> Mapping[str, Any]:
@@ -140,7 +146,7 @@ class Writer:
         answer = self._client.request(
             "DELETE", "/api/v1/statuses/{id}", params={"id": _ident(intent)}
         )
-        if answer.ok or answer.status in {404, 410}:
+        if answer.ok or answer.status in _GONE:
             return Receipt("applied", intent.ref)
         return _refused(answer, intent)
 
@@ -185,14 +191,17 @@ def _applied(status: Mapping[str, Any], ident: str) -> Receipt:
 
 def _mismatch(status: Mapping[str, Any], said: Draft) -> str | None:
     """A word for what the platform did otherwise than asked (platforms 33, 34)."""
-    if status.get("visibility") != said.visibility:
-        return "audience"
-    shown = {acct_of(each) for each in status.get("mentions") or () if acct_of(each)}
-    if said.visibility == "direct" and not shown <= said.readers:
+    if status.get("visibility") != said.visibility or _strangers(status, said):
         return "audience"
     if said.text and not same_text(said.text, plain_text(status)):
         return "other-text"
     return None
+
+
+def _strangers(status: Mapping[str, Any], said: Draft) -> bool:
+    """Whether somebody can read a direct post who was not meant to."""
+    shown = {acct_of(each) for each in status.get("mentions") or () if acct_of(each)}
+    return said.visibility == "direct" and not shown <= said.readers
 
 
 def _moves(before: Mapping[str, Any], record: Mapping[str, Any]) -> bool:

@@ -20,7 +20,7 @@ from moatbridge.errors import ConfigurationError, NotApplied
 from moatbridge_sftp.binding import Bound, bind, describe, ssh_settings, warnings_of
 from moatbridge_sftp.config import SftpConfig, SftpStreamConfig
 from moatbridge_sftp.pickup.cursor import Cursor as Position
-from moatbridge_sftp.storage import endpoints, open_storage
+from moatbridge_sftp.storage import endpoints, host_fingerprints, open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -124,6 +124,21 @@ class SftpAdapter(
                 stream=name,
             )
         return bound
+
+    def host_keys(self) -> Sequence[str]:
+        """Each kind of host key that the server (or its jump host) shows.
+
+        ``SHA256:...`` and the kind, as ``ssh-keygen -lf`` prints. Nothing is trusted.
+
+        Raises:
+            NotApplied: ``sftp.unreachable``, ``sftp.deadline``.
+        """
+        jump = self.config.jump
+        return host_fingerprints(
+            self.config.url if jump is None else jump.url,
+            net=self.net,
+            legacy_algorithms=self.config.legacy_algorithms,
+        )
 
     # --- description ----------------------------------------------------------------
 

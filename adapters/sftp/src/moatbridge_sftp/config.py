@@ -10,7 +10,16 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from moatbridge.adapter import AdapterConfig, Secret
 from moatbridge_sftp.checks import Controls  # noqa: TC001 - pydantic reads it
 from moatbridge_sftp.formats.fields import FieldSpec  # noqa: TC001 - pydantic reads it
-from moatbridge_sftp.places import check_path, check_template
+from moatbridge_sftp.places import (
+    check_path,
+    check_template,
+    filled,
+    front,
+    is_below,
+    matcher,
+    parts_of,
+    within,
+)
 from moatbridge_sftp.storage import IN_FLIGHT
 from moatbridge_sftp.storage.urls import parse_url
 from moatbridge_sftp.units import Duration, Size  # noqa: TC001 - pydantic reads it
@@ -317,7 +326,36 @@ class SftpStreamConfig(AdapterConfig):
                 self.checksum == "off" and self.ripe == "sidecar",
                 'ripe = "sidecar" and checksum = "off" contradict each other',
             ),
+            (
+                any(map(self._feeds, (self.archive_to, self.failed_to))),
+                "archive_to and failed_to must be folders that are not read again",
+            ),
+            (
+                any(map(self._answers, (self.ack_file, self.rejects_file))),
+                "ack_file and rejects_file must not be read as data: change the name",
+            ),
         ]
+
+    def _feeds(self, template: str) -> bool:
+        """Whether what is put there is found by the next look."""
+        if "{state}" in template:
+            return False
+        base = within(".", self.folder)
+        whole, fixed = within(base, template), within(base, front(template))
+        return whole == base or (self.depth > 0 and fixed == base)
+
+    def _answers(self, template: str | None) -> bool:
+        """Whether an answer to a usual file of `files` is taken for data."""
+        if template is None or "{state}" in template:
+            return False
+        base = within(".", self.folder)
+        folder = within(base, template).rpartition("/")[0] or "."
+        if folder != base and (self.depth == 0 or not is_below(base, folder)):
+            return False
+        takes, passes = matcher(self.patterns), matcher(self.ignore)
+        usual = (re.sub(r"\[[^]]*]|[*?]", "x", glob) for glob in self.patterns)
+        names = [filled(template, **parts_of(name)) for name in usual]
+        return any(takes(name) and not passes(name) for name in names)
 
     @property
     def patterns(self) -> tuple[str, ...]:

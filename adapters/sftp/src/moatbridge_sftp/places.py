@@ -8,6 +8,8 @@ setting that names a path means one below the stream's folder, or, where it begi
 from __future__ import annotations
 
 import fnmatch
+import hashlib
+import posixpath
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -36,7 +38,12 @@ def join(folder: str, name: str) -> str:
 def within(folder: str, path: str) -> str:
     """The path that a setting of a stream in ``folder`` means."""
     clean = path.strip("/") or "."
-    return clean if path.startswith("/") else join(folder, clean)
+    return posixpath.normpath(clean if path.startswith("/") else join(folder, clean))
+
+
+def is_below(folder: str, path: str) -> bool:
+    """Whether a path lies somewhere in a folder."""
+    return folder == "." or path.startswith(f"{folder}/")
 
 
 def check_path(path: str) -> str:
@@ -70,6 +77,12 @@ def filled(template: str, **values: str) -> str:
     return _FIELD.sub(lambda found: values.get(found[1], found[0]), template)
 
 
+def front(template: str) -> str:
+    """The folder in front of the first field of a template; empty if there is none."""
+    head, brace, _ = template.partition("{")
+    return head.rpartition("/")[0] if brace else head
+
+
 def parts_of(name: str) -> dict[str, str]:
     """``name``, ``stem`` and ``ext`` (without its dot) of a file's relative path."""
     folder, slash, last = name.rpartition("/")
@@ -101,6 +114,11 @@ def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
         return any(pattern.match(last) for pattern in found)
 
     return fits
+
+
+def digest_of(name: str) -> str:
+    """What stands for a name that may be personal."""
+    return hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
 
 
 def shown(name: str) -> str:

@@ -7,11 +7,13 @@ whole system (who we are, a redirect, TLS) is raised, and only because nothing h
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 from zeep import Client
 from zeep.exceptions import Error as ZeepError
@@ -100,6 +102,7 @@ class Caller:
         self._addressing = Addressing(config, announced=description.addressing)
         self._login: Login | None = None
         self._verify = getattr(signer, "check", None)
+        self._zone = ZoneInfo(config.timezone) if config.timezone else dt.UTC
         self._write = False
         self._extra: dict[str, str] = {}
         client = Client(  # type: ignore[no-untyped-call] # zeep is untyped
@@ -164,6 +167,8 @@ class Caller:
         """Build the envelope, post it, return the unread answer."""
         if self._login is not None:
             values = {**values, **self._login.values()}
+        if operation.request.uses("today"):
+            values = {**values, "today": dt.datetime.now(self._zone).date()}
         arguments = operation.request.build(values)
         self._write = write
         self._place_key(operation, key)
@@ -240,7 +245,9 @@ class Caller:
 
     def _judged(self, operation: Operation, http: HttpAnswer) -> Written:
         if operation.one_way and http.status in _EMPTY and not http.read_some(1):
-            return Written(Verdict("applied", ""))
+            if http.finished:
+                return Written(Verdict("applied", ""))
+            return Written(Verdict("unknown", "soap.truncated"))  # of a fault, perhaps
         if not readable(http):
             if http.status < HTTPStatus.MULTIPLE_CHOICES:
                 return Written(Verdict("unknown", "soap.not-soap"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.errors import ConfigurationError
 from moatbridge_soap.decode import AnswerDecoder, DecodeSettings, compile_answer
@@ -19,6 +19,23 @@ if TYPE_CHECKING:
     from moatbridge_soap.wsdl import Port
 
 RELATES: str = "Header/RelatesTo"
+
+_WRITING: Final = frozenset({"record", "ref", "refs", "version", "key"})
+GIVES: Final = {
+    "list": frozenset({"page", "window", "split"}),
+    "changes": frozenset({"page", "window", "since", "until"}),
+    "deletes": frozenset({"page", "window", "since", "until"}),
+    "get": frozenset({"ref", "refs"}),
+    "find": frozenset({"query"}),
+    "create": _WRITING,
+    "update": _WRITING,
+    "upsert": _WRITING,
+    "delete": _WRITING,
+    "login": frozenset({"login"}),
+}
+"""Table -> first words of the placeholders that have a value there."""
+
+_ALWAYS: Final = frozenset({"today", "login"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +124,8 @@ class Compiler:
         """
         bound = self.port.operation(table.operation, f"{where}.operation")
         request = self._placed(table.request, bound, idempotency)
+        built = Request(bound, request, f"{where}.request", unsent=unsent)
+        _check_placeholders(built, where)
         rules = (*table.rules, *(self.login.expired if self.login else ()))
         try:
             decoder = compile_answer(
@@ -123,7 +142,7 @@ class Compiler:
             bound.name,
             where,
             bound,
-            Request(bound, request, f"{where}.request", unsent=unsent),
+            built,
             decoder,
             rules=rules,
             ok=table.ok,
@@ -141,6 +160,18 @@ class Compiler:
         if login is None or login.into.param is None or login.operation == bound.name:
             return request
         return placed(request, login.into.param, "{login.token}")
+
+
+def _check_placeholders(request: Request, where: str) -> None:
+    table = where.removesuffix(".page").rpartition(".")[2]
+    known = GIVES.get(table, frozenset()) | _ALWAYS
+    for name in sorted(request.names):
+        if name.partition(".")[0] not in known:
+            raise ConfigurationError(
+                f"{request.where}: {{{name}}} never has a value in {table}; there are "
+                f"{', '.join(sorted(known))}.",
+                code="soap.placeholder",
+            )
 
 
 def placed(request: dict[str, Any], path: str, value: Any) -> dict[str, Any]:

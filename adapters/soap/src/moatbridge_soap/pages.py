@@ -91,9 +91,14 @@ class Pages:
         reading = self._caller.read(operation, {**self._values, **self.pager.values()})
         facts = PageFacts(text=reading.text)
         held: list[Item] = []
+        first: Item | None = None
+        item: Item | None = None
         start = 0
         for item in reading:
-            self._note(facts, item)
+            first = item if first is None else first
+            facts.count += 1
+            if self._by is not None:
+                self._check_order(facts, item)
             held.append(item)
             if self.pager.holds or not self._is_full(held, reading, start):
                 continue
@@ -101,6 +106,7 @@ class Pages:
             yield Piece(held[:-1], reading=reading)
             held = held[-1:]
             start = reading.http.bytes if reading.http else 0
+        facts.first, facts.last = self._digest(first), self._digest(item)
         more = self._turn(facts, reading)
         if isinstance(self.pager, Windows) and self.pager.again:
             held = []
@@ -119,14 +125,11 @@ class Pages:
         size = reading.http.bytes - start if reading.http else 0
         return size > PIECE_BYTES and len(held) > 1
 
-    def _note(self, facts: PageFacts, item: Item) -> None:
+    def _digest(self, item: Item | None) -> str:
+        if item is None:
+            return ""
         ref = self._stream.records.ref(item.record)
-        digest = short(ref.key) if ref is not None else f"#{item.number}"
-        facts.count += 1
-        facts.first = facts.first or digest
-        facts.last = digest
-        if self._by is not None:
-            self._check_order(facts, item)
+        return short(ref.key) if ref is not None else f"#{item.number}"
 
     def _check_order(self, facts: PageFacts, item: Item) -> None:
         value = inside(item.record, self._by or "")

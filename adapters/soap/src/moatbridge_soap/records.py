@@ -33,7 +33,8 @@ class Records:
     def __init__(self, config: SoapStreamConfig, fields: Sequence[Field]) -> None:
         self._config = config
         self._key = config.key
-        self._flat = all("." not in path for path in config.key)
+        plain = len(config.key) == 1 and "." not in config.key[0]
+        self._only_key = config.key[0] if plain and config.name is None else None
         self._empty: list[tuple[str, Any, bool]] = [
             (each.name, each.multi, each.required) for each in fields
         ]
@@ -45,12 +46,20 @@ class Records:
 
     def ref(self, data: Data) -> Ref | None:
         """The identity of a record; None if a part of the key is missing."""
+        if self._only_key is None:
+            return self._long_ref(data)
+        value = data.get(self._only_key)
+        part = value if type(value) is str else _identity(value)
+        return None if part is None else Ref(part)
+
+    def _long_ref(self, data: Data) -> Ref | None:
         parts = [_identity(inside(data, path)) for path in self._key]
-        if any(part is None for part in parts):
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts):
             return None
         name = self._config.name
         named = _identity(inside(data, name)) if name is not None else None
-        return Ref(_key([part for part in parts if part is not None]), named)
+        return Ref(_key(known), named)
 
     def version(self, data: Data) -> str | None:
         """The record's version, if it has one that never repeats."""
@@ -69,7 +78,7 @@ class Records:
 
     def belongs(self, data: Data) -> bool:
         """False if ``only`` says that the record is not one of this stream."""
-        return all(
+        return not self._only or all(
             _identity(inside(data, path)) in values
             for path, values in self._only.items()
         )
@@ -117,6 +126,8 @@ class Records:
             del data[name]
 
     def _complete(self, data: Data, operation: Operation) -> tuple[str, ...]:
+        if data.keys() == self._names:
+            return ()
         missing: list[str] = []
         for name, multi, required in self._empty:
             if name in data:
@@ -173,14 +184,14 @@ def _key(parts: list[str]) -> Key:
 
 
 def _identity(value: Any) -> str | None:
-    if value is MISSING or value is None:
-        return None
     if isinstance(value, str):
         return value
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, float):
-        return repr(value)
+    if type(value) is int:
+        return str(value)
     if isinstance(value, dict):
         return _identity(value.get("#text"))
-    return plain_text(value) if not isinstance(value, list) else None
+    if value is MISSING or value is None or isinstance(value, list):
+        return None
+    if isinstance(value, bytes | float):
+        return value.hex() if isinstance(value, bytes) else repr(value)
+    return plain_text(value)

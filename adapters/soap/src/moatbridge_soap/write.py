@@ -84,6 +84,8 @@ class Writer:
         operation = self._stream.operation(table)
         if version is None and operation.request.uses("version"):
             present = self._present(intent)
+            if isinstance(present, OutOfScope):  # it is there, but none of ours
+                return Receipt("rejected", intent.ref, code="soap.conflict")
             if not isinstance(present, Record):
                 return Receipt("applied", intent.ref, code="soap.already-gone")
             version = present.version

@@ -9,6 +9,7 @@ text"; Discord "Execute Webhook"; Microsoft Teams incoming webhooks (Adaptive Ca
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 _VERBS: Final = {"create": "created", "update": "updated", "delete": "deleted"}
 _LONGEST: Final = {"slack": 40_000, "discord": 2_000, "teams": 20_000}
 """Characters that each service accepts in one message."""
+
+_MARKDOWN: Final = re.compile(
+    r"(?P<link>https?://[^\s<>]+)|[\\*_~`|<>\[\]]|^[ \t]*[#-]", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ def event_of(
         return _data_event(intent, ident, kind, config, now)
     if intent.op != "create":
         raise Unsendable("no-edit")
-    text = _text(intent.record or {})
+    text = _ESCAPES[config.format](_text(intent.record or {}))
     if not text:
         raise Unsendable("no-text")
     if len(text) > _LONGEST[config.format]:
@@ -126,10 +131,22 @@ def _text(record: Mapping[str, Any]) -> str:
     return neutralise("\n".join(part for part in (title, content) if part))
 
 
-def _slack(text: str) -> dict[str, Any]:
+def _for_slack(text: str) -> str:
     for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(sign, entity)
-    return {"text": text, "unfurl_links": False}
+    return text
+
+
+def _for_discord(text: str) -> str:
+    """A backslash before every sign that Discord's Markdown acts on, but in links."""
+    return _MARKDOWN.sub(
+        lambda found: found[0] if found["link"] else f"{found[0][:-1]}\\{found[0][-1]}",
+        text,
+    )
+
+
+def _slack(text: str) -> dict[str, Any]:
+    return {"text": text, "mrkdwn": False, "unfurl_links": False}
 
 
 def _discord(text: str) -> dict[str, Any]:
@@ -163,6 +180,11 @@ def _dumped(body: Mapping[str, Any]) -> bytes:
         raise Unsendable("value") from None
 
 
+_ESCAPES: Final[dict[str, Callable[[str], str]]] = {
+    "slack": _for_slack,
+    "discord": _for_discord,
+    "teams": str,  # its block knows no markup
+}
 _CHATS: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
     "slack": _slack,
     "discord": _discord,

@@ -145,10 +145,7 @@ def _discord(request: Request, body: Any) -> tuple[str, Answer]:
 
 def _graph(request: Request, body: Any) -> tuple[str, Answer]:
     del body
-    # A notification has no id of its own; a repeat within the minute is recognised,
-    # a later one is only a hint to look again.
-    minute = str(int(request.at // 60)).encode()
-    return digest(request.body, minute), Answer(202)
+    return _of_this_minute(request), Answer(202)
 
 
 def _bearer(request: Request, body: Any) -> tuple[str, Answer]:
@@ -158,7 +155,16 @@ def _bearer(request: Request, body: Any) -> tuple[str, Answer]:
     if request.method == "PUT" and last:
         return last, answer
     given = request.headers.get("webhook-id") or request.headers.get("idempotency-key")
-    return given or digest(request.body), answer
+    return given or _of_this_minute(request), answer
+
+
+def _of_this_minute(request: Request) -> str:
+    """An id where the sender gives none, and no replay is to be feared.
+
+    A repeat within the minute is recognised. What is said again later is news: a
+    record may go back to what it was.
+    """
+    return digest(request.body, str(int(request.at // 60)).encode())
 
 
 def _json(value: Any) -> Answer:

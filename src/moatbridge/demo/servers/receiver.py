@@ -26,6 +26,7 @@ class Receiver:
     def __init__(self) -> None:
         self.secret: str = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         self.events: dict[str, dict[str, Any]] = {}
+        self.port: int = 0
         self.refused: int = 0
         self.repeated: int = 0
         self._lock = threading.Lock()
@@ -34,12 +35,12 @@ class Receiver:
     @property
     def url(self) -> str:
         """Where events are sent."""
-        port = 0 if self._server is None else self._server.server_address[1]
-        return f"http://127.0.0.1:{port}/events"
+        return f"http://127.0.0.1:{self.port}/events"
 
     def start(self) -> None:
-        """Listen."""
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        """Listen; on any free port if ``port`` is still 0."""
+        self._server = _Server(("127.0.0.1", self.port), _Handler)
+        self.port = self._server.server_address[1]
         self._server.receiver = self
         threading.Thread(
             target=self._server.serve_forever, args=(0.1,), daemon=True

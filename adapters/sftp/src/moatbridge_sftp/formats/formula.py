@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_WOULD_RUN: Final = re.compile(r"'*[=+\-@\t\r]")
-_GUARDED: Final = re.compile(r"'+[=+\-@\t\r]")
+_STARTS: Final = r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+"""The last four are full-width, which spreadsheets take for the plain ones."""
+_WOULD_RUN: Final = re.compile(f"'*{_STARTS}")
+_GUARDED: Final = re.compile(f"'+{_STARTS}")
 _HARMLESS: Final = re.compile(r"[+-]?[0-9 ().,/-]+")
 
 

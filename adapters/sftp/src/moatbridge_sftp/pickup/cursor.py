@@ -185,9 +185,16 @@ class Cursor:
             value.get("number"),
         )
 
-    def knows(self, sha256: str) -> bool:
-        """Whether a file of this content was read lately."""
-        return bytes.fromhex(sha256)[:_CONTENT] in self.recent
+    def knows(self, sha256: str, *, last: bool = False) -> bool:
+        """Whether a file of this content was read lately.
+
+        Args:
+            sha256: Of the file.
+            last: Only the last one counts: a collection that goes back to what it was
+                before is a change.
+        """
+        recent = self.recent[-1:] if last else self.recent
+        return bytes.fromhex(sha256)[:_CONTENT] in recent
 
     def finish(
         self, one: Finished, *, keep: bool, settle: bool, last: Any, number: str | None

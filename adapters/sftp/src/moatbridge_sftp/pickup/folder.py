@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from moatbridge.errors import ConfigurationError
 from moatbridge_sftp.faults import typed
-from moatbridge_sftp.places import filled, join, matcher, within
+from moatbridge_sftp.places import filled, front, join, matcher, within
 from moatbridge_sftp.storage import StorageFault
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Folder:
         self.config = config
         self.base: str = within(".", config.folder)
         self.state: str = f"{within(self.base, state_folder)}/{stream}"
+        self._ours = self._own_folders(within(self.base, state_folder))
         self._made: set[str] = set()
         self._ignored = matcher(config.ignore)
 
@@ -55,6 +56,13 @@ class Folder:
         """The path that a template of the stream's settings means."""
         values = {"stream": self.stream, "state": f"/{self.state}", **values}
         return within(self.base, filled(template, **values))
+
+    def _own_folders(self, states: str) -> frozenset[str]:
+        """Folders that we put files into: what lies there was read already."""
+        where = {"stream": self.stream, "state": f"/{self.state}"}
+        kept = (self.config.archive_to, self.config.failed_to)
+        ours = {within(self.base, front(filled(one, **where))) for one in kept}
+        return frozenset({states, *ours} - {self.base})
 
     # --- listing --------------------------------------------------------------------
 
@@ -99,9 +107,13 @@ class Folder:
                 named = entry._replace(name=join(inner, entry.name))
                 if entry.kind != "folder":
                     found.append(named)
-                elif deep < depth and not self._ignored(entry.name):
+                elif deep < depth and self._is_incoming(top, named.name):
                     level.append((named.name, deep + 1))
         return found, odd
+
+    def _is_incoming(self, top: str, inner: str) -> bool:
+        ours = join(top, inner) in self._ours
+        return not (ours or self._ignored(inner.rpartition("/")[2]))
 
     def _too_many(self) -> ConfigurationError:
         return ConfigurationError(
@@ -140,8 +152,18 @@ class Folder:
             return "waits"
         for name in (one.trigger, *one.side):
             if name is not None:
-                self._rename(name, back=False)
+                self._claim_beside(name)
         return claimed
+
+    def _claim_beside(self, name: str) -> None:
+        """Take a trigger or side file; one that an earlier file left gives way."""
+        if self._rename(name, back=False) != "waits":
+            return
+        try:
+            self.storage.remove(self.path(name, claimed=True))
+        except StorageFault as fault:
+            raise self.fault(fault, "claim") from None
+        self._rename(name, back=False)
 
     def give_back(self, one: Candidate) -> None:
         """Put a file that changed under our hands back, so that it waits again."""
@@ -151,15 +173,29 @@ class Folder:
     def _rename(self, name: str, *, back: bool) -> Refusal | None:
         work, lying = self.path(name, claimed=True), self.path(name, claimed=False)
         old, new = (work, lying) if back else (lying, work)
+        if not back:
+            self._make_work(new.rpartition("/")[0])
         try:
-            if not back:
-                self.make(new.rpartition("/")[0])
             self.storage.rename(old, new)
         except StorageFault as fault:
             if fault.kind in ("absent", "exists"):
                 return "gone" if fault.kind == "absent" else "waits"
             raise self.fault(fault, "claim") from None
         return None
+
+    def _make_work(self, folder: str) -> None:
+        """Something else of that name must not look like a file that waits."""
+        try:
+            self.make(folder)
+        except StorageFault as fault:
+            if fault.kind != "exists":
+                raise self.fault(fault, "claim") from None
+            raise ConfigurationError(
+                f"The state folder of stream {self.stream!r} cannot be made: a file or "
+                "a link has its name. Remove it, or set `state_folder` to another one.",
+                code="sftp.folder",
+                stream=self.stream,
+            ) from None
 
     def make(self, folder: str) -> None:
         """Make a folder once in this connection."""

@@ -9,7 +9,7 @@ from moatbridge.changes import Reject
 from moatbridge.errors import ConfigurationError
 from moatbridge_sftp.pickup.choosing import Candidate, Choice
 from moatbridge_sftp.pickup.cursor import DONE_MOST
-from moatbridge_sftp.places import shown
+from moatbridge_sftp.places import digest_of, shown
 
 if TYPE_CHECKING:
     from moatbridge_sftp.pickup.cursor import Cursor, Identity
@@ -71,7 +71,9 @@ class Looking:
             waiting, cursor = self._undone(waiting, cursor)
         ripe, first = self._ripe(waiting, cursor)
         odd = [*skipped, *incoming.odd, *claimed.odd]
-        rejects = [Reject("sftp.name", shown(text)) for text in odd]
+        private = self._config.content == "records"  # names may be personal there
+        names = [digest_of(text) if private else shown(text) for text in odd]
+        rejects = [Reject("sftp.name", name) for name in names]
         return Look(unread, ripe, rejects), replace(cursor, waiting=first)
 
     def find(self, file: Identity) -> Candidate | None:

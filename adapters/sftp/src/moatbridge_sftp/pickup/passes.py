@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from moatbridge_sftp.pickup.contents import Contents
     from moatbridge_sftp.pickup.cursor import Current
     from moatbridge_sftp.pickup.folder import Folder
+    from moatbridge_sftp.pickup.looking import Look
     from moatbridge_sftp.pickup.sighting import Sightings
     from moatbridge_sftp.settling.settler import Settler
 
@@ -69,8 +70,11 @@ class Passes:
                 yield Batch((), taken.cursor.pack())
             return
         look, cursor = self._looking.look(cursor)
-        queue = sorted(look.claimed + look.ripe, key=lambda one: one.rank)
+        self._told(look)
+        queue, cursor = self._current(look, cursor)
         for one in queue if self._config.every else reversed(queue):
+            if self._config.every:
+                self._check_order(one, cursor)
             claimed = self._folder.claim(one)
             if not isinstance(claimed, Candidate):
                 continue
@@ -81,7 +85,34 @@ class Passes:
                 return
             cursor = taken.cursor
             break
-        yield Batch((), cursor.pack(), look.rejects)
+        yield Batch((), cursor.pack())
+
+    def _told(self, look: Look) -> None:
+        """Odd names become notes: no record of a snapshot was lost with them.
+
+        A reject would say that a pass happened, and keep it from being whole.
+        """
+        if look.rejects:
+            names = ", ".join(reject.location for reject in look.rejects[:5])
+            self._taking.note(f"{len(look.rejects)} names were passed over: {names}")
+
+    def _current(self, look: Look, cursor: Cursor) -> tuple[list[Candidate], Cursor]:
+        """The snapshots that may be read; those older than the last one are not.
+
+        Read after its successor, a complete collection of the past would take away
+        what came since.
+        """
+        queue = sorted(look.claimed + look.ripe, key=lambda one: one.rank)
+        if self._config.every or not self._config.order_matters:
+            return queue, cursor
+        older = [one for one in queue if late(cursor.last, one.order)]
+        if not older:
+            return queue, cursor
+        self._taking.note(
+            f"{len(older)} snapshots belong before one that is done and are not read; "
+            "if they are newer, `order` is wrong"
+        )
+        return queue[len(older) :], self._supersede(older, cursor)
 
     def follow(self, cursor: Cursor) -> Iterator[Batch]:
         """Read every file in order, each to its end before the next."""
@@ -164,7 +195,7 @@ class Passes:
         if not words:
             return
         if self._config.on_gap == "warn":
-            self._taking.notes.append(f"{self._folder.stream}: {words}.")
+            self._taking.note(words)
             return
         raise Rejected(
             f"The files are not complete: {words} (file {self._taking.shown(one)}). "

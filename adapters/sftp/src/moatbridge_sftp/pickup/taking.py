@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moatbridge.changes import Batch
 from moatbridge.errors import CursorTooOld, NotApplied, Rejected
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from moatbridge_sftp.pickup.contents import Contents, Opened
     from moatbridge_sftp.pickup.folder import Folder
     from moatbridge_sftp.settling.settler import Settler
+
+
+_NOTES: Final = 20
 
 
 class Taken(NamedTuple):
@@ -47,6 +50,11 @@ class Taking:
         self._turning = Turning(folder.config)
         self.notes: list[str] = []
 
+    def note(self, words: str) -> None:
+        """Keep what a person should know; each sentence once, the last ones."""
+        said = f"{self._folder.stream}: {words}."
+        self.notes[:] = [*(one for one in self.notes if one != said), said][-_NOTES:]
+
     def read(
         self, one: Candidate, cursor: Cursor, *, whole: bool
     ) -> Generator[Batch, None, Taken]:
@@ -66,6 +74,8 @@ class Taking:
         current = cursor.current
         if current is not None and current.file != one.file:
             current = None
+        if one.file.size > self._config.max_file:
+            return Taken(self._set_aside(one, cursor, _too_large(one)), emitted=False)
         opened = self._open(one)
         if opened is None:
             return Taken(replace(cursor, current=None), emitted=False)
@@ -103,17 +113,26 @@ class Taking:
 
     def _judge(self, one: Candidate, opened: Opened, cursor: Cursor) -> Cursor | None:
         """The position after a file that is not read at all; None: it is good."""
-        if self._config.skips_same and cursor.knows(opened.sha256):
+        last = self._config.content == "snapshot"
+        if self._config.skips_same and cursor.knows(opened.sha256, last=last):
             return self._finish(one, opened, cursor, Current(one.file, ""), why="same")
         try:
             opened.check()
         except BadFile as bad:
-            if self._config.on_bad_file == "stop":
-                raise self.refused(one, bad) from None
-            self._settler.quarantine(one, bad)
-            self.notes.append(f"{self._folder.stream}: a file was set aside.")
-            return replace(cursor, current=None)
+            return self._set_aside(one, cursor, bad)
         return None
+
+    def _set_aside(self, one: Candidate, cursor: Cursor, bad: BadFile) -> Cursor:
+        """The position after a bad file that was quarantined.
+
+        Raises:
+            Rejected: ``sftp.bad-file``: bad files stop the stream.
+        """
+        if self._config.on_bad_file == "stop":
+            raise self.refused(one, bad) from None
+        self._settler.quarantine(one, bad)
+        self.note("a file was set aside")
+        return replace(cursor, current=None)
 
     def _emit(
         self,
@@ -188,3 +207,12 @@ class Taking:
     def shown(self, one: Candidate) -> str:
         """How a message names a file."""
         return Origin.of(one, "", "", private=self._private).place
+
+
+def _too_large(one: Candidate) -> BadFile:
+    """Known from the listing: not a byte of it is taken."""
+    return BadFile(
+        "size",
+        "the file is larger than max_file; raise it if that is right",
+        found=one.file.size,
+    )

@@ -9,7 +9,7 @@ from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moatbridge.changes import Change, Ref, Reject
-from moatbridge_sftp.places import shown
+from moatbridge_sftp.places import digest_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ class Origin(NamedTuple):
         """
         name = one.file.name
         if private:
-            name = hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
+            name = digest_of(name)
         order = json.dumps(one.order, ensure_ascii=False)
         text = f"{order}/{sha256[:_SHORT]}{'/' if part else ''}{part}"
         if len(text) > 200 or private:  # noqa: PLR2004 - the ledger keeps short versions

@@ -134,8 +134,8 @@ class Publisher:
         try:
             outcome = self._release(token.part, token.final)
             if outcome[0] == "applied" and token.done_part:
-                self._release(token.done_part, token.done)
-        except (NotApplied, OutcomeUnknown):
+                outcome = self._announce(token)
+        except (NotApplied, OutcomeUnknown, StorageFault):
             # Whether the rename took place shows when the batch is repeated.
             return "unknown", "sftp.unknown"
         self._sweep(token)
@@ -175,16 +175,15 @@ class Publisher:
         text = self._storage.read_text(self._path(SENT, key))
         if text is None:
             return None
-        try:
-            told: dict[str, Any] = json.loads(text)
-            return Token(*(str(told[name]) for name in Token._fields))
-        except (ValueError, LookupError, TypeError):
+        token = _token(text)
+        if token is None or not self._is_ours(token, key):
             raise ConfigurationError(
                 f"The receipt {SENT}/{key} in the state folder cannot be read. See "
                 "whether its file was published, then remove the receipt.",
                 code="sftp.receipt",
                 stream=self._folder.stream,
-            ) from None
+            )
+        return token
 
     def _release(self, part: str, final: str) -> tuple[Outcome, str]:
         """Step (c): at most one rename of a part ever succeeds."""
@@ -199,6 +198,32 @@ class Publisher:
                 raise self._folder.fault(fault, "publish") from None
             return "not_applied", "sftp.refused"
         return "applied", ""
+
+    def _announce(self, token: Token) -> tuple[Outcome, str]:
+        """Step (d): nobody takes the file without it, so a refusal is doubt.
+
+        The file is out: a repeat finds the receipt and goes on here.
+        """
+        try:
+            outcome, code = self._release(token.done_part, token.done)
+        except ConfigurationError as error:
+            return "unknown", error.code
+        there = outcome in ("applied", "rejected")  # or somebody's, but it is there
+        return ("applied", "") if there else ("unknown", code)
+
+    def _is_ours(self, token: Token, key: str) -> bool:
+        """Whether a receipt moves nothing but our part of this batch, into the folder.
+
+        Whoever may write into the state folder could name any file of the base.
+        """
+        rest = token.part.removeprefix(self._path(OUT, f"{key}."))
+        name = token.final.rpartition("/")[2]
+        return (
+            rest != token.part
+            and "/" not in rest
+            and token.final == join(self._folder.base, name)
+            and token.done_part in ("", f"{token.part}.done")
+        )
 
     def _path(self, inner: str, name: str) -> str:
         return f"{self._folder.state}/{inner}/{name}"
@@ -232,6 +257,15 @@ class Publisher:
         for entry in sent:
             if now - entry.mtime > self._config.receipt_days * _DAY:
                 self._storage.remove(self._path(SENT, entry.name))
+
+
+def _token(text: bytes) -> Token | None:
+    """What a receipt says; None if it cannot be read."""
+    try:
+        told: dict[str, Any] = json.loads(text)
+        return Token(*(str(told[name]) for name in Token._fields))
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 def _blocks(file: IO[bytes], digest: Any) -> Iterator[bytes]:

@@ -113,6 +113,8 @@ class Settler:
     def _put_away(self, found: Candidate) -> None:
         if self._config.after == "leave":
             return
+        # The data file goes last: while it lies there, settling begins anew.
+        self._beside(found)
         path = self._folder.path(found.file.name, claimed=found.claimed)
         if self._config.after == "delete":
             self._folder.storage.remove(path)
@@ -121,7 +123,6 @@ class Settler:
                 self._config.archive_to, **dated(time.time())
             )
             self._move(path, join(archive, found.file.name))
-        self._beside(found)
 
     def _beside(self, found: Candidate) -> None:
         """Trigger and checksum files go where their data file went."""

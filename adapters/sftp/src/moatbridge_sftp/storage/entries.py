@@ -23,6 +23,15 @@ def too_many(limit: int) -> ConfigurationError:
     )
 
 
+def forget_names(foreign: dict[str, bytes], prefix: str) -> None:
+    """Forget the raw names of one folder (``""`` or ending with a slash).
+
+    A new listing tells them anew; a server that invents names must not fill us up.
+    """
+    for path in [p for p in foreign if p.rpartition("/")[0] == prefix.rstrip("/")]:
+        del foreign[path]
+
+
 def kind_of(mode: int) -> Kind:
     """The kind of an entry, from the mode bits of POSIX."""
     if stat.S_ISREG(mode):

@@ -23,7 +23,12 @@ from moatbridge_sftp.storage.base import (
     Storage,
     StorageFault,
 )
-from moatbridge_sftp.storage.entries import WORLD_WRITABLE, kind_of, too_many
+from moatbridge_sftp.storage.entries import (
+    WORLD_WRITABLE,
+    forget_names,
+    kind_of,
+    too_many,
+)
 from moatbridge_sftp.storage.names import decode_name, show_name, split_path
 from moatbridge_sftp.wire import faults
 
@@ -86,6 +91,7 @@ class LocalStorage(Storage):
         entries: list[Entry] = []
         skipped: list[str] = []
         count = 0
+        forget_names(self._foreign, prefix)
         with self._folder(split_path(folder)) as opened, os.scandir(opened) as scan:
             for one in scan:
                 count += 1

@@ -19,7 +19,7 @@ from moatbridge_sftp.storage.base import (
     Storage,
     StorageFault,
 )
-from moatbridge_sftp.storage.entries import kind_of, too_many
+from moatbridge_sftp.storage.entries import forget_names, kind_of, too_many
 from moatbridge_sftp.storage.names import decode_name, show_name, split_path
 from moatbridge_sftp.storage.pace import Pace
 from moatbridge_sftp.wire.client import (
@@ -255,6 +255,7 @@ class RemoteStorage(Storage):
     def _sort_out(self, found: Sequence[Named], prefix: str) -> _Listing:
         entries: dict[str, Entry] = {}
         skipped: list[str] = []
+        forget_names(self._foreign, prefix)
         for raw, attributes in found:
             name = decode_name(raw)
             reason = _unusable(name, attributes, entries)

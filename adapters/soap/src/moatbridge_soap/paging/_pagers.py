@@ -130,8 +130,10 @@ class MorePages(CursorPages):
     def turn(self, page: PageFacts) -> bool:
         """``done``, or no token, is the end."""
         done, token = self.config.done, page.text(self.config.token or "") or None
-        if done is not None and fits(page.text(done.path), done.equals):
-            token = None
+        if done is not None:
+            ended = fits(page.text(done.path), done.equals)
+            token = None if ended else token
+            self.complete = ended or token is not None  # not done, yet no way on
         # The token of such services may stay the same: the rows must differ then.
         self._note(page)
         self._cursor = token
