@@ -40,6 +40,7 @@ FIELDS = {
     "phoneNumbers[type=work].value": "phone",
     "enterprise.department": "dept",
 }
+EARLY = 10_000
 COLUMNS = ("nr", *FIELDS.values())
 
 
@@ -94,11 +95,16 @@ class Worker:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.base = json.loads(self.process.stdout.readline())["base"]
         self.peak = self.base
+        self.early = 0.0
 
-    def watch(self, until: Any) -> None:
-        while self.process.poll() is None and not until():
+    def watch(self, arrived: Any, until: int) -> None:
+        """Until so many rows have arrived, or it ends by itself."""
+        first = arrived()
+        while self.process.poll() is None and (rows := arrived()) < until:
             self.peak = max(self.peak, resident(self.process.pid))
-            time.sleep(0.2)
+            if rows - first >= EARLY and not self.early:
+                self.early = self.peak
+            time.sleep(0.3)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -116,12 +122,12 @@ def run(folder: Path, size: int) -> int:
     begun = time.monotonic()
     with Sink() as sink:
         first = Worker(folder, sink.url)
-        first.watch(lambda: sink.stats()["records"] >= rows // 2)
+        first.watch(lambda: sink.stats()["records"], rows // 2)
         first.kill()
         there = sink.stats()["records"]
         time.sleep(3.5)  # the dead worker's leases
         second = Worker(folder, sink.url)
-        second.watch(lambda: False)
+        second.watch(lambda: sink.stats()["records"], rows + 1)
         seconds = time.monotonic() - begun
         stats = sink.stats()
     result = {
@@ -132,6 +138,7 @@ def run(folder: Path, size: int) -> int:
         "repeats_refused": stats["repeats"],
         "base_mib": [round(first.base, 1), round(second.base, 1)],
         "grew_mib": [round(w.peak - w.base, 1) for w in (first, second)],
+        "grew_after_10000_mib": [round(w.peak - w.early, 1) for w in (first, second)],
         "rows_per_s": round(rows / seconds),
         "left": sorted(each.name for each in drop.rglob("work/*")),
     }

@@ -282,7 +282,7 @@ def _engine(path: Path, durability: str) -> Engine:
             "foreign_keys=ON",
             "secure_delete=ON",
             "busy_timeout=30000",
-            "cache_size=-6144",  # KiB, of each of the five connections that are kept
+            "cache_size=-2048",  # KiB, of each of the five connections that are kept
         ):
             connection.execute(f"PRAGMA {pragma}")
 
