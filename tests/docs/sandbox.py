@@ -60,8 +60,8 @@ class Sandbox:
 
     def _copy(self, source: Path) -> None:
         """One file, or the files of a folder; the page's ports hold in them too."""
-        files = source.glob("*.*") if source.is_dir() else [source]
-        for file in files:
+        files = source.iterdir() if source.is_dir() else [source]
+        for file in filter(Path.is_file, files):
             text = file.read_text(encoding="utf-8")
             (self.folder / file.name).write_text(self._ported(text), encoding="utf-8")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tomllib
 from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from moatbridge.errors import ConfigurationError
 PAGES = [
     ROOT / "README.md",
     *sorted(ROOT.glob("docs/**/*.md")),
-    *sorted(ROOT.glob("examples/quickstart/*.md")),
+    *sorted(ROOT.glob("examples/*/*.md")),
 ]
 ADAPTERS = sorted(ROOT.glob("adapters/*/README.md"))
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
@@ -127,6 +128,32 @@ def test_a_block_that_does_not_work_fails(marker, language, text, tmp_path):
     wrong = (AssertionError, ConfigurationError, PackageNotFoundError)
     with pytest.raises(wrong):
         sandbox.try_block(block)
+
+
+def test_a_pages_ports_and_folder_hold_in_its_blocks_and_in_copied_files(tmp_path):
+    named = {"ports": "8300", "folder": "/srv/practice", "copy": "examples/playground"}
+    sandbox = Sandbox(tmp_path, pages.Page(tmp_path, [], named))
+    text = 'port = 8300\nfolder = "/srv/practice/drop"\nother = 18300\n'
+    sandbox.try_block(pages.Block(1, "toml", text, {"file": "one.toml"}))
+    found = tomllib.loads((tmp_path / "one.toml").read_text())
+    assert found["folder"] == f"{tmp_path}/drop"
+    assert found["other"] == 18300
+    orders = tomllib.loads((tmp_path / "orders.toml").read_text())
+    erp = f"http://127.0.0.1:{found['port']}/erp"
+    assert orders["systems"]["erp"]["endpoint"] == erp
+    assert "8300" not in (tmp_path / "erp.py").read_text()
+
+
+def test_a_block_may_be_added_to_a_file_and_is_judged_with_it(tmp_path):
+    sandbox = Sandbox(tmp_path, pages.Page(tmp_path, []))
+    system = '[systems.hr]\nadapter = "sql"\nurl = "sqlite:///hr.db"\n'
+    stream = '[streams."hr/people"]\ntable = "people"\nfields = ["id"]\n'
+    for text, options in (
+        (system, "config file=bridge.toml"),
+        (stream, "config file=bridge.toml append"),
+    ):
+        sandbox.try_block(pages.Block(1, "toml", text, pages.options(options)))
+    assert (tmp_path / "bridge.toml").read_text() == system + stream
 
 
 def test_what_is_started_in_the_background_is_stopped(tmp_path):

@@ -65,7 +65,8 @@ def platform(kind):
     )
 
 
-NOTE = tuple(Field(name) for name in ("id", "text", "kind", "parent")) + (
+NOTE = (
+    *(Field(name) for name in ("id", "text", "kind", "parent")),
     Field("who", multi=True),
 )
 PERSON = {"userName": "id", "emails[type=work].value": "mail", "userType": "type"}

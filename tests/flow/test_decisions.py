@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flow.decisions_world import DecisionWorld
+from moatbridge.errors import ConfigurationError
 
 
 @pytest.fixture
@@ -108,6 +109,15 @@ def test_who_left_the_company_does_not_decide(tmp_path):
     assert world.decided() == []
     assert world.outcomes() == {"refused.not-allowed": 1}
     world.close()
+
+
+def test_while_the_directorys_translator_is_broken_nobody_decides(tmp_path):
+    """Nobody could tell who has left."""
+    fields = {"userName": "uid", "active": "activ"}
+    people = {"translator": {"entity": "Person", "fields": fields}}
+    with pytest.raises(ConfigurationError) as caught:
+        DecisionWorld(tmp_path, people=people)
+    assert caught.value.code == "translate.invalid"
 
 
 @pytest.mark.parametrize(

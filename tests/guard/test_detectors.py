@@ -122,6 +122,15 @@ def test_tags_do_not_split_a_value_in_html():
     assert len(found(link, "internal_url", mediaType="text/html")) == 1
 
 
+def test_where_a_link_of_a_post_leads_is_read():
+    """Platforms show it in the text."""
+    url = "https://bot:hunter2hunter2@wiki/x?token=ghp_" + "a" * 36
+    post = {"content": "see", "attachment": [{"type": "Link", "url": url}]}
+    seen = find_all(post, "Post", LISTS)
+    assert {"credential", "internal_url"} <= seen.keys()
+    assert {each.steps for each in seen["credential"]} == {("attachment", 0, "url")}
+
+
 def test_every_free_text_of_a_post_is_read():
     card = "4111111111111111"
     post = {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import socketserver
 import threading
 import time
+import warnings
 
 import pytest
 
@@ -146,3 +148,16 @@ def test_ends_with_connections_open(proxy):
         for _ in range(5):
             stack.enter_context(socket.create_connection(proxy.endpoint, timeout=5))
         proxy.fault = Fault(stall_after=0)
+
+
+def test_leaving_closes_what_was_accepted_a_moment_ago():
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for _ in range(20):
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                with FaultProxy(*server.getsockname()) as proxy:
+                    peers = [socket.create_connection(proxy.endpoint) for _ in range(3)]
+                for peer in peers:
+                    peer.close()
+        gc.collect()
+    assert [str(each.message) for each in said] == []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moatbridge.errors import ConfigurationError, NotApplied, Rejected
-from servers.drop_folder import Drop, Reader, keys
+from servers.drop_folder import PEOPLE, Drop, Reader, keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -244,3 +244,21 @@ def test_odd_names_of_files_that_are_records_are_not_shown(local: Drop) -> None:
     rejects = [reject for batch in reader.batches for reject in batch.rejects]
     assert [reject.reason for reject in rejects] == ["sftp.name"]
     assert "Erika" not in repr(rejects)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "rivals"),
+    [
+        ({}, {}, True),
+        ({"files": "HR_*.csv"}, {"files": ["*.txt", "*.csv"]}, True),
+        ({"files": "HR_*.csv"}, {"files": "IT_*.csv"}, False),
+        ({}, {"folder": "other"}, False),
+        ({}, {"claim": "none", "after": "leave"}, False),
+    ],
+)
+def test_streams_that_take_each_others_files_are_told(
+    local: Drop, here: dict[str, Any], there: dict[str, Any], *, rivals: bool
+) -> None:
+    streams = {"one": {**PEOPLE, **here}, "two": {**PEOPLE, **there}}
+    warnings = local.open(streams).probe().warnings
+    assert any("one and two" in text for text in warnings) is rivals

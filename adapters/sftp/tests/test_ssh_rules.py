@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moatbridge.errors import ConfigurationError
-from moatbridge_sftp.storage import Jump, SshAuth, SshSettings, endpoints
+from moatbridge_sftp.storage import Jump, SshAuth, SshSettings, arriving, endpoints
 from moatbridge_sftp.storage.urls import Place, parse_url
 from moatbridge_sftp.wire import algorithms, hostkeys
 from moatbridge_sftp.wire.keys import load_key
@@ -55,6 +55,24 @@ def test_the_pinned_host_key_passes_and_two_may_be_pinned():
     other = hostkeys.fingerprint(b"another key")
     pins = hostkeys.pins("h", 22, [other, hostkeys.fingerprint(KEY)], None)
     hostkeys.check(KEY, pins, "h", 22)
+
+
+@pytest.mark.parametrize("own", [None, SshAuth(password=held("outer"))])
+def test_a_jump_host_never_gets_the_servers_password(monkeypatch, own):
+    """Its key is a proof and may be shown; a password is given away."""
+    shown = {}
+
+    def connect(peer, net, below=None):
+        shown[peer.host] = peer.auth
+
+    monkeypatch.setattr(arriving.ssh, "connect", connect)
+    auth = SshAuth(key=held("k"), password=held("inner"), answers={"PIN": held("7")})
+    pin = hostkeys.fingerprint(KEY)
+    jump = Jump(url="sftp://me@outer", host_keys=(pin,), auth=own)
+    settings = SshSettings(host_keys=(pin,), auth=auth, jump=jump)
+    arriving.dial(parse_url("sftp://me@inner/x"), settings, None)
+    assert shown["inner"] == auth
+    assert shown["outer"] == (own or SshAuth(key=auth.key))
 
 
 @given(st.binary(max_size=80).filter(lambda key: key != KEY))

@@ -173,7 +173,8 @@ def test_pages_reach_every_order_once_and_since_is_inclusive(erp_server, service
     seen, cursor = [], None
     while True:
         page = service.ListOrders(max=7, cursor=cursor)
-        seen += [each.orderNr for each in page.orders.order]
+        if page.orders is not None:  # the last page may be empty
+            seen += [each.orderNr for each in page.orders.order]
         cursor = page.nextCursor
         if not cursor:
             break

@@ -246,20 +246,16 @@ DICTIONARY = [
 def test_5000_mutated_answers_raise_only_typed_errors(decoder):
     chance = random.Random(20_26)
     whole = answer(ITEM * 3).encode()
-    longest = 0.0
     outcomes = set()
     for _ in range(5000):
         data = mutated(chance, whole)
-        began = time.process_time()
         try:
             items, found = read(decoder, iter([data]))
             outcomes.add("faults" if found.fault else len(items))
             found.value(CURSOR)
         except MoatbridgeError as problem:
             outcomes.add(problem.code)
-        longest = max(longest, time.process_time() - began)
     assert {"soap.truncated", "soap.not-soap", "soap.dtd", 3} <= outcomes
-    assert longest < 0.1
 
 
 def test_the_hostile_item_resembles_what_the_erp_sends():

@@ -50,7 +50,8 @@ class Received:
     Args:
         delivery_id: What the sender calls this delivery, at most 256 characters; the
             same for a repeat. Empty for a handshake, which is answered and not kept.
-        ordering_key: Deliveries with the same key are worked off in order.
+        ordering_key: Deliveries with the same key are worked off in order. So far all
+            of a system's are; the key is kept so that this may change.
         changes: Local stream name -> its changes, in order. Plain data only.
         rejects: Local stream name -> events that could not be read; they stop nothing.
         missed: Streams of which the sender says that it dropped something.

@@ -56,6 +56,19 @@ def moment(text: Any) -> datetime:
         raise Fault("not a time") from None
 
 
+def time_zone(name: str | None) -> ZoneInfo | None:
+    """The zone of that IANA name; None for none.
+
+    Raises:
+        ConfigurationError: ``converter.arguments``: there is no such zone.
+    """
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        message = f"There is no time zone {name!r}; use an IANA name (Europe/Berlin)."
+        raise ConfigurationError(message, code="converter.arguments") from None
+
+
 def dates(format: str | None = None) -> Converter:  # noqa: A002 - TOML argument
     """``date``: a date in that format, or a real `date`, <-> ``YYYY-MM-DD``."""
     _checked(format)
@@ -78,11 +91,7 @@ def datetimes(format: str | None = None, zone: str | None = None) -> Converter: 
         zone: IANA name for values without a zone; there is no default.
     """
     _checked(format)
-    try:
-        place = ZoneInfo(zone) if zone else None
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        message = f"There is no time zone {zone!r}; use an IANA name (Europe/Berlin)."
-        raise ConfigurationError(message, code="converter.arguments") from None
+    place = time_zone(zone)
     return Converter(
         "datetime",
         partial(_moment_in, format, place),

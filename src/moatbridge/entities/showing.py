@@ -9,13 +9,15 @@ import re
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.entities.conversion import Converter
-from moatbridge.entities.moments import moment
+from moatbridge.entities.moments import moment, time_zone
 from moatbridge.entities.plain import Fault
 from moatbridge.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _MONTHS: Final = (
     "Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -65,11 +67,7 @@ def days(format: str | None = None, zone: str | None = None) -> Converter:  # no
     if format is not None and set(re.findall(r"%(.?)", format)) - set("dmYy"):
         message = "day takes a format of %d, %m, %Y and %y."
         raise ConfigurationError(message, code="converter.arguments")
-    try:
-        place = ZoneInfo(zone) if zone else None
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        message = f"There is no time zone {zone!r}; use an IANA name (Europe/Berlin)."
-        raise ConfigurationError(message, code="converter.arguments") from None
+    place = time_zone(zone)
     return Converter(
         "day",
         partial(_day, format, place),

@@ -6,11 +6,9 @@ HTML is met. Everything here is pure.
 
 from __future__ import annotations
 
-import html
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from moatbridge.entities.plain import Fault
 from moatbridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -29,8 +27,6 @@ _MENTION: Final = re.compile(
     r"|(?P<angle><)(?=[!@#])"  # <!here>, <@U123>, <#C1>, <!subteam^S1>
 )
 _HANDLE: Final = re.compile(r"[@\uff20\ufe6b]([\w.\-]+(?:@[\w.\-]+)?)")
-_LINK: Final = re.compile(r"https?://[^\s<>\"']+", re.IGNORECASE)
-_TRAILING: Final = ".,;:!?)]}'"
 
 
 def sanitise(markup: str) -> str:
@@ -75,19 +71,6 @@ def text_of_html(markup: str) -> str:
     return read(markup)
 
 
-def html_of_text(text: str) -> str:
-    """Plain text as HTML: escaped first, then paragraphs, line breaks and links.
-
-    Raises:
-        Fault: It is not text.
-    """
-    if not isinstance(text, str):
-        raise Fault(f"not text but {type(text).__name__}")
-    blocks = re.split(r"\n[ \t]*\n\s*", text.strip("\n"))
-    shown = ("<br>".join(map(_line, block.split("\n"))) for block in blocks)
-    return "".join(f"<p>{block}</p>" for block in shown if block)
-
-
 def plain_text(post: Mapping[str, Any], field: str = "content") -> str:
     """A post's text as plain text, whatever its ``mediaType`` says.
 
@@ -124,16 +107,6 @@ def neutralise(text: str, mentions: Iterable[str] = ()) -> str:
     return "".join([*parts, text[last:]])
 
 
-def mentions_of(post: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of a post's resolved mentions: `neutralise` lets these stay."""
-    tags = post.get("tag") or ()
-    return tuple(
-        str(each["name"])
-        for each in tags
-        if each.get("type") == "Mention" and each.get("href") and each.get("name")
-    )
-
-
 def _resolved(text: str, start: int, allowed: set[str]) -> bool:
     if start and (text[start - 1].isalnum() or text[start - 1] == "_"):
         return False  # inside a word: an address, not the mention that was resolved
@@ -141,14 +114,3 @@ def _resolved(text: str, start: int, allowed: set[str]) -> bool:
     if handle is None:
         return False
     return handle[1].rstrip(".-").casefold() in allowed
-
-
-def _line(text: str) -> str:
-    parts, last = [], 0
-    for found in _LINK.finditer(text):
-        target = found[0].rstrip(_TRAILING)
-        parts.append(html.escape(text[last : found.start()]))
-        shown = html.escape(target)
-        parts.append(f'<a href="{shown}" rel="nofollow noopener">{shown}</a>')
-        last = found.start() + len(target)
-    return "".join([*parts, html.escape(text[last:])])

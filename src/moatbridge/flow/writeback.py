@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from moatbridge.config.answers import answers_of
-from moatbridge.errors import ConfigurationError, MoatbridgeError
+from moatbridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from moatbridge.config.decide import DecideConfig
@@ -107,7 +107,9 @@ def _check_people(bridge: Bridge, name: str, config: DecideConfig) -> None:
 def _translated(bridge: Bridge, address: str) -> BoundTranslator | None:
     try:
         bound = bridge.translated(address)
-    except MoatbridgeError:
+    except ConfigurationError as error:
+        if error.code != "flow.translator":
+            raise  # one that is broken must not let in who has left
         return None  # the directory is read by its own fields alone
     return bound if "active" in bound.paths else None
 

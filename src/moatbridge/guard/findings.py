@@ -138,6 +138,9 @@ def _names(attachments: Any) -> Iterator[tuple[Steps, str, bool]]:
     for index, each in enumerate(attachments or ()):
         if isinstance(each, dict) and isinstance(each.get("name"), str):
             yield ("attachment", index, "name"), each["name"], False
+        if isinstance(each, dict) and each.get("type") == "Link":
+            # Where it leads is read like any text: platforms show it there.
+            yield ("attachment", index, "url"), str(each.get("url") or ""), False
 
 
 def _below(value: Any, steps: Steps) -> Iterator[tuple[Steps, str, bool]]:

@@ -8,13 +8,15 @@ import socket
 import struct
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from types import TracebackType
 
 T = TypeVar("T")
+
+_TURNS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,6 @@ class FaultProxy:
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="fault-proxy", daemon=True
         )
-        self._tasks: set[asyncio.Task[None]] = set()
         self._moved = asyncio.Event()
         self._fault = Fault()
         self.accepted: int = 0
@@ -116,19 +117,23 @@ class FaultProxy:
         self._moved.set()
 
     async def _stop(self) -> None:
+        # What was accepted a moment ago reaches `_serve`, which alone closes it, only
+        # after some turns of the loop, and not at all once the server is closed.
+        with contextlib.suppress(NotImplementedError):
+            self._loop.remove_reader(self._server.sockets[0])
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        await asyncio.sleep(0)  # aborted transports close in the next turn
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.accepted += 1
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
         with contextlib.suppress(OSError, asyncio.CancelledError):
             await self._carry(reader, writer)
         writer.transport.abort()

@@ -17,7 +17,14 @@ from moatbridge.adapter import (
 )
 from moatbridge.changes import Batch
 from moatbridge.errors import ConfigurationError, NotApplied
-from moatbridge_sftp.binding import Bound, bind, describe, ssh_settings, warnings_of
+from moatbridge_sftp.binding import (
+    Bound,
+    bind,
+    describe,
+    rivals,
+    ssh_settings,
+    warnings_of,
+)
 from moatbridge_sftp.config import SftpConfig, SftpStreamConfig
 from moatbridge_sftp.pickup.cursor import Cursor as Position
 from moatbridge_sftp.storage import endpoints, host_fingerprints, open_storage
@@ -145,7 +152,7 @@ class SftpAdapter(
     def probe(self) -> Probe:
         """Who the server is, what it offers, and what a person should know."""
         facts = self._open().facts()
-        said = list(facts.warnings)
+        said = [*facts.warnings, *rivals(self._bound.values())]
         for bound in self._bound.values():
             said += warnings_of(bound)
         limits: dict[str, Any] = {**facts.limits, **facts.algorithms}

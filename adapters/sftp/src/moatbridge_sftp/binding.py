@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,12 +19,15 @@ from moatbridge_sftp.pickup.passes import Passes
 from moatbridge_sftp.pickup.sighting import Sightings
 from moatbridge_sftp.pickup.spool import Spool
 from moatbridge_sftp.pickup.turning import groups_of
+from moatbridge_sftp.places import matcher, usual_names
 from moatbridge_sftp.publish.publishing import Publisher
 from moatbridge_sftp.settling.settler import Settler
 from moatbridge_sftp.storage import Jump, SshAuth, SshSettings
 from moatbridge_sftp.suggest import entity_of, suggested_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from moatbridge.adapter import FieldType, Net
     from moatbridge_sftp.config import Auth, JumpHost, SftpConfig, SftpStreamConfig
     from moatbridge_sftp.storage import Storage
@@ -184,6 +188,25 @@ def warnings_of(bound: Bound) -> list[str]:
             f'{bound.name}: claim = "none": other programs may take the same files.'
         )
     return said
+
+
+def rivals(bounds: Iterable[Bound]) -> list[str]:
+    """Sentences about streams that take each other's files away."""
+    takers = [bound for bound in bounds if bound.config.takes_away]
+    return [
+        f"{one.name} and {other.name} read the same files of one folder, and each file "
+        "goes to only one of them: give them other `files`, or let both leave the "
+        'files there (claim = "none" and after = "leave").'
+        for one, other in itertools.combinations(takers, 2)
+        if one.folder.base == other.folder.base and _meet(one, other)
+    ]
+
+
+def _meet(one: Bound, other: Bound) -> bool:
+    """Whether some usual name fits both."""
+    here, there = one.config.patterns, other.config.patterns
+    mine, theirs = matcher(here), matcher(there)
+    return any(mine(n) and theirs(n) for n in usual_names((*here, *there)))
 
 
 def ssh_settings(config: SftpConfig) -> SshSettings | None:

@@ -18,6 +18,7 @@ from moatbridge_sftp.places import (
     is_below,
     matcher,
     parts_of,
+    usual_names,
     within,
 )
 from moatbridge_sftp.storage import IN_FLIGHT
@@ -28,9 +29,6 @@ IGNORED: Final = (
     ".*", "*.part", "*.tmp", "*.temp", "*.filepart", "*.writing", "*.partial", "*~",
     "*.crdownload", "*.!ut",
 )  # fmt: skip
-DAY: Final = 86_400.0
-FILE_FIELDS: Final = ("name", "size", "mtime", "sha256", "content")
-"""What a record of ``content = "records"`` may hold beside the groups of its name."""
 
 
 def _one_or_many(value: Any) -> Any:
@@ -68,7 +66,7 @@ class Auth(AdapterConfig):
 
 
 class JumpHost(AdapterConfig):
-    """``jump``: an SSH host on the way; ``auth`` defaults to the server's."""
+    """``jump``: an SSH host on the way; ``auth`` defaults to the server's key."""
 
     url: str = Field(repr=False)
     host_keys: tuple[str, ...] = ()
@@ -353,7 +351,7 @@ class SftpStreamConfig(AdapterConfig):
         if folder != base and (self.depth == 0 or not is_below(base, folder)):
             return False
         takes, passes = matcher(self.patterns), matcher(self.ignore)
-        usual = (re.sub(r"\[[^]]*]|[*?]", "x", glob) for glob in self.patterns)
+        usual = usual_names(self.patterns)
         names = [filled(template, **parts_of(name)) for name in usual]
         return any(takes(name) and not passes(name) for name in names)
 
@@ -376,6 +374,11 @@ class SftpStreamConfig(AdapterConfig):
         """Whether a file whose content was read lately is passed over."""
         usual = "skip" if self.content == "snapshot" else "process"
         return (self.on_same_content or usual) == "skip"
+
+    @property
+    def takes_away(self) -> bool:
+        """Whether files leave the folder when they are read."""
+        return not self.publish and (self.claim == "rename" or self.after != "leave")
 
     @property
     def guard(self) -> Literal["escape", "reject", "off"]:

@@ -121,6 +121,11 @@ def digest_of(name: str) -> str:
     return hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
 
 
+def usual_names(globs: Iterable[str]) -> list[str]:
+    """A name that fits each of these patterns."""
+    return [re.sub(r"\[[^]]*]|[*?]", "x", glob) for glob in globs]
+
+
 def shown(name: str) -> str:
     """A remote name as it may stand in a message: escaped and of bounded length."""
     text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in name)

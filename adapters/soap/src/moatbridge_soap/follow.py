@@ -186,7 +186,8 @@ class Follow:
         if ref is None:
             return False
         modified = records.modified(item.record)
-        if modified is not None:
+        # Our clock only holds back: a date in the future would skip all until then.
+        if modified is not None and modified <= dt.datetime.now(dt.UTC):
             self._latest = max(self._latest or modified, modified)
         mark = short(f"{ref.key} {gone} {digest(item.record)}")
         self._remember(mark)

@@ -115,7 +115,7 @@ class Pages:
 
     def _turn(self, facts: PageFacts, reading: Reading) -> bool:
         if reading.meaning == "absent":
-            return False
+            return self.pager.absent()
         return self.pager.turn(facts)
 
     @staticmethod

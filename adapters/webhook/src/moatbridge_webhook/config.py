@@ -107,7 +107,8 @@ class WebhookStreamConfig(AdapterConfig):
         key: Names of the record fields that identify it.
         version: Where the source's own version stands in an item; it must never
             repeat for a record.
-        order: Where the key stands that events are in order by; None: one order.
+        order: Where the key stands that events are in order by; None: one order. Kept
+            with a delivery; so far all of a system's are worked off in one order.
         partial: An event holds only some of the fields; missing ones say nothing.
     """
 

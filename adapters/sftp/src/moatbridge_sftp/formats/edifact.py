@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Final, NamedTuple
 
-from moatbridge_sftp.formats.base import (
-    BadFile,
-    Chunk,
-    Format,
-    FormatConfig,
-    Position,
-)
-from moatbridge_sftp.formats.json_document import numbered_chunks
+from moatbridge_sftp.formats.base import BadFile
 from moatbridge_sftp.formats.segments import (
-    EdiConfig,
+    EdiFormat,
     Segment,
     check_count,
-    check_sources,
     envelope,
     keep,
     pieces,
-    records,
     text_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from moatbridge_sftp.formats.fields import FieldSpec
+    from moatbridge_sftp.formats.segments import EdiConfig
 
 _DEFAULT: Final = b":+.? '"
 _UNA: Final = 9
@@ -44,34 +35,23 @@ class _Marks(NamedTuple):
     end: str
 
 
-class EdifactFormat(Format):
+class EdifactFormat(EdiFormat):
     """Interchanges of messages. Resumes by record number."""
 
     name: ClassVar[str] = "edifact"
     extension: ClassVar[str] = "edi"
-    Config: ClassVar[type[FormatConfig]] = EdiConfig
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
         """See `Format.sniff`."""
         return 0.99 if head.lstrip()[:4] in {b"UNB+", b"UNA:"} else 0.0
 
-    @classmethod
-    def check(cls, fields: Mapping[str, FieldSpec], config: Any) -> None:
-        """See `Format.check`."""
-        del config
-        check_sources(fields)
-
-    def read(
-        self,
-        file: BinaryIO,
-        fields: Mapping[str, FieldSpec],
-        config: Any,
-        start: Position | None = None,
-    ) -> Iterator[Chunk]:
-        """See `Format.read`."""
-        found = records(_Envelope(file, config).messages(), fields, config)
-        return numbered_chunks(found, start or Position(0, -1))
+    @staticmethod
+    def messages(
+        file: BinaryIO, config: EdiConfig
+    ) -> Iterator[tuple[str, list[Segment]]]:
+        """See `EdiFormat.messages`."""
+        return _Envelope(file, config).messages()
 
 
 class _Envelope:

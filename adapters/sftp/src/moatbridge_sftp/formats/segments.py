@@ -7,14 +7,22 @@ A field's source is ``BEG03`` (segment, element), ``SV101-2`` (with a component)
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, NamedTuple
 
 from pydantic import Field, field_validator
 
 from moatbridge.adapter import AdapterConfig
-from moatbridge_sftp.formats.base import BadFile, FormatConfig
+from moatbridge_sftp.formats.base import (
+    BadFile,
+    Chunk,
+    Format,
+    FormatConfig,
+    Position,
+)
 from moatbridge_sftp.formats.encodings import check_encoding
 from moatbridge_sftp.formats.fields import FieldSpec, fields_error, source_of
+from moatbridge_sftp.formats.json_document import numbered_chunks
 from moatbridge_sftp.formats.nested import MISSING, Get, Tree
 from moatbridge_sftp.formats.rows import Fault
 
@@ -76,6 +84,40 @@ class EdiConfig(FormatConfig):
                 for name, each in value.items()
             }
         return value
+
+
+class EdiFormat(Format):
+    """Messages of segments in an envelope. Resumes by record number."""
+
+    Config: ClassVar[type[FormatConfig]] = EdiConfig
+
+    @staticmethod
+    @abstractmethod
+    def messages(
+        file: BinaryIO, config: EdiConfig
+    ) -> Iterator[tuple[str, list[Segment]]]:
+        """Type and segments of each message, without those that enclose it.
+
+        Raises:
+            BadFile: ``syntax``, ``truncated``, ``envelope``.
+        """
+
+    @classmethod
+    def check(cls, fields: Mapping[str, FieldSpec], config: Any) -> None:
+        """See `Format.check`."""
+        del config
+        check_sources(fields)
+
+    def read(
+        self,
+        file: BinaryIO,
+        fields: Mapping[str, FieldSpec],
+        config: Any,
+        start: Position | None = None,
+    ) -> Iterator[Chunk]:
+        """See `Format.read`."""
+        found = records(self.messages(file, config), fields, config)
+        return numbered_chunks(found, start or Position(0, -1))
 
 
 class Record(NamedTuple):

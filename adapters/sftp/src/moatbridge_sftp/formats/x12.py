@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Final
 
-from moatbridge_sftp.formats.base import (
-    BadFile,
-    Chunk,
-    Format,
-    FormatConfig,
-    Position,
-)
-from moatbridge_sftp.formats.json_document import numbered_chunks
+from moatbridge_sftp.formats.base import BadFile
 from moatbridge_sftp.formats.segments import (
-    EdiConfig,
+    EdiFormat,
     Segment,
     check_count,
-    check_sources,
     envelope,
     keep,
     pieces,
-    records,
     text_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from moatbridge_sftp.formats.fields import FieldSpec
+    from moatbridge_sftp.formats.segments import EdiConfig
 
 _ISA: Final = 106
 """The ISA segment has fixed width; its separators stand at known bytes (X12.5)."""
 
 
-class X12Format(Format):
+class X12Format(EdiFormat):
     """Interchanges of transaction sets. Resumes by record number."""
 
     name: ClassVar[str] = "x12"
     extension: ClassVar[str] = "x12"
-    Config: ClassVar[type[FormatConfig]] = EdiConfig
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
@@ -46,22 +36,12 @@ class X12Format(Format):
         start = head.lstrip()
         return 0.99 if start.startswith(b"ISA") and len(start) >= _ISA else 0.0
 
-    @classmethod
-    def check(cls, fields: Mapping[str, FieldSpec], config: Any) -> None:
-        """See `Format.check`."""
-        del config
-        check_sources(fields)
-
-    def read(
-        self,
-        file: BinaryIO,
-        fields: Mapping[str, FieldSpec],
-        config: Any,
-        start: Position | None = None,
-    ) -> Iterator[Chunk]:
-        """See `Format.read`."""
-        found = records(_Envelope(file, config).messages(), fields, config)
-        return numbered_chunks(found, start or Position(0, -1))
+    @staticmethod
+    def messages(
+        file: BinaryIO, config: EdiConfig
+    ) -> Iterator[tuple[str, list[Segment]]]:
+        """See `EdiFormat.messages`."""
+        return _Envelope(file, config).messages()
 
 
 class _Envelope:

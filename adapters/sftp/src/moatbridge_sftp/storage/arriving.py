@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from moatbridge.errors import NotApplied
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moatbridge.adapter import Net
+    from moatbridge_sftp.storage.base import SshAuth
     from moatbridge_sftp.wire.ssh import Connection
 
 
@@ -40,7 +42,7 @@ def dial(place: Place, settings: SshSettings, net: Net) -> Connection:
     between = SshSettings(
         host_keys=jump.host_keys,
         known_hosts=jump.known_hosts,
-        auth=jump.auth or settings.auth,
+        auth=jump.auth or _key_only(settings.auth),
         legacy_algorithms=settings.legacy_algorithms,
     )
     below = ssh.connect(peer(parse_url(jump.url), between), net)
@@ -49,6 +51,11 @@ def dial(place: Place, settings: SshSettings, net: Net) -> Connection:
     except BaseException:
         below.close()
         raise
+
+
+def _key_only(auth: SshAuth) -> SshAuth:
+    """What may be shown to another host: a key proves, a password is given away."""
+    return replace(auth, password=None, answers={})
 
 
 def start(client: Client, connection: Connection) -> None:

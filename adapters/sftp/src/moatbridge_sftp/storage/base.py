@@ -117,7 +117,7 @@ class Jump:
         url: ``sftp://user@host[:22]`` (or ``ssh://``) of the jump host.
         host_keys: Its fingerprints, as for the server.
         known_hosts: Or a file that holds them.
-        auth: None: as at the server.
+        auth: None: the server's key, but never its password or answers.
     """
 
     url: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from email.message import Message as HttpHeader
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lxml import etree
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
     from moatbridge_soap.decode.decoder import AnswerDecoder
+
+_PATIENCE: Final = 32  # unusual items before the straight reader may be given up
 
 
 class Answer:
@@ -52,7 +54,8 @@ class Answer:
         self._root: _Element | None = None
         self._body: _Element | None = None
         self._complete = False
-        self._items = 0
+        self._items = self._unusual = 0
+        self._straight = decoder.straight
         self._fault: Fault | None = None
 
     @property
@@ -166,6 +169,7 @@ class Answer:
         references = any(True for _ in _multi(body))
         if references:
             self._reading.follow = References(self._root).follow
+            self._straight = None
         if target is None:
             return
         if held or references:
@@ -182,14 +186,28 @@ class Answer:
                 "the number of records", decoder.settings.max_records, "max_records"
             )
         try:
-            self._check_single()
-            element = self._followed(element)
-            record = decoder.read_item(element, self._reading)
+            record = self._at_once(element)
+            if record is None:
+                self._check_single()
+                element = self._followed(element)
+                record = decoder.read_item(element, self._reading)
             self._check_key(record)
         except Unreadable as problem:
             reject = ItemReject(problem.reason, problem.field)
             return Item(self._key(element), self._items, reject)
         return Item(record, self._items)
+
+    def _at_once(self, element: _Element) -> dict[str, Any] | None:
+        """The record of a usual item; None: read it with care."""
+        if self._straight is None:
+            return None
+        try:
+            return self._straight(element)
+        except ValueError:
+            self._unusual += 1
+            if self._unusual > _PATIENCE and self._unusual * 2 > self._items:
+                self._straight = None  # trying costs more than it saves
+            return None
 
     def _followed(self, element: _Element) -> _Element:
         follow = self._reading.follow
@@ -210,9 +228,9 @@ class Answer:
             raise Unreadable("soap.repeated", "")
 
     def _check_key(self, record: dict[str, Any] | None) -> None:
-        for path in self._decoder.settings.key:
+        for path, steps in self._decoder.key:
             value: Any = record
-            for step in path.split("."):
+            for step in steps:
                 value = value.get(step) if isinstance(value, dict) else None
             if value is None or value == "":
                 raise Unreadable("soap.missing", path)

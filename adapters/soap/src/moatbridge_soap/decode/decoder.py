@@ -10,6 +10,7 @@ from moatbridge_soap.decode.describe import field_paths
 from moatbridge_soap.decode.leaves import attribute
 from moatbridge_soap.decode.paths import Message, Target, unknown_field
 from moatbridge_soap.decode.records import RecordCompiler, wanted
+from moatbridge_soap.decode.straight import compile_straight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
     from moatbridge_soap.decode.leaves import Read
+    from moatbridge_soap.decode.records import Wanted
     from moatbridge_soap.decode.settings import DecodeSettings
+    from moatbridge_soap.decode.straight import Straight
     from moatbridge_soap.decode.tally import Reading
 
 
@@ -47,6 +50,8 @@ class AnswerDecoder:
         self.paths = paths
         self.settings = settings
         self.read_item, self.read_key = _item_readers(message, items, settings)
+        self.straight = None if single else _straight_reader(items, settings)
+        self.key = tuple((path, tuple(path.split("."))) for path in settings.key)
         self.values = {path: _value(t, path, settings) for path, t in paths.items()}
         steps = () if items is None else items.steps
         self.kept = tuple(
@@ -129,12 +134,23 @@ def _item_readers(
     for path in (*settings.fields, *settings.key):
         if not _is_known(path, names) and not shape.wildcard and not _recurses(path):
             raise unknown_field(message, path, names)
-    fields = settings.fields
-    extra = settings.key if "*" in fields else (*settings.key, *_present(settings))
     compiler = RecordCompiler(settings)
-    every = "*" in fields
-    tree = None if every else wanted((*fields, *extra))
-    return compiler.reader(shape, tree), compiler.reader(shape, wanted(settings.key))
+    tree, key = _decoded(settings), wanted(settings.key)
+    return compiler.reader(shape, tree), compiler.reader(shape, key)
+
+
+def _straight_reader(
+    target: Target | None, settings: DecodeSettings
+) -> Straight | None:
+    if target is None or target.member is None:
+        return None
+    return compile_straight(target.member.shape, _decoded(settings), settings)
+
+
+def _decoded(settings: DecodeSettings) -> Wanted:
+    if "*" in settings.fields:
+        return None
+    return wanted((*settings.fields, *settings.key, *_present(settings)))
 
 
 def _present(settings: DecodeSettings) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ def leaf(shape: Shape, path: str, settings: DecodeSettings) -> Read:
     """The reader of one element's value (without attributes)."""
     convert = converter(shape, path, settings)
     kind = shape.text or "string"
-    blank: Any = [] if shape.listed else "" if kind in _TEXT else None
+    blank = _blank(shape, kind)
     if kind == "base64Binary":
         return _binary(convert, path)
     if kind == "QName":
@@ -71,6 +71,29 @@ def leaf(shape: Shape, path: str, settings: DecodeSettings) -> Read:
     if shape.wildcard:
         return _anything(path)
     return _plain(convert, path, blank)
+
+
+def at_once(
+    shape: Shape, path: str, settings: DecodeSettings
+) -> tuple[Convert, Callable[[_Element], Any]] | None:
+    """What `leaf` does where it needs nothing but the element.
+
+    Returns:
+        The value of a text that is not empty, and of an element without text. Both
+        raise `ValueError` where `leaf` would refuse, note a deviation or look further.
+        None if the value never stands in the text alone.
+    """
+    convert = converter(shape, path, settings)
+    kind = shape.text or "string"
+    if kind == "QName":
+        return None
+    if kind == "base64Binary":
+        return convert, _unclear
+    if kind == "dateTime" and settings.timezone is None:
+        return _aware(convert), _empty_at_once(_blank(shape, kind))
+    if shape.wildcard:
+        return lexical.string, _empty_at_once("")
+    return convert, _empty_at_once(_blank(shape, kind))
 
 
 def attribute(shape: Shape, path: str, settings: DecodeSettings) -> Convert:
@@ -89,6 +112,11 @@ def attribute(shape: Shape, path: str, settings: DecodeSettings) -> Convert:
 def is_nil(element: _Element) -> bool:
     """Whether an element says that it has no value (``xsi:nil``)."""
     return element.get(NIL, "").strip() in _TRUE
+
+
+def _blank(shape: Shape, kind: str) -> Any:
+    """The value of an empty element; None where its type has no empty value."""
+    return [] if shape.listed else "" if kind in _TEXT else None
 
 
 def _plain(convert: Convert, path: str, blank: Any) -> Read:
@@ -111,7 +139,35 @@ def _empty(element: _Element, reading: Reading, path: str, blank: Any) -> Any:
         return None
     if blank is None:
         reading.deviation("empty", path)
-    return blank
+        return None
+    return blank[:]
+
+
+def _empty_at_once(blank: Any) -> Callable[[_Element], Any]:
+    def read(element: _Element) -> Any:
+        if not len(element):
+            if is_nil(element):
+                return None
+            if blank is not None:
+                return blank[:]
+        return _unclear(element)
+
+    return read
+
+
+def _unclear(element: _Element) -> Any:
+    del element
+    raise ValueError("not clear from the text alone")
+
+
+def _aware(convert: Convert) -> Convert:
+    def read(text: str) -> Any:
+        moment = convert(text)
+        if getattr(moment, "tzinfo", moment) is None and moment is not None:
+            raise ValueError("a moment without zone")
+        return moment
+
+    return read
 
 
 def _moment(plain: Read, path: str) -> Read:

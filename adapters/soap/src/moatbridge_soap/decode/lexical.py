@@ -1,7 +1,8 @@
 """XML Schema's lexical forms, read strictly (XML Schema 1.0 part 2, section 3).
 
 Each function takes the text of a value and returns a plain Python value, or raises
-`ValueError`; it never guesses and never returns None. Messages hold no value.
+`ValueError`; it never guesses and never returns None. Messages hold no value. What most values look
+like is tried first; the patterns say what is right.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _FLOAT: Final = re.compile(
 )
 _ZONE: Final = r"(Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00)?"
 _DATE: Final = re.compile(rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}){_ZONE}", re.ASCII)
-_CLOCK: Final = r"([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?"
+_CLOCK: Final = r"((?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(\.[0-9]+)?"
 _TIME: Final = re.compile(_CLOCK + _ZONE, re.ASCII)
 _MOMENT: Final = re.compile(
     rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T){_CLOCK}{_ZONE}", re.ASCII
@@ -36,6 +37,8 @@ _DURATION: Final = re.compile(
     r"(?:T(?=[0-9])(?:[0-9]+H)?(?:[0-9]+M)?(?:[0-9]+(?:\.[0-9]+)?S)?)?",
     re.ASCII,
 )
+_PLAIN_DATE: Final = (len("2026-03-01"), "--")
+_PLAIN_MOMENT: Final = (len("2026-03-01T08:00:00Z"), "--T::Z")
 _PRECISION: Final = 6  # digits of a second that Python keeps; more are cut
 _BOOLEAN: Final = {"true": True, "1": True, "false": False, "0": False}
 _INFINITE: Final = {"INF": math.inf, "-INF": -math.inf, "NaN": math.nan}
@@ -58,14 +61,18 @@ def normalized(text: str) -> str:
 
 def boolean(text: str) -> bool:
     """``true false 1 0`` and nothing else."""
-    try:
-        return _BOOLEAN[text.strip(_SPACE)]
-    except KeyError:
-        raise ValueError("not an xsd:boolean") from None
+    found = _BOOLEAN.get(text)
+    if found is None:
+        found = _BOOLEAN.get(text.strip(_SPACE))
+    if found is None:
+        raise ValueError("not an xsd:boolean")
+    return found
 
 
 def integer(text: str) -> int:
     """ASCII digits with an optional sign."""
+    if text.isdigit() and text.isascii() and len(text) <= _DIGITS:
+        return int(text)
     if _INTEGER.fullmatch(text := text.strip(_SPACE)) and len(text) <= _DIGITS:
         return int(text)
     raise ValueError("not an xsd:integer")
@@ -90,6 +97,8 @@ def floating(text: str) -> float:
 
 def date(text: str) -> dt.date:
     """A calendar day; its zone, if it has one, says nothing about the day."""
+    if (len(text), text[4::3]) == _PLAIN_DATE:
+        return dt.date.fromisoformat(text)
     found = _DATE.fullmatch(text.strip(_SPACE))
     if found is None:
         raise ValueError("not an xsd:date")
@@ -102,6 +111,8 @@ def datetime(text: str) -> dt.datetime:
     More than 6 digits of a second are cut off. ``24:00:00`` and years outside
     1 to 9999 are refused.
     """
+    if (len(text), text[4::3]) == _PLAIN_MOMENT and text[11:13] < "24":
+        return dt.datetime.fromisoformat(text)
     found = _MOMENT.fullmatch(text := text.strip(_SPACE))
     if found is None:
         raise ValueError("not an xsd:dateTime")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TYPE: Final = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _DEPTH: Final = 64  # security 6: depth of XML that is decoded
-_ATTRIBUTES: Final = 256
+ATTRIBUTES: Final = 256
 _REFERENCES: Final = 8  # references inside what a reference points to (soap 43)
 
 Wanted: TypeAlias = "Mapping[str, Wanted] | None"
@@ -243,7 +243,7 @@ def _typed(declared: str, plain: Read, variants: Mapping[str, Read], path: str) 
     """Choose the reader by ``xsi:type``, which must derive from the declared type."""
 
     def read(element: _Element, reading: Reading) -> Any:
-        if len(element.attrib) > _ATTRIBUTES:
+        if len(element.attrib) > ATTRIBUTES:
             raise Unreadable("soap.too-large", path)
         named = element.get(TYPE)
         if named is None:

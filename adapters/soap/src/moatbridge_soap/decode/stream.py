@@ -92,6 +92,7 @@ class Envelope:
         self._open = False
         self._head = self._waiting = b""
         self._container: _Element | None = None
+        self._tag: str | None = None  # of the items in this container
         self._closed = False
         self._parser = _parser(path, charset)
 
@@ -165,9 +166,15 @@ class Envelope:
         except etree.XMLSyntaxError as error:
             self._broken(error)
         for event, element in self._parser.read_events():
-            if self._noted(event, element):
-                ended += 1
-                yield element
+            if element.tag == self._tag and element.getparent() is self._container:
+                self._open = event == "start"  # as `_noted`, for one more item
+                if self._open:
+                    self._record = self._record_marks = 0
+                    continue
+            elif not self._noted(event, element):
+                continue
+            ended += 1
+            yield element
         if self.root is None and self._total >= _HEAD:
             self._not_soap()
         self._charge(piece, was_open=was_open, ended=ended)
@@ -205,6 +212,7 @@ class Envelope:
             return False
         self._container = parent
         self.hold = _is_encoded(parent)
+        self._tag = None if self.hold else element.tag
         self._sweep_above(parent)
         return True
 
@@ -239,8 +247,13 @@ class Envelope:
 
     def _sweep(self, container: _Element | None) -> None:
         """Forget what the container no longer needs, except its last child."""
-        if container is not None and not self.hold:
-            _forget(container, container[:-1], self._kept[-1] - {self._path[-1]})
+        if container is None or self.hold:
+            return
+        kept = self._kept[-1] - {self._path[-1]}
+        if kept:
+            _forget(container, container[:-1], kept)
+        else:
+            del container[:-1]
 
     def _sweep_above(self, container: _Element) -> None:
         """Forget earlier containers, and what stood between them."""

@@ -58,6 +58,10 @@ class Pager(ABC):
     def turn(self, page: PageFacts) -> bool:
         """Take note of a page; True if another one follows."""
 
+    def absent(self) -> bool:
+        """A rule says of a page's answer that there is nothing; as `turn`."""
+        return False
+
     def state(self) -> Any:
         """JSON from which `resume` goes on with the next page."""
         return None

@@ -68,6 +68,11 @@ class NumberedPages(Pager):
         self.complete = total is None or total == self.received
         return False
 
+    def absent(self) -> bool:
+        """Behind the last page; unless rows that were announced did not come."""
+        self.complete = self.total is None or self.total == self.received
+        return False
+
     def state(self) -> Any:
         """The next number, and how much came before."""
         return {
@@ -108,6 +113,11 @@ class CursorPages(Pager):
             total = self._total(page)
             self.complete = total is None or total == self.received
         return token is not None
+
+    def absent(self) -> bool:
+        """The cursor that we were given has died: what it led to was not read."""
+        self.complete = self._cursor is None
+        return False
 
     def state(self) -> Any:
         """The server's cursor."""

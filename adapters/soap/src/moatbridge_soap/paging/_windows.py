@@ -56,6 +56,10 @@ class Windows(Pager):
         self._step = float(self.config.step or 1)
         return bool(self._from < self._upper)
 
+    def absent(self) -> bool:
+        """Nothing in this window; the others are asked all the same."""
+        return self.turn(PageFacts())
+
     def state(self) -> Any:
         """The next window and the end of all."""
         return {
