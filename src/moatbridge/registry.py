@@ -25,8 +25,12 @@ GROUP: Final = "moatbridge.adapters"
 
 KNOWN: Final = {
     "ldap": "moatbridge-ldap",
+    "mastodon": "moatbridge-mastodon",
     "scim": "moatbridge-scim",
+    "sftp": "moatbridge-sftp",
+    "soap": "moatbridge-soap",
     "sql": "moatbridge-sql",
+    "webhook": "moatbridge-webhook",
 }
 """Adapters of this project and the distributions that bring them."""
 

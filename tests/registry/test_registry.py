@@ -10,7 +10,7 @@ import pytest
 
 from moatbridge.adapter import Adapter, AdapterConfig
 from moatbridge.errors import AdapterNotFound, ConfigurationError
-from moatbridge.registry import Registry
+from moatbridge.registry import KNOWN, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -234,3 +234,9 @@ def test_an_unknown_name_gets_the_nearest_or_what_to_install(
         registry.get(name)
     assert words in str(caught.value)
     assert isinstance(caught.value, LookupError)
+
+
+def test_every_adapter_of_this_project_is_known_by_its_distribution() -> None:
+    registry = Registry()
+    found = {name: registry.describe(name).distribution for name in registry}
+    assert found == KNOWN
