@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -88,20 +89,15 @@ def test_two_workers_on_one_folder_never_take_a_file_twice(drop: Drop) -> None:
         drop.rows(f"f{number:03}.csv", (number, "x"))
     names = ("one", "two", "three")
     streams = {name: {**PEOPLE, "order_matters": False} for name in names}
-    found: dict[str, list[str]] = {}
+    readers = [Reader(drop.open(streams), name) for name in names]
     gate = threading.Barrier(3)
 
-    def work(name: str) -> None:
-        reader = Reader(drop.open(streams), name)
-        gate.wait()
-        found[name] = keys(reader.poll())
+    def work(reader: Reader) -> list[str]:
+        gate.wait(30)
+        return keys(reader.poll())
 
-    threads = [threading.Thread(target=work, args=(name,)) for name in names]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    taken = [key for own in found.values() for key in own]
+    with ThreadPoolExecutor(3) as pool:
+        taken = [key for own in pool.map(work, readers) for key in own]
     assert sorted(map(int, taken)) == list(range(40))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -147,20 +148,15 @@ def _bodies(drop: Drop) -> list[str]:
 
 def test_two_workers_with_one_batch_publish_it_once(drop: Drop) -> None:
     intents = [create(n) for n in range(5)]
+    adapters = [opened(drop) for _ in range(4)]
     gate = threading.Barrier(4)
-    seen: list[str] = []
 
-    def work() -> None:
-        adapter = opened(drop)
-        gate.wait()
-        seen.extend(outcomes(adapter.write("out", intents)))
+    def work(adapter: SftpAdapter) -> list[str]:
+        gate.wait(30)
+        return outcomes(adapter.write("out", intents))
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert seen == ["applied"] * 20
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, adapters)) == [["applied"] * 5] * 4
     assert len(published(drop)) == 1
 
 

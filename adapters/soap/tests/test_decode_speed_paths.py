@@ -19,7 +19,9 @@ KINDS = {
     "tok": "token", "raw": "base64Binary", "hex": "hexBinary", "q": "QName",
     "any": "anyType",
 }  # fmt: skip
-_LEAVES = "".join(leaf(name, kind, optional=name != "id") for name, kind in KINDS.items())
+_LEAVES = "".join(
+    leaf(name, kind, optional=name != "id") for name, kind in KINDS.items()
+)
 _MANY = 'maxOccurs="unbounded" minOccurs'
 TYPES = items(
     f"""<xsd:sequence>{_LEAVES}
@@ -171,7 +173,9 @@ def counted(decoder, document):
         return read(element, state)
 
     decoder.straight, decoder.read_item = trying, reading
-    assert all(item.reject is None for item in decoder.read(iter([document]), content_type=""))
+    assert all(
+        item.reject is None for item in decoder.read(iter([document]), content_type="")
+    )
     return len(tried), len(careful)
 
 
@@ -185,7 +189,9 @@ def test_the_straight_way_is_given_up_where_most_items_are_unusual(schema):
     odd = "<item><id>1</id><unknown/></item>"
     document = envelope(f"<Answer>{odd * 200}</Answer>").encode()
     assert counted(schema.decoder(), document) == (33, 200)
-    mixed = envelope(f"<Answer>{(odd + USUAL.replace('boss', 's') * 0 + '<item><id>2</id></item>' * 2) * 60}</Answer>")
+    mixed = envelope(
+        f"<Answer>{(odd + USUAL.replace('boss', 's') * 0 + '<item><id>2</id></item>' * 2) * 60}</Answer>"
+    )
     assert counted(schema.decoder(), mixed.encode()) == (180, 60)
 
 
@@ -208,7 +214,9 @@ def test_no_name_becomes_code(name):
     text = Member(name, f"{{urn:'\"}}{name}", _Leaf())
     read = compile_straight(_Record((text,)), None, DecodeSettings())
     assert read is not None
-    assert read([_Node(text.tag, "v")] and _Node("item", None, [_Node(text.tag, "v")])) == {name: "v"}
+    assert read(
+        [_Node(text.tag, "v")] and _Node("item", None, [_Node(text.tag, "v")])
+    ) == {name: "v"}
 
 
 class _Leaf:
@@ -232,7 +240,9 @@ class _Node(list):
 
 
 SHAPED = st.text("0123456789-:TZWz+. _٣²", min_size=1, max_size=26)
-MOMENT = st.from_regex(r"[0-9]{4}.[0-9]{2}.[0-9]{2}.[0-9]{2}.[0-9]{2}.[0-9]{2}.", fullmatch=True)
+MOMENT = st.from_regex(
+    r"[0-9]{4}.[0-9]{2}.[0-9]{2}.[0-9]{2}.[0-9]{2}.[0-9]{2}.", fullmatch=True
+)
 DAY = st.from_regex(r"[0-9W]{4}-[0-9W-]{2}-[0-9W-]{2}", fullmatch=True)
 
 
@@ -259,14 +269,20 @@ def result(convert, text):
         (lexical.integer, "0012", 12),
         (lexical.decimal, "5.25", Decimal("5.25")),
         (lexical.date, "2026-03-01", dt.date(2026, 3, 1)),
-        (lexical.datetime, "2026-03-01T23:59:59Z", dt.datetime(2026, 3, 1, 23, 59, 59, tzinfo=dt.UTC)),
+        (
+            lexical.datetime,
+            "2026-03-01T23:59:59Z",
+            dt.datetime(2026, 3, 1, 23, 59, 59, tzinfo=dt.UTC),
+        ),
     ],
 )
 def test_values_as_they_usually_look(convert, text, value):
     assert convert(text) == value
 
 
-@pytest.mark.parametrize("text", ["2026-03-01T24:00:00Z", "2026-03-01T24:00:00", "1_0", "٣"])
+@pytest.mark.parametrize(
+    "text", ["2026-03-01T24:00:00Z", "2026-03-01T24:00:00", "1_0", "٣"]
+)
 def test_what_python_would_take_is_refused(text):
     for convert in (lexical.integer, lexical.datetime):
         assert result(convert, text) == "refused"

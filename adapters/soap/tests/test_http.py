@@ -293,3 +293,17 @@ def test_cookies_are_few_and_shown_nowhere():
     assert cookies.header().count("=") <= 50
     cookies.learn(["a=; Max-Age=0"])
     assert "a=4" not in cookies.header()
+
+
+@pytest.mark.parametrize(
+    "token", ["abc,def==", "two words", "semi;colon", "line\nbreak"]
+)
+def test_a_token_that_a_cookie_cannot_carry_is_refused_not_cut(token):
+    from moatbridge_soap.http._cookies import Cookies
+
+    cookies = Cookies()
+    with pytest.raises(ConfigurationError, match="does not fit"):
+        cookies.set("SID", token)
+    assert cookies.header() == ""
+    cookies.set("SID", "abc+def==")
+    assert cookies.header() == "SID=abc+def=="

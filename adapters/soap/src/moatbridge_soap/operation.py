@@ -126,6 +126,12 @@ class Compiler:
         request = self._placed(table.request, bound, idempotency)
         built = Request(bound, request, f"{where}.request", unsent=unsent)
         _check_placeholders(built, where)
+        if idempotency is not None and built.uses("today"):
+            raise ConfigurationError(
+                f"{built.where}: {{today}} would change the bytes of a repeat after "
+                "midnight under the same key; take the day from the record.",
+                code="soap.placeholder",
+            )
         rules = (*table.rules, *(self.login.expired if self.login else ()))
         try:
             decoder = compile_answer(

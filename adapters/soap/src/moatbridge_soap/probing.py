@@ -70,6 +70,13 @@ def _warnings(connection: Connection, answer: HttpAnswer) -> Iterator[str]:
             yield f"the server's clock differs by {skew:.0f} s: {words}"
     for stream in connection.streams.values():
         yield from stream.warnings
+        paged = stream.config.list
+        if paged and paged.page.kind in {"page", "offset"} and not paged.page.total:
+            yield (
+                f"{stream.name}: {paged.page.kind} paging without total misses rows "
+                "that move while it reads, so one may be missed for a pass; "
+                "name the total's path, or page by cursor or last"
+            )
         if stream.config.writes:
             names = sorted(t.operation for t in stream.config.writes.values())
             yield f"{stream.name}: these operations write: {', '.join(names)}"

@@ -15,14 +15,14 @@ safe: the source holds our own identifiers and the `repr` of names whose exact t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from moatbridge_soap.decode import lexical
 from moatbridge_soap.decode.leaves import NIL, at_once, converter
 from moatbridge_soap.decode.records import ATTRIBUTES, TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lxml.etree import _Element
 
@@ -34,7 +34,6 @@ Straight: TypeAlias = "Callable[[_Element], dict[str, Any]]"
 """An item's record; `ValueError` if the careful reader has to look at it."""
 
 _NEXT: Final = ("node = next(nodes, END)", "tag = node.tag")
-_VALUE: Final = "if text and not len(node) else"
 
 
 class _Unusual(ValueError):
@@ -73,6 +72,29 @@ def compile_straight(
     return writer.function(name)
 
 
+class _Child(NamedTuple):
+    """One child element of a record type.
+
+    Args:
+        member: What the schema says of it.
+        name: Its name as source.
+        tag: Its tag as source.
+        value: An expression over ``{node}``; None if it is not decoded.
+        straight: False if it can only be read with care.
+    """
+
+    member: Member
+    name: str
+    tag: str
+    value: str | None
+    straight: bool
+
+    @property
+    def single(self) -> bool:
+        """It may stand among children that are all there once."""
+        return self.straight and not self.member.many
+
+
 class _Writer:
     """Writes the functions of one item type, innermost first."""
 
@@ -105,53 +127,56 @@ class _Writer:
             if shape.text is None:
                 lines = [*self._children(shape, tree, path)]
             else:
-                lines = [*self._text(shape, tree, path)]
+                lines = [self._text(shape, tree, path)]
             lines += self._attributes(shape, tree, path)
         finally:
             self._open.discard(id(shape))
         name = f"read{len(self._source):d}"
-        head = ["keys = element.keys()", "if keys: check(keys)", "record = {}"]
+        head = ("keys = element.keys()", "if keys: check(keys)")
         body = "".join(f"\n    {line}" for line in (*head, *lines, "return record"))
         self._source.append(f"def {name}(element):{body}")
         return name
 
     def _children(self, shape: Shape, tree: Wanted, path: str) -> Iterator[str]:
-        members = [each for each in shape.members if not each.name.startswith("@")]
-        yield "nodes = iter(element)"
-        yield from _NEXT
-        for member in sorted(members, key=lambda each: each.position):
+        """All of them at once if each is there once, else one after the other."""
+        children = sorted(self._each_child(shape, tree, path), key=_position)
+        yield "nodes = list(element)"
+        if not all(child.single for child in children):
+            yield from _in_turn(children)
+            return
+        condition = [f"len(nodes) == {len(children):d}"]
+        entries = []
+        for place, child in enumerate(children):
+            condition.append(f"(n{place:d} := nodes[{place:d}]).tag == {child.tag}")
+            if child.value is not None:
+                value = child.value.format(node=f"n{place:d}")
+                entries.append(f"{child.name}: {value}")
+        yield f"if {' and '.join(condition)}:"
+        yield f"    record = {{{', '.join(entries)}}}"
+        yield "else:"
+        yield from _indented(_in_turn(children))
+
+    def _each_child(self, shape: Shape, tree: Wanted, path: str) -> Iterator[_Child]:
+        for member in shape.members:
+            if member.name.startswith("@"):
+                continue
+            value: str | None = None
+            straight = True
             if tree is None or member.name in tree:
                 below = f"{path}.{member.name}" if path else member.name
-                yield from self._member(member, tree and tree[member.name], below)
-            else:
-                yield f"while tag == {_quoted(member.tag)}:"
-                yield from _indented(_NEXT)
-        yield "if node is not END: raise Unusual"
-
-    def _member(self, member: Member, tree: Wanted, path: str) -> Iterator[str]:
-        try:
-            value = self._value(member, tree, path)
-        except _NoStraightWay:
-            if member.required:
-                raise
-            return  # where it occurs, it is left over: unusual
-        name, tag = _quoted(member.name), _quoted(member.tag)
-        yield f"if tag == {tag}:"
-        if member.many:
-            yield f"    items = record[{name}] = []"
-            yield f"    while tag == {tag}:"
-            lines = ("text = node.text", f"items.append({value})", *_NEXT)
-            yield from _indented(_indented(lines))
-        else:
-            lines = ("text = node.text", f"record[{name}] = {value}", *_NEXT)
-            yield from _indented(lines)
-        if member.required:
-            yield "else: raise Unusual"
+                try:
+                    value = self._value(member, tree and tree[member.name], below)
+                except _NoStraightWay:
+                    if member.required:
+                        raise
+                    straight = False
+            name, tag = _quoted(member.name), _quoted(member.tag)
+            yield _Child(member, name, tag, value, straight)
 
     def _value(self, member: Member, tree: Wanted, path: str) -> str:
-        """An expression over ``node`` and its ``text``."""
+        """An expression over ``{node}``."""
         if not member.shape.is_leaf:
-            return f"{self.record(member.shape, tree, path)}(node)"
+            return f"{self.record(member.shape, tree, path)}({{node}})"
         return self._leaf(member.shape, path)
 
     def _leaf(self, shape: Shape, path: str) -> str:
@@ -159,16 +184,16 @@ class _Writer:
         if pair is None:
             raise _NoStraightWay
         convert, empty = pair
-        return f"{self._call(convert)} {_VALUE} {self._bound(empty)}(node)"
+        value, otherwise = self._call(convert), self._bound(empty)
+        there = "(text := {node}.text) and not len({node})"
+        return f"{value} if {there} else {otherwise}({{node}})"
 
-    def _text(self, shape: Shape, tree: Wanted, path: str) -> Iterator[str]:
+    def _text(self, shape: Shape, tree: Wanted, path: str) -> str:
         """The text of an element that has attributes too."""
         if tree is not None and "#text" not in tree:
             raise _NoStraightWay
         value = self._leaf(shape, f"{path}.#text" if path else "#text")
-        yield "node = element"
-        yield "text = node.text"
-        yield f"record['#text'] = {value}"
+        return f"record = {{'#text': {value.format(node='element')}}}"
 
     def _attributes(self, shape: Shape, tree: Wanted, path: str) -> Iterator[str]:
         for member in shape.members:
@@ -192,7 +217,39 @@ class _Writer:
         return name
 
 
-def _indented(lines: Sequence[str] | Iterator[str]) -> Iterator[str]:
+def _position(child: _Child) -> int:
+    return child.member.position
+
+
+def _in_turn(children: Sequence[_Child]) -> Iterator[str]:
+    """Statements that take the children one after the other, as far as they fit."""
+    yield "record = {}"
+    yield "nodes = iter(nodes)"
+    yield from _NEXT
+    for child in children:
+        if child.straight:  # else it is left over where it occurs: unusual
+            yield from _in_its_turn(child)
+    yield "if node is not END: raise Unusual"
+
+
+def _in_its_turn(child: _Child) -> Iterator[str]:
+    if child.value is None:
+        yield f"while tag == {child.tag}:"
+        yield from _indented(_NEXT)
+        return
+    value = child.value.format(node="node")
+    yield f"if tag == {child.tag}:"
+    if child.member.many:
+        yield f"    items = record[{child.name}] = []"
+        yield f"    while tag == {child.tag}:"
+        yield from _indented(_indented((f"items.append({value})", *_NEXT)))
+    else:
+        yield from _indented((f"record[{child.name}] = {value}", *_NEXT))
+    if child.member.required:
+        yield "else: raise Unusual"
+
+
+def _indented(lines: Iterable[str]) -> Iterator[str]:
     return (f"    {line}" for line in lines)
 
 

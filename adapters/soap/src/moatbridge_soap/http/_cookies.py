@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from moatbridge.errors import ConfigurationError
+
 MOST: Final = 50
 LONGEST: Final = 4096
 _PAIR: Final = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*([^;,\s\x00-\x1f]*)")
@@ -31,8 +33,19 @@ class Cookies:
                 self._held[found[1]] = found[2]
 
     def set(self, name: str, value: str) -> None:
-        """Set one ourselves (a login's token)."""
-        self.learn([f"{name}={value}"])
+        """Set one ourselves (a login's token).
+
+        Raises:
+            ConfigurationError: ``soap.header``: a cookie cannot carry it whole.
+        """
+        found = _PAIR.fullmatch(f"{name}={value}")
+        if found is None or found[2] != value or len(value) > LONGEST:
+            raise ConfigurationError(
+                f"The login's token does not fit into the cookie {name}; "
+                "send it as a header or parameter (auth.into).",
+                code="soap.header",
+            )
+        self._held[name] = value
 
     def clear(self) -> None:
         """Forget them."""
