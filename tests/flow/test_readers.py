@@ -167,7 +167,7 @@ def test_a_team_with_an_outside_member_makes_the_post_external(make, mail, kind)
     world.team("buyers", "ada", "eve")
     world.note("1", "note", "groups", "buyers")
     world.run()
-    assert [(i.reason, i.detail) for i in world.held()] == [("approval", "")]
+    assert [(i.reason, i.detail) for i in world.held()] == [("approval", "external")]
     assert world.readers() == {}
 
 

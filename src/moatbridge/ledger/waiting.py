@@ -22,7 +22,7 @@ class Waiting:
         flow_id: Its flow.
         op: What would be done; empty for a record that could not be translated.
         reason: From a closed list.
-        detail: Rule or field, without values.
+        detail: Rules and what they say, or the field; without values.
         ref: Source key and name (personal: show by role only).
         since: POSIX seconds.
         times: How often it was seen.
@@ -58,7 +58,7 @@ def waiting(tx: Transaction, flow_id: int, *, limit: int = 1000) -> list[Waiting
 
 def _held(tx: Transaction, flow_id: int, limit: int) -> list[Waiting]:
     rows = tx.all(
-        "SELECT h.hold_id, i.op, h.reason, coalesce(h.detail, h.rule), i.ref, "
+        "SELECT h.hold_id, i.op, h.reason, h.rule, h.detail, i.ref, "
         "h.created, i.payload FROM hold h JOIN parcel p ON p.parcel_id=h.parcel_id "
         "JOIN intent i ON i.parcel_id=p.parcel_id "
         "WHERE h.flow_id=? AND h.decided IS NULL AND p.state=? "
@@ -84,13 +84,13 @@ def _held(tx: Transaction, flow_id: int, limit: int) -> list[Waiting]:
                 flow_id,
                 op,
                 reason,
-                detail or "",
+                ": ".join(filter(None, (rule, detail))),
                 _ref(ref),
                 created,
             ),
             payload,
         )
-        for hold_id, op, reason, detail, ref, created, payload in rows
+        for hold_id, op, reason, rule, detail, ref, created, payload in rows
     ] + [
         Waiting(
             f"p{parcel_id}.{pos}",

@@ -1,8 +1,8 @@
 """XML Schema's lexical forms, read strictly (XML Schema 1.0 part 2, section 3).
 
 Each function takes the text of a value and returns a plain Python value, or raises
-`ValueError`; it never guesses and never returns None. Messages hold no value. A quick look at what
-most values are like comes first; the patterns say what is right.
+`ValueError`; it never guesses and never returns None. Messages hold no value. A
+quick look at what most values are like comes first; the patterns say what is right.
 """
 
 from __future__ import annotations
