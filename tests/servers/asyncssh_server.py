@@ -86,12 +86,26 @@ class AsyncSsh:
     async def _serve(self) -> None:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         drop = str(self.drop)
+        # asyncssh closes no file of a client that is gone without a farewell.
+        files: dict[Any, list[Any]] = {}
 
         class Jailed(asyncssh.SFTPServer):
             def __init__(self, chan: asyncssh.SSHServerChannel[Any]) -> None:
                 super().__init__(chan, chroot=drop)
+                self._files = files.setdefault(chan.get_connection(), [])
+
+            def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Any:
+                self._files.append(super().open(path, pflags, attrs))
+                return self._files[-1]
 
         class Login(asyncssh.SSHServer):
+            def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+                self._connection = conn
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                for file in files.pop(self._connection, ()):
+                    file.close()
+
             def password_auth_supported(self) -> bool:
                 return True
 

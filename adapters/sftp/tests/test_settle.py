@@ -228,6 +228,16 @@ def test_a_bad_file_is_quarantined_with_a_readable_reason(drop: Drop) -> None:
     assert any("set aside" in text for text in adapter.probe().warnings)
 
 
+def test_a_quarantined_file_is_told_to_people(local: Drop) -> None:
+    local.put("a.csv", "nr,name\n1,Canary Person\nTRL;3\n")
+    adapter = local.open(on_bad_file="quarantine", order_matters=False, **TRAILER)
+    start = next(iter(adapter.changes("people", None))).cursor
+    rejects = [r for b in adapter.changes("people", start) for r in b.rejects]
+    assert [(r.reason, r.location) for r in rejects] == [
+        ("sftp.bad-file", "a.csv: count")
+    ]
+
+
 def test_a_bad_snapshot_is_no_pass_when_it_is_quarantined(local: Drop) -> None:
     local.put("a.csv", "nr,name\n1,x\nTRL;9\n")
     settings = {"content": "snapshot", "on_bad_file": "quarantine", **TRAILER}

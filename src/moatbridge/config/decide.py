@@ -21,8 +21,10 @@ TEXTS: Final = {
     "with one of these words first: {words}.",
     "edited": "An edited reply does not count. If you want to decide, please write a "
     "new reply.",
-    "conflict": "This was decided already, or can no longer be decided. Your decision "
-    "was not taken.",
+    "changed": "The post has changed since you wrote, or is about to change. Nothing "
+    "was decided; please look again and reply anew.",
+    "conflict": "This was decided already, has changed, or can no longer be decided. "
+    "Your decision was not taken.",
     "rights": "The system does not accept this decision from you (rights or limits). "
     "Nothing was decided.",
     "data": "The system does not accept this decision. Nothing was decided.",
@@ -32,8 +34,8 @@ TEXTS: Final = {
 """Why nothing was decided -> what the person reads."""
 
 Why = Literal[
-    "unmapped", "ambiguous", "not-allowed", "unknown-word", "edited", "conflict",
-    "rights", "data", "not-approved",
+    "unmapped", "ambiguous", "not-allowed", "unknown-word", "edited", "changed",
+    "conflict", "rights", "data", "not-approved",
 ]  # fmt: skip
 
 

@@ -32,6 +32,10 @@ def play(stage: Stage) -> None:
     _carry(stage, "nothing")
     _arrived(stage, _FIRST)
     _failed(stage)
+    with world.bridge() as bridge:
+        told = [w.detail or w.reason for w in bridge.review(_FLOW)]
+        tell.say(f"moatbridge review absences: {', '.join(told)}")
+        tell.expect("bad files that wait for a person", 1, len(told))
     _drop(stage, "ABSENCES_20260603.csv", _FIRST, _SECOND)
     _carry(stage, f"create {_SECOND}")
     _arrived(stage, _FIRST + _SECOND)

@@ -121,13 +121,16 @@ class Decision(TypedDict, total=False):
     """A person's yes or no to a business record (ActivityStreams' Accept, Reject).
 
     Given on the platform, for example as a reply to the record's post, and written
-    back to the legacy system under that person's own ``identity``.
+    back to the legacy system under that person's own ``identity``. ``version`` is the
+    record's version that the person saw: a system that takes an expected version
+    refuses a decision about any other.
     """
 
     type: Required[Literal["Accept", "Reject"]]
     actor: Required[Annotated[Reference, Attribute(ref=("Person",))]]
     identity: Required[Annotated[str, Attribute(identifier=True)]]
     object: Required[Annotated[Reference, Attribute(ref=())]]
+    version: Annotated[str | None, Attribute(identifier=True)]
     content: Annotated[str | None, Attribute(multiline=True)]
     inReplyTo: Annotated[Reference | None, Attribute(ref=("Post",))]
     published: str | None

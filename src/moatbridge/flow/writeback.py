@@ -20,6 +20,7 @@ PATHS: Final = (
     "actor",
     "identity",
     "object",
+    "version",
     "content",
     "inReplyTo",
     "published",

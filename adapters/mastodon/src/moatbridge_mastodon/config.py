@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from moatbridge.adapter import AdapterConfig
 from moatbridge.http import HttpConfig
@@ -24,7 +25,8 @@ class MastodonConfig(HttpConfig):
         language: BCP 47 tag of posts that name none.
         default_sensitive: Mark posts as sensitive unless they say otherwise.
         allow_missing_alt: Publish images that have no alternative text.
-        media_folder: Folder that attachments' ``blob.ref`` names files in.
+        media_folder: Folder that attachments' ``blob.ref`` names files in; a relative
+            one starts at the configuration file's.
         stream_hints: Listen to the streaming API, so that replies are read at once.
         page_size: Records in one page; the platform serves 40 at most.
         max_media: Bytes of one uploaded file; the platform's own limit holds too.
@@ -41,6 +43,12 @@ class MastodonConfig(HttpConfig):
     stream_hints: bool = True
     page_size: int = Field(default=40, ge=1, le=40)
     max_media: int = Field(default=16 * MIB, ge=1, le=256 * MIB)
+
+    @field_validator("media_folder")
+    @classmethod
+    def _beside_config(cls, path: str | None, info: ValidationInfo) -> str | None:
+        folder = (info.context or {}).get("folder")
+        return str(Path(folder, path)) if path and folder else path
 
 
 class MastodonStreamConfig(AdapterConfig):

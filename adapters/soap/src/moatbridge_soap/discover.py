@@ -182,7 +182,7 @@ def _table(noun: str, guess: Guess) -> Iterator[Suggestion]:
     request = _request(guess)
     if request:
         words = "inputs known by their names"
-        yield _said(noun, f"{table}.request", request, _LIKELY, words)
+        yield _said(noun, f"{table}.request", request, min(sure, _LIKELY), words)
     if table in {"list", "changes"}:
         yield from _paging(noun, guess)
     for fault in guess.faults[:1]:
@@ -193,15 +193,14 @@ def _table(noun: str, guess: Guess) -> Iterator[Suggestion]:
 
 def _paging(noun: str, guess: Guess) -> Iterator[Suggestion]:
     told = guess.outputs
+    likely = min(guess.confidence, _LIKELY)  # a table without its operation is none
     cursor = next((p for p in told if _has(p.rpartition("/")[2], _CURSORS)), None)
     if cursor is not None:
         page = {"kind": "cursor", "next": cursor}
-        yield _said(noun, f"{guess.table}.page", page, _LIKELY, "its name says so")
+        yield _said(noun, f"{guess.table}.page", page, likely, "its name says so")
     as_of = next((p for p in told if p.lower().endswith(("asof", "servertime"))), None)
     if as_of is not None and guess.table == "changes":
-        yield _said(
-            noun, "changes.since", {"as_of": as_of}, _LIKELY, "its name says so"
-        )
+        yield _said(noun, "changes.since", {"as_of": as_of}, likely, "its name says so")
 
 
 def _request(guess: Guess) -> dict[str, Any]:

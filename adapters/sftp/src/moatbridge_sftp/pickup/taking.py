@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from moatbridge.changes import Batch
+from moatbridge.changes import Batch, Reject
 from moatbridge.errors import CursorTooOld, NotApplied, Rejected
 from moatbridge_sftp.formats.base import BadFile
 from moatbridge_sftp.pickup.choosing import number_of
@@ -75,7 +75,7 @@ class Taking:
         if current is not None and current.file != one.file:
             current = None
         if one.file.size > self._config.max_file:
-            return Taken(self._set_aside(one, cursor, _too_large(one)), emitted=False)
+            return (yield from self._set_aside(one, cursor, _too_large(one)))
         opened = self._open(one)
         if opened is None:
             return Taken(replace(cursor, current=None), emitted=False)
@@ -85,9 +85,14 @@ class Taking:
                     raise self._replaced()
                 current = None
             if current is None:
-                passed = self._judge(one, opened, cursor)
-                if passed is not None:
+                if self._is_same(opened, cursor):
+                    seen = Current(one.file, "")
+                    passed = self._finish(one, opened, cursor, seen, why="same")
                     return Taken(passed, emitted=False)
+                try:
+                    opened.check()
+                except BadFile as bad:
+                    return (yield from self._set_aside(one, cursor, bad))
             return (yield from self._emit(one, opened, cursor, current, whole=whole))
 
     def _open(self, one: Candidate) -> Opened | None:
@@ -111,19 +116,17 @@ class Taking:
             stream=self._folder.stream,
         )
 
-    def _judge(self, one: Candidate, opened: Opened, cursor: Cursor) -> Cursor | None:
-        """The position after a file that is not read at all; None: it is good."""
+    def _is_same(self, opened: Opened, cursor: Cursor) -> bool:
+        """Whether this very content was read before, and is to be skipped."""
         last = self._config.content == "snapshot"
-        if self._config.skips_same and cursor.knows(opened.sha256, last=last):
-            return self._finish(one, opened, cursor, Current(one.file, ""), why="same")
-        try:
-            opened.check()
-        except BadFile as bad:
-            return self._set_aside(one, cursor, bad)
-        return None
+        return self._config.skips_same and cursor.knows(opened.sha256, last=last)
 
-    def _set_aside(self, one: Candidate, cursor: Cursor, bad: BadFile) -> Cursor:
-        """The position after a bad file that was quarantined.
+    def _set_aside(
+        self, one: Candidate, cursor: Cursor, bad: BadFile
+    ) -> Generator[Batch, None, Taken]:
+        """Quarantine a bad file and go on; told as a reject, so that people see it.
+
+        A reject would keep a snapshot's pass from being whole: there it is a note.
 
         Raises:
             Rejected: ``sftp.bad-file``: bad files stop the stream.
@@ -132,7 +135,12 @@ class Taking:
             raise self.refused(one, bad) from None
         self._settler.quarantine(one, bad)
         self.note("a file was set aside")
-        return replace(cursor, current=None)
+        passed = replace(cursor, current=None)
+        if self._config.content == "snapshot":
+            return Taken(passed, emitted=False)
+        reject = Reject("sftp.bad-file", f"{self.shown(one)}: {bad.reason}")
+        yield Batch((), passed.pack(), [reject])
+        return Taken(passed, emitted=False)
 
     def _emit(
         self,

@@ -56,6 +56,7 @@ class Answer:
         self._complete = False
         self._items = self._unusual = 0
         self._straight = decoder.straight
+        self._most = decoder.settings.max_records
         self._fault: Fault | None = None
 
     @property
@@ -179,35 +180,34 @@ class Answer:
             self._check_container(target)
 
     def _item(self, element: _Element) -> Item:
-        self._items += 1
-        decoder = self._decoder
-        if self._items > decoder.settings.max_records:
-            raise too_large(
-                "the number of records", decoder.settings.max_records, "max_records"
-            )
+        self._items = number = self._items + 1
+        if number > self._most:
+            raise too_large("the number of records", self._most, "max_records")
+        if self._straight is not None:
+            try:
+                record = self._straight(element)
+            except ValueError:
+                self._note_unusual()
+            else:
+                if self._missing(record) is None:
+                    return Item(record, number)
+        return self._careful(element)
+
+    def _note_unusual(self) -> None:
+        self._unusual += 1
+        if self._unusual > _PATIENCE and self._unusual * 2 > self._items:
+            self._straight = None  # trying costs more than it saves
+
+    def _careful(self, element: _Element) -> Item:
         try:
-            record = self._at_once(element)
-            if record is None:
-                self._check_single()
-                element = self._followed(element)
-                record = decoder.read_item(element, self._reading)
+            self._check_single()
+            element = self._followed(element)
+            record = self._decoder.read_item(element, self._reading)
             self._check_key(record)
         except Unreadable as problem:
             reject = ItemReject(problem.reason, problem.field)
             return Item(self._key(element), self._items, reject)
         return Item(record, self._items)
-
-    def _at_once(self, element: _Element) -> dict[str, Any] | None:
-        """The record of a usual item; None: read it with care."""
-        if self._straight is None:
-            return None
-        try:
-            return self._straight(element)
-        except ValueError:
-            self._unusual += 1
-            if self._unusual > _PATIENCE and self._unusual * 2 > self._items:
-                self._straight = None  # trying costs more than it saves
-            return None
 
     def _followed(self, element: _Element) -> _Element:
         follow = self._reading.follow
@@ -228,12 +228,19 @@ class Answer:
             raise Unreadable("soap.repeated", "")
 
     def _check_key(self, record: dict[str, Any] | None) -> None:
+        missing = self._missing(record)
+        if missing is not None:
+            raise Unreadable("soap.missing", missing)
+
+    def _missing(self, record: dict[str, Any] | None) -> str | None:
+        """The part of the key that a record lacks; None if it is whole."""
         for path, steps in self._decoder.key:
             value: Any = record
             for step in steps:
                 value = value.get(step) if isinstance(value, dict) else None
             if value is None or value == "":
-                raise Unreadable("soap.missing", path)
+                return path
+        return None
 
     def _key(self, element: _Element) -> dict[str, Any]:
         try:

@@ -37,8 +37,8 @@ _DURATION: Final = re.compile(
     r"(?:T(?=[0-9])(?:[0-9]+H)?(?:[0-9]+M)?(?:[0-9]+(?:\.[0-9]+)?S)?)?",
     re.ASCII,
 )
-_PLAIN_DATE: Final = (len("2026-03-01"), "--")
-_PLAIN_MOMENT: Final = (len("2026-03-01T08:00:00Z"), "--T::Z")
+_DAY: Final = len("2026-03-01")
+_UTC: Final = len("2026-03-01T08:00:00Z")
 _PRECISION: Final = 6  # digits of a second that Python keeps; more are cut
 _BOOLEAN: Final = {"true": True, "1": True, "false": False, "0": False}
 _INFINITE: Final = {"INF": math.inf, "-INF": -math.inf, "NaN": math.nan}
@@ -97,7 +97,7 @@ def floating(text: str) -> float:
 
 def date(text: str) -> dt.date:
     """A calendar day; its zone, if it has one, says nothing about the day."""
-    if (len(text), text[4::3]) == _PLAIN_DATE:
+    if len(text) == _DAY and text[4::3] == "--":
         return dt.date.fromisoformat(text)
     found = _DATE.fullmatch(text.strip(_SPACE))
     if found is None:
@@ -111,7 +111,7 @@ def datetime(text: str) -> dt.datetime:
     More than 6 digits of a second are cut off. ``24:00:00`` and years outside
     1 to 9999 are refused.
     """
-    if (len(text), text[4::3]) == _PLAIN_MOMENT and text[11:13] < "24":
+    if len(text) == _UTC and text[4::3] == "--T::Z" and text[11:13] < "24":
         return dt.datetime.fromisoformat(text)
     found = _MOMENT.fullmatch(text := text.strip(_SPACE))
     if found is None:

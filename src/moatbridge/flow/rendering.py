@@ -1,0 +1,40 @@
+"""What a flow makes of a source record: the entity, before anything judges it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moatbridge.flow.route import Route
+
+
+def rendered(
+    route: Route,
+    key: str,
+    data: Mapping[str, Any],
+    incomplete: Iterable[str] = (),
+    *,
+    partial: bool = False,
+) -> dict[str, Any]:
+    """The entity of a record, with what the flow itself adds.
+
+    Args:
+        route: The flow.
+        key: The record's key.
+        data: The record.
+        incomplete: Fields that were read only in part.
+        partial: Only some fields are known.
+
+    Raises:
+        TranslationError: The record cannot be translated.
+    """
+    bound = route.source.bound
+    decode = bound.decode_partial if partial else bound.decode
+    entity = decode(data, frozenset(incomplete))
+    if "label" in route.initial.paths and route.entity == "Post":
+        entity.setdefault("label", bound.label)
+    if "externalId" in route.initial.paths and route.row.side == 0:
+        entity.setdefault("externalId", key)
+    return entity
