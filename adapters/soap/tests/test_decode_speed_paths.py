@@ -62,7 +62,7 @@ MARKS = [
 ]  # fmt: skip
 
 pick = st.sampled_from
-rarely = st.integers(0, 11).map(lambda number: number == 0)
+rarely = st.integers(0, 99).map(lambda number: number == 0)
 
 
 @st.composite
@@ -98,7 +98,9 @@ def children(draw, names):
 
 NAMES = (*KINDS, "many", "many", "words", "left", "pay", "sub", "sub", "boss")
 contents = st.tuples(
-    pick(["", "", "", *MARKS]), children(NAMES), pick(["", "", "", "stray"])
+    st.one_of(*[st.just("")] * 5, pick(MARKS)),
+    children(NAMES),
+    pick(["", "", "", "stray"]),
 )
 OPTIONS = {
     "plain": {},
@@ -123,9 +125,10 @@ def pairs(schema):
     """For each option a decoder as it is, and one that reads everything with care."""
     made = {}
     for name, options in OPTIONS.items():
-        careful = schema.decoder(**options)
+        straight, careful = schema.decoder(**options), schema.decoder(**options)
         careful.straight = None
-        made[name] = (schema.decoder(**options), careful)
+        assert straight.straight is not None  # and so used from the first item on
+        made[name] = (straight, careful)
     return made
 
 
@@ -185,6 +188,16 @@ def test_the_straight_way_is_given_up_where_most_items_are_unusual(schema):
         f"<Answer>{(odd + USUAL.replace('boss', 's') * 0 + '<item><id>2</id></item>' * 2) * 60}</Answer>"
     )
     assert counted(schema.decoder(), mixed.encode()) == (180, 60)
+
+
+def test_the_straight_reader_is_compiled_once_many_items_come(schema):
+    decoder = schema.decoder()
+    item = "<item><id>1</id></item>"
+    for count, compiled in ((31, False), (40, True), (1, True)):
+        document = envelope(f"<Answer>{item * count}</Answer>").encode()
+        found = list(decoder.read(iter([document]), content_type="text/xml"))
+        assert [each.record for each in found] == [{"id": "1"}] * count
+        assert ("straight" in vars(decoder)) is compiled
 
 
 def test_a_type_that_cannot_go_straight_has_no_straight_reader(tmp_path):

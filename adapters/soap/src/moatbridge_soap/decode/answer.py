@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
     from moatbridge_soap.decode.decoder import AnswerDecoder
+    from moatbridge_soap.decode.straight import Straight
 
+_WARM: Final = 32  # items before compiling the straight reader pays
 _PATIENCE: Final = 32  # unusual items before the straight reader may be given up
 
 
@@ -55,7 +57,7 @@ class Answer:
         self._body: _Element | None = None
         self._complete = False
         self._items = self._unusual = 0
-        self._straight = decoder.straight
+        self._straight: Straight | None = vars(decoder).get("straight")
         self._most = decoder.settings.max_records
         self._fault: Fault | None = None
 
@@ -191,6 +193,8 @@ class Answer:
             else:
                 if self._missing(record) is None:
                     return Item(record, number)
+        elif number == _WARM and self._reading.follow is None:
+            self._straight = self._decoder.straight  # for those that follow
         return self._careful(element)
 
     def _note_unusual(self) -> None:

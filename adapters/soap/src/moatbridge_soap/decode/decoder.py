@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from moatbridge.errors import ConfigurationError
@@ -50,7 +51,6 @@ class AnswerDecoder:
         self.paths = paths
         self.settings = settings
         self.read_item, self.read_key = _item_readers(message, items, settings)
-        self.straight = None if single else _straight_reader(items, settings)
         self.key = tuple((path, tuple(path.split("."))) for path in settings.key)
         self.values = {path: _value(t, path, settings) for path, t in paths.items()}
         steps = () if items is None else items.steps
@@ -62,6 +62,11 @@ class AnswerDecoder:
             )
             for step in range(len(steps))
         )
+
+    @cached_property
+    def straight(self) -> Straight | None:
+        """The reader of usual items; compiled when many items come."""
+        return None if self.single else _straight_reader(self.items, self.settings)
 
     def read(
         self,
