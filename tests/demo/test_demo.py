@@ -89,7 +89,9 @@ def _page(url):
     """A person reads the timeline and answers; the ERP and the post show it."""
     host = url.removeprefix("http://").rstrip("/")
     before = _get(url)
-    post = re.search(r'<article id="p(\d+)">(?:(?!</article>).)*PO-1003', before, re.DOTALL)
+    post = re.search(
+        r'<article id="p(\d+)">(?:(?!</article>).)*PO-1003', before, re.DOTALL
+    )
     who = re.search("<option>([^<]+)", before)[1]
     form = {"post": post[1], "who": who, "text": "approve <b>fine</b>"}
     assert _post(url, form, origin="http://evil.example") == 403

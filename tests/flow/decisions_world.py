@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from moatbridge.adapter import Field, WriteTraits
+from moatbridge.changes import Ref
 from moatbridge.config import parse
 from moatbridge.ledger import runs
 from moatbridge.registry import Registry
@@ -22,6 +24,8 @@ POST = (
         "object",
         fields=(Field("kind"), Field("refs", multi=True, **ACCOUNT)),
     ),
+    Field("published", writable=False),
+    Field("updated", writable=False),
 )
 KEYED = WriteTraits(
     dedup="keyed",
@@ -51,6 +55,25 @@ class Social(MemoryAdapter):
                 found.append(replace(stream, native=True, entity="Post"))
         return found
 
+    def write(self, stream, intents):
+        """As platforms do, an edited post says since when."""
+        receipts = super().write(stream, intents)
+        for intent, receipt in zip(intents, receipts, strict=True):
+            if intent.op == "update" and receipt.outcome == "applied":
+                stamp(self.system, receipt.ref, now())
+        return receipts
+
+
+def now():
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def stamp(system, ref, moment):
+    """The platform says when a post was edited last."""
+    described, row = system.stream("posts"), system.get("posts", ref)
+    with system.store.transaction():
+        system.save(described, row.ref, {**row.data, "updated": moment})
+
 
 def systems(folder=None):
     """The three systems; with a folder they outlive the process."""
@@ -62,6 +85,7 @@ def systems(folder=None):
     order = (Field("id"), Field("state"), Field("total"))
     decision = (
         Field("order", "reference", to="orders"), Field("verdict"), Field("login"), Field("note"),
+        Field("seen"),
     )  # fmt: skip
     person = (
         Field("uid"), Field("account"), Field("role"), Field("active", "bool"),
@@ -194,10 +218,17 @@ class DecisionWorld:
 
     # --- what people and systems do -------------------------------------------------
 
-    def put_order(self, number, state="open"):
-        self.systems["erp"].put(
-            "orders", [{"id": number, "total": "12.50", "state": state}]
-        )
+    def put_order(self, number, state="open", total="12.50"):
+        record = {"id": number, "total": total, "state": state}
+        self.systems["erp"].put("orders", [record])
+
+    def drop_order(self, number):
+        system = self.systems["erp"]
+        system.delete("orders", [self.order_ref(number)])
+
+    def order_ref(self, number):
+        system = self.systems["erp"]
+        return system.ref_of(system.stream("orders"), {"id": number})
 
     def put_person(self, uid, account, role, *, active=None):
         record = {"uid": uid, "account": account, "role": role, "active": active}
@@ -210,13 +241,16 @@ class DecisionWorld:
             if f"Order {number} " in r.data["content"]
         )
 
-    def reply(self, ident, text, *, by="ada", to="4711", parent=None):
+    def reply(self, ident, text, *, by="ada", to="4711", parent=None, published=""):
         record = {
             "id": ident, "content": text, "attributedTo": by,
             "inReplyTo": parent or self.post_of(to),
-            "audience": {"kind": "org", "refs": []},
+            "audience": {"kind": "org", "refs": []}, "published": now() if published == "" else published,
         }  # fmt: skip
         self.systems["social"].put("replies", [record])
+
+    def edited_at(self, number, moment):
+        stamp(self.systems["social"], Ref.from_key(self.post_of(number)), moment)
 
     def delete_reply(self, ident):
         system = self.systems["social"]

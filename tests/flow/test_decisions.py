@@ -123,7 +123,10 @@ def test_while_the_directorys_translator_is_broken_nobody_decides(tmp_path):
 @pytest.mark.parametrize(
     ("word", "says"),
     [
-        ("conflict", "This was decided already, or can no longer be decided"),
+        (
+            "conflict",
+            "This was decided already, has changed, or can no longer be decided",
+        ),
         (
             "rights",
             "The system does not accept this decision from you (rights or limits)",

@@ -56,7 +56,10 @@ class World:
         (newest,) = self.rows("SELECT coalesce(max(seq), 0) FROM inbox")[0]
         cursors = self.rows("SELECT cursor FROM partition WHERE kind='live'")
         read = cursors and json.loads(cursors[0][0])["at"]["inbox"] >= newest
-        return read and not self.rows("SELECT 1 FROM parcel WHERE state < 10")
+        # A change of a record that is in flight waits in `again`; one look at both.
+        return read and not self.rows(
+            "SELECT 1 FROM parcel WHERE state < 10 UNION SELECT 1 FROM again WHERE due"
+        )
 
     def landed(self):
         """The target's records by uid, once everything is settled."""

@@ -80,6 +80,7 @@ idempotency = {{ path = "requestId" }}
 rules = [       # the ERP answered no, and that is final
   {{ fault = "OrderFault", path = "code", equals = "NOT_AUTHORISED", then = "forbidden" }},
   {{ fault = "OrderFault", path = "code", equals = "ALREADY_DECIDED", then = "conflict" }},
+  {{ fault = "OrderFault", path = "code", equals = "CONFLICT", then = "conflict" }},
   {{ fault = "OrderFault", then = "rejected" }},
 ]
 [streams."erp/decisions".create.request]
@@ -88,6 +89,7 @@ decision = "{{record.decision}}"
 comment = "{{record.comment}}"
 approver = "{{record.approver}}"
 requestId = "{{key}}"
+expectedVersion = "{{record.expectedVersion}}"    # the order as its post showed it
 
 [streams."erp/decisions".translator]
 entity = "Decision"
@@ -95,6 +97,7 @@ entity = "Decision"
 type = {{ from = "decision", lookup = {{ approve = "Accept", reject = "Reject" }} }}
 identity = "approver"
 object = {{ ref = "erp/orders", from = "orderNr" }}
+version = "expectedVersion"
 content = "comment"
 
 [systems.town]          # the company's own, closed instance

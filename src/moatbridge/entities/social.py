@@ -130,7 +130,7 @@ class Decision(TypedDict, total=False):
     actor: Required[Annotated[Reference, Attribute(ref=("Person",))]]
     identity: Required[Annotated[str, Attribute(identifier=True)]]
     object: Required[Annotated[Reference, Attribute(ref=())]]
-    version: Annotated[str | None, Attribute(identifier=True)]
+    version: str | None
     content: Annotated[str | None, Attribute(multiline=True)]
     inReplyTo: Annotated[Reference | None, Attribute(ref=("Post",))]
     published: str | None

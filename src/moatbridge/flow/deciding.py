@@ -11,6 +11,7 @@ from moatbridge.errors import TranslationError
 from moatbridge.flow.adopt import adopt
 from moatbridge.flow.readership import NOBODY, own_audience, read_by
 from moatbridge.flow.removals import GONE
+from moatbridge.flow.rendering import rendered
 from moatbridge.flow.sealing import seal, thread_of
 from moatbridge.guard import Context, Outgoing, judge
 from moatbridge.ledger import runs
@@ -165,15 +166,14 @@ class Decider:
         return next((name for name in needed if not entity.get(name)), None)
 
     def _translated(self, one: Seen) -> dict[str, Any]:
-        bound, change = self._route.source.bound, one.change
-        data = change.data or {}
-        decode = bound.decode_partial if change.partial else bound.decode
-        entity = decode(data, change.incomplete)
-        if "label" in self._route.initial.paths and self._route.entity == "Post":
-            entity.setdefault("label", bound.label)
-        if "externalId" in self._route.initial.paths and self._route.row.side == 0:
-            entity.setdefault("externalId", one.key)
-        return entity
+        change = one.change
+        return rendered(
+            self._route,
+            one.key,
+            change.data or {},
+            change.incomplete,
+            partial=change.partial,
+        )
 
     def _update(
         self,

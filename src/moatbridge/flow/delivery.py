@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from moatbridge.changes import Receipt
+    from moatbridge.flow.grounds import Grounds
     from moatbridge.flow.route import Route
     from moatbridge.ledger import Lease, Ledger, Transaction
     from moatbridge.ledger.parcels import Item, Parcel
@@ -62,8 +63,7 @@ class Lane:
         number: Which lane.
         source: Gives a session to confirm removals with.
         target: Gives an open session of the target, borrowed only when needed.
-        directory: Gives a session of the system that knows who decides; asked only by
-            flows with a `Writeback`.
+        grounds: Looks at what decisions rest on.
         killed: Whether sending is switched off right now.
         stopping: Whether the slice should end.
         beat: Called after every commit.
@@ -78,7 +78,7 @@ class Lane:
         number: int,
         source: Callable[[], Session],
         target: Callable[[], Session],
-        directory: Callable[[], Session],
+        grounds: Grounds,
         killed: Callable[[], bool],
         stopping: Callable[[], bool],
         beat: Callable[[], None],
@@ -93,7 +93,7 @@ class Lane:
         self._stopping = stopping
         self._beat = beat
         self._policy = policy_of(route)
-        self._directory = directory
+        self._grounds = grounds
         self._doubt = Doubt(route, ledger, lease, lane=self)
         self.decided: bool = False
 
@@ -123,7 +123,7 @@ class Lane:
         elif parcel.state in {State.IN_FLIGHT, State.UNKNOWN}:
             flying = self._doubt.resolve(parcel, items)
         else:
-            flying = self.fly(parcel)
+            flying = self._still(parcel, items)
         if flying is not None:
             self._send(flying)
         self._beat()
@@ -141,7 +141,7 @@ class Lane:
             items,
             source=self._source,
             target=self.target,
-            directory=self._directory,
+            grounds=self._grounds,
             agreed=agreed,
         )
         with self._ledger.step(self._lease) as tx:
@@ -241,6 +241,33 @@ class Lane:
             return
         numbers = {(c.rule, c.key): c.n for c in window_counts(keys)}
         counts.add(tx, self._route.row.flow_id, numbers)
+
+    def _still(self, parcel: Parcel, items: Sequence[Item]) -> Parcel | None:
+        """What certainly was not applied so far flies, unless it no longer may."""
+        if parcel.doubt:
+            return self.fly(parcel)  # only the same bytes can tell what became of it
+        refused, _items = standing.recheck(
+            self._route, self._ledger, items, self._grounds
+        )
+        if not refused:
+            return self.fly(parcel)
+        self._call_off(parcel, items, refused)
+        return self.fly(parcel) if len(refused) < len(items) else None
+
+    def _call_off(
+        self, parcel: Parcel, items: Sequence[Item], why: dict[int, str]
+    ) -> None:
+        with self._ledger.step(self._lease) as tx:
+            parcels.close_open(tx, parcel.parcel_id, list(why))
+            parcels.settle_one(
+                tx,
+                parcel,
+                [(p, State.CANCELLED, f"decision.{w}") for p, w in why.items()],
+            )
+            standing.refuse(tx, self._route, items, why)
+            if len(why) == len(items):
+                parcels.move(tx, parcel, State.CANCELLED)
+        self.decided = True
 
     def fly(self, parcel: Parcel, *, doubt: int | None = None) -> Parcel:
         """Put an admitted parcel in flight (again): same bytes, same keys."""

@@ -23,7 +23,6 @@ from moatbridge.ledger.states import LinkState
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from moatbridge.changes import Fetched
     from moatbridge.flow.bridge import Bridge
     from moatbridge.flow.route import Route
     from moatbridge.flow.writeback import Writeback
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     from moatbridge.translate import BoundTranslator
 
 _UPDATED: Final = "updated"
+_UNREADABLE: Final = "?"
+"""No moment at all, so nobody can tell: see `_since`."""
 
 
 class Asked(NamedTuple):
@@ -142,11 +143,10 @@ class Grounds:
         bound = edited_by(self._bridge, posts)
         refs = [_ref(each.link, 1 - posts.row.side) for each in posted.values()]
         answers = self._session("posts", end.address).fetch(end.name, refs)
-        found: dict[int, str | None] = {}
-        for number, answer in zip(posted, answers, strict=True):
-            if isinstance(answer, Record):
-                found[number] = _edited(bound, answer)
-        return found
+        there = zip(posted, answers, strict=True)
+        return {
+            n: _edited(bound, post) for n, post in there if isinstance(post, Record)
+        }
 
     def _versions(
         self, posts: Route, posted: Mapping[int, _Posted]
@@ -208,9 +208,8 @@ def _ref(link: Link, side: int) -> Ref:
     return Ref.from_key(link.key(side) or "", link.name(side))
 
 
-def _same(posts: Route, posted: _Posted, record: Fetched) -> bool:
+def _same(posts: Route, posted: _Posted, record: Record) -> bool:
     """Whether the flow of posts would send what it sent last."""
-    assert isinstance(record, Record)  # noqa: S101 - the caller looked
     key = posted.link.key(posts.row.side) or ""
     try:
         entity = rendered(posts, key, record.data, record.incomplete)
@@ -223,7 +222,10 @@ def _same(posts: Route, posted: _Posted, record: Fetched) -> bool:
 def _edited(bound: BoundTranslator | None, post: Record) -> str | None:
     if bound is None:
         return None
-    found = bound.decode(post.data, post.incomplete).get(_UPDATED)
+    try:
+        found = bound.decode(post.data, post.incomplete).get(_UPDATED)
+    except TranslationError:
+        return _UNREADABLE
     return None if found is None else str(found)
 
 

@@ -21,7 +21,7 @@ from moatbridge.flow.readership import NOBODY, Readership, readerships
 from moatbridge.flow.references import Resolution
 from moatbridge.flow.sealing import digest_of, seals, shown
 from moatbridge.flow.settings import CONTENT
-from moatbridge.flow.standing import no_longer
+from moatbridge.flow.standing import notes, recheck
 from moatbridge.guard import Context, Outgoing, counted, deactivates, judge, post_keys
 from moatbridge.ledger import counts, frozen, marks
 from moatbridge.ledger.admission import Candidate
@@ -30,6 +30,7 @@ from moatbridge.ledger.states import State
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from moatbridge.flow.grounds import Grounds
     from moatbridge.flow.references import Missing
     from moatbridge.flow.route import Route
     from moatbridge.guard import Operation
@@ -53,7 +54,7 @@ class Prepared:
         waits: Position -> references that nothing is linked to yet.
         returned: Positions of removals whose source record is there again, and of
             creates whose source record is gone.
-        refused: Position -> why, of decisions whose person may no longer decide.
+        refused: Position -> why, of decisions that no longer rest on what they did.
         unready: Positions of content that refers to what is not there yet.
         held: (position, reason, rules, payload, detail) of what the guard holds, now
             that the target's record is known, and of what changed since a person
@@ -101,7 +102,7 @@ def prepare(
     *,
     source: Callable[[], Session],
     target: Session,
-    directory: Callable[[], Session],
+    grounds: Grounds,
     agreed: bool,
 ) -> Prepared:
     """Encode a planned parcel.
@@ -112,19 +113,19 @@ def prepare(
         items: All of the parcel's intents.
         source: Gives a session to confirm removals with.
         target: To look at the records as they are now.
-        directory: Gives a session of the system that knows who decides.
+        grounds: Looks at what decisions rest on.
         agreed: A person approved these very items: they are not judged again.
 
     Raises:
         NotApplied: Source or target could not be read; nothing happened.
     """
+    no, items = recheck(route, ledger, items, grounds)
     planned = _load(route, ledger, items)
     returned = _returned(route, planned, source)
     _fetch_before(route, planned, target)
     _look_at_readers(route, planned, target)
     result = Prepared(returned=returned)
-    left = [one.item for one in planned if one.item.pos not in returned]
-    result.refused = no_longer(route, ledger, left, directory)
+    result.refused = {pos: why for pos, why in no.items() if pos not in returned}
     for one in planned:
         if one.item.pos in returned or one.item.pos in result.refused:
             continue
@@ -346,6 +347,7 @@ def _candidate(route: Route, one: _Planned) -> Candidate:
             "before": before,
             "version": one.version if route.traits.conditional else None,
             "base": base,
+            **notes(one.payload),
         }
     )
     image = frozen.dumps(before) if before is not None else None

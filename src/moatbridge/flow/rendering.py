@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Sequence
 
+    from moatbridge.changes import Data
     from moatbridge.flow.route import Route
 
 
 def rendered(
     route: Route,
     key: str,
-    data: Mapping[str, Any],
-    incomplete: Iterable[str] = (),
+    data: Data,
+    incomplete: Sequence[str] = (),
     *,
     partial: bool = False,
 ) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def rendered(
     """
     bound = route.source.bound
     decode = bound.decode_partial if partial else bound.decode
-    entity = decode(data, frozenset(incomplete))
+    entity = decode(data, incomplete)
     if "label" in route.initial.paths and route.entity == "Post":
         entity.setdefault("label", bound.label)
     if "externalId" in route.initial.paths and route.row.side == 0:

@@ -24,6 +24,7 @@ from moatbridge.errors import (
 from moatbridge.flow import inbox
 from moatbridge.flow.control import Control, request_pass
 from moatbridge.flow.delivery import Lane, Stopped
+from moatbridge.flow.grounds import Grounds
 from moatbridge.flow.observe import Observer
 from moatbridge.flow.opening import only_follows
 from moatbridge.flow.reading import Pass, follow, scan_partition
@@ -239,7 +240,7 @@ class _Slice:
             number=number,
             source=self._source,
             target=self._target,
-            directory=self._directory,
+            grounds=self._grounds(),
             killed=self._killed,
             stopping=self._stopping,
             beat=self._done,
@@ -304,15 +305,12 @@ class _Slice:
             self._route,
             self._bridge.ledger,
             observer=self._observer(),
-            directory=self._directory,
+            grounds=self._grounds(),
             memory=counts.Window(self._bridge.ledger.db, self._route.row.flow_id),
         )
 
-    def _directory(self) -> Session:
-        """A session of the system that knows who is who."""
-        decide = self._route.config.decide
-        assert decide is not None  # noqa: S101 - only flows that decide ask
-        return self._borrow("people", decide.people.partition("/")[0])
+    def _grounds(self) -> Grounds:
+        return Grounds(self._bridge, self._route, self._borrow)
 
     def _answers(self) -> Session | None:
         return cast("Session | None", self._bridge.answers(self._route))

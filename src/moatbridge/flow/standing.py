@@ -1,34 +1,36 @@
 """A decision before it is sent, and after it was answered (design 0007).
 
 Who decided is looked up again before delivery if that was more than ten minutes ago:
-rights may have been taken away while the decision waited. What the system of record
-answers settles the reply in the very transaction that settles the intent.
+rights may have been taken away while the decision waited. What the post shows is always
+looked at again (`moatbridge.flow.grounds`). What the system of record answers settles
+the reply in the very transaction that settles the intent.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.config.answers import answers_of
 from moatbridge.flow.answering import answer
+from moatbridge.flow.grounds import Asked
 from moatbridge.flow.identities import Known, account_of, look_up
 from moatbridge.ledger import audit, flows, holds, replies
 from moatbridge.ledger.states import State
 from moatbridge.resilience.crash import crash_point
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from moatbridge.config import FlowConfig
+    from moatbridge.flow.grounds import Grounds, Shown
     from moatbridge.flow.route import Route
     from moatbridge.flow.writeback import Writeback
     from moatbridge.ledger import Ledger, Transaction
     from moatbridge.ledger.parcels import Item
     from moatbridge.ledger.replies import Reply
     from moatbridge.ledger.settlement import Result
-    from moatbridge.resilience.session import Session
 
 DECIDED: Final = "decision"
 """Why a record is read again after a decision about it: sent only if it changed."""
@@ -36,38 +38,78 @@ DECIDED: Final = "decision"
 FRESH: Final = 600.0
 """Seconds for which a look-up of a person holds."""
 
+CHANGED: Final = "changed"
+
 _KINDS: Final = ("conflict", "rights", "gone")
+_LOOK: Final = frozenset({f"refused.{CHANGED}", "refused.conflict"})
+_NOTES: Final = ("read_at", "published", "who")
 
 
-def no_longer(
-    route: Route,
-    ledger: Ledger,
-    items: Sequence[Item],
-    directory: Callable[[], Session],
-) -> dict[int, str]:
-    """Decisions whose person may no longer decide: position -> why.
+def recheck(
+    route: Route, ledger: Ledger, items: Sequence[Item], grounds: Grounds
+) -> tuple[dict[int, str], Sequence[Item]]:
+    """Look once more, right before they are sent, at what decisions rest on.
+
+    Args:
+        route: The flow; nothing is asked if it does not decide.
+        ledger: Its ledger.
+        items: Planned, or admitted and certainly not applied so far.
+        grounds: Looks at people, posts and records.
+
+    Returns:
+        Position -> why, of those that are not sent; and the items, planned ones with
+        the version of the record that the post shows now.
 
     Raises:
-        NotApplied: The directory cannot be asked now; nothing is sent without it.
+        NotApplied: A system cannot be asked now; nothing is sent without it.
     """
-    if route.writeback is None:
-        return {}
-    old = [item for item in items if _read_at(item) + FRESH < time.time()]
-    if not old:
-        return {}
+    if route.writeback is None or not items:
+        return {}, items
     with ledger.read() as tx:
-        taken = replies.known(tx, route.row.flow_id, [item.k for item in old])
-    accounts = {item.pos: _account(route.writeback, taken.get(item.k)) for item in old}
-    people = look_up(route.writeback, [a for a in accounts.values() if a], directory)
+        taken = replies.known(tx, route.row.flow_id, [item.k for item in items])
+    why = _no_longer(route.writeback, items, taken, grounds)
+    there = [item for item in items if item.k in taken]
+    asked = [Asked(taken[i.k].post, _notes(i)["published"]) for i in there]
+    shown = {i.pos: s for i, s in zip(there, grounds.shown(asked), strict=True)}
+    for item in items:
+        if item.pos not in shown or shown[item.pos].changed:
+            why.setdefault(item.pos, CHANGED)
+    return why, [_renewed(item, shown.get(item.pos)) for item in items]
+
+
+def notes(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept beside a decision's frozen bytes, for `recheck`."""
+    return {name: payload[name] for name in _NOTES if name in payload}
+
+
+def _no_longer(
+    writeback: Writeback,
+    items: Sequence[Item],
+    taken: Mapping[bytes, Reply],
+    grounds: Grounds,
+) -> dict[int, str]:
+    """Decisions whose person may no longer decide."""
+    old = [item for item in items if _notes(item)["read_at"] + FRESH < time.time()]
+    accounts = {item.pos: _account(writeback, taken.get(item.k)) for item in old}
+    wanted = [account for account in accounts.values() if account]
+    people = look_up(writeback, wanted, grounds.directory) if wanted else {}
     found: dict[int, str] = {}
     for item in old:
-        entity = json.loads(item.payload)["entity"]
         who = people.get(accounts[item.pos] or "", "unmapped")
         if not isinstance(who, Known):
             found[item.pos] = who
-        elif who != Known(entity["actor"]["id"], entity["identity"]):
+        elif [who.key, who.identity] != _notes(item)["who"]:
             found[item.pos] = "unmapped"
     return found
+
+
+def _renewed(item: Item, shown: Shown | None) -> Item:
+    payload = json.loads(item.payload)
+    entity = payload.get("entity")
+    if entity is None or shown is None or "version" not in entity:
+        return item
+    entity["version"] = shown.version
+    return item._replace(payload=json.dumps(payload, ensure_ascii=False))
 
 
 def refuse(
@@ -80,6 +122,17 @@ def refuse(
         (item.k, item.source[0], why[item.pos]) for item in items if item.pos in why
     ]
     _turned_down(tx, route.row.flow_id, route.config, rows)
+    known = replies.known(tx, route.row.flow_id, [k for k, _key, _why in rows])
+    look_again(tx, route, known.values())
+
+
+def look_again(tx: Transaction, route: Route, taken: Iterable[Reply]) -> None:
+    """Whoever was told to look again finds the post as it should be."""
+    if route.writeback is None:
+        return
+    posts = sorted({reply.post for reply in taken if reply.outcome in _LOOK})
+    flow_id = route.writeback.posts.flow_id
+    flows.ask_again(tx, [(flow_id, link_id) for link_id in posts], DECIDED)
 
 
 def withdrawn(
@@ -120,6 +173,8 @@ def answered(tx: Transaction, route: Route, results: Sequence[Result]) -> bool:
         )
     rows = [(r.item.k, r.item.source[0], _kind(r.code)) for r in refused]
     _turned_down(tx, route.row.flow_id, route.config, rows)
+    known = replies.known(tx, route.row.flow_id, [r.item.k for r in refused])
+    look_again(tx, route, known.values())
     crash_point("decision.answered")
     return bool(posts or rows)
 
@@ -197,5 +252,6 @@ def _account(writeback: Writeback, reply: Reply | None) -> str | None:
     return account_of(writeback, json.loads(reply.asker)) if reply else None
 
 
-def _read_at(item: Item) -> float:
-    return float(json.loads(item.payload).get("read_at", 0.0))
+def _notes(item: Item) -> dict[str, Any]:
+    found = notes(json.loads(item.payload))
+    return {"read_at": 0.0, "published": None, "who": None, **found}

@@ -3,7 +3,8 @@
 A reply to a post of the ``posts`` flow is taken once, when it is first read, and kept
 in the ledger by its key; whatever happens to it later decides nothing any more. People
 are looked up while a batch is read, all in one call, and once more before delivery if
-that was long ago (`moatbridge.flow.standing`).
+that was long ago (`moatbridge.flow.standing`). A person decides about what they read:
+a reply to a post that does not show its record any more decides nothing.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from moatbridge.errors import TranslationError
+from moatbridge.errors import NotApplied, TranslationError
 from moatbridge.flow.answering import answer
 from moatbridge.flow.deciding import out_fingerprint, ref_json
+from moatbridge.flow.grounds import Asked, Shown
 from moatbridge.flow.identities import Known, account_of, look_up
 from moatbridge.flow.observation import Observation
+from moatbridge.flow.standing import CHANGED
 from moatbridge.flow.wording import Said, plain, said
 from moatbridge.guard import Context, Outgoing, judge
 from moatbridge.ledger import marks, replies
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from moatbridge.changes import Change
+    from moatbridge.flow.grounds import Grounds
     from moatbridge.flow.identities import Looked
     from moatbridge.flow.observe import Observer
     from moatbridge.flow.route import Route
@@ -37,7 +41,6 @@ if TYPE_CHECKING:
     from moatbridge.guard import Memory
     from moatbridge.ledger import Ledger
     from moatbridge.ledger.marks import Link
-    from moatbridge.resilience.session import Session
 
 QUIET: Final = "quiet"
 
@@ -61,6 +64,15 @@ class _Read:
     def asker(self) -> str:
         return json.dumps(self.entity.get("attributedTo") or {})
 
+    @property
+    def link_id(self) -> int:
+        assert self.post is not None  # noqa: S101 - only asked of replies to ours
+        return self.post.link_id
+
+    @property
+    def published(self) -> str | None:
+        return self.entity.get("published")
+
 
 class Taker:
     """Turns replies into an `Observation`; stands where other flows have an `Observer`.
@@ -71,7 +83,7 @@ class Taker:
         route: A flow with a `Writeback`.
         ledger: Its ledger.
         observer: Of the same flow; fetches thin changes.
-        directory: Gives an open session of the system that knows people.
+        grounds: Looks at what decisions rest on.
         memory: The guard's counts.
     """
 
@@ -81,7 +93,7 @@ class Taker:
         ledger: Ledger,
         *,
         observer: Observer,
-        directory: Callable[[], Session],
+        grounds: Grounds,
         memory: Memory,
     ) -> None:
         assert route.writeback is not None  # noqa: S101 - the slice looked
@@ -89,7 +101,7 @@ class Taker:
         self._writeback: Writeback = route.writeback
         self._ledger = ledger
         self._observer = observer
-        self._directory = directory
+        self._grounds = grounds
         self._memory = memory
 
     def link_of(self, k: bytes) -> list[int]:
@@ -191,14 +203,18 @@ class Taker:
         deciding = [one for one in ours if one.said.kind]
         accounts = {one.k: self._account(one) for one in deciding}
         people = look_up(
-            self._writeback, [a for a in accounts.values() if a], self._directory
+            self._writeback,
+            [a for a in accounts.values() if a],
+            self._grounds.directory,
         )
+        known = [o for o in deciding if _is_known(people.get(accounts[o.k] or ""))]
+        shown = self._shown(known, result)
         salt = self._ledger.ledger_id.encode()
         context = Context(now=time.time(), memory=self._memory, salt=salt)
         for one in ours:
             if one.said.kind:
                 who = people.get(accounts[one.k] or "", "unmapped")
-                self._decide(one, who, context, result)
+                self._decide(one, who, shown.get(one.k), context, result)
             elif one.said.command:
                 self._refuse(one, "unknown-word", result)
             else:
@@ -207,13 +223,33 @@ class Taker:
     def _account(self, one: _Read) -> str | None:
         return account_of(self._writeback, one.entity.get("attributedTo"))
 
+    def _shown(self, known: Sequence[_Read], result: Observation) -> dict[bytes, Shown]:
+        """Whether their posts show their records; looked at again before delivery."""
+        asked = [Asked(one.link_id, one.published) for one in known]
+        try:
+            found = self._grounds.shown(asked)
+        except NotApplied:
+            # Replies are taken while the system of record is away; nothing is sent
+            # before this could be asked.
+            result.count("replies-unchecked", len(known))
+            return {}
+        return {one.k: each for one, each in zip(known, found, strict=True)}
+
     def _decide(
-        self, one: _Read, who: Looked, context: Context, result: Observation
+        self,
+        one: _Read,
+        who: Looked,
+        shown: Shown | None,
+        context: Context,
+        result: Observation,
     ) -> None:
         if not isinstance(who, Known):
             self._refuse(one, who, result)
             return
-        entity = self._route.initial.cut(self._decision(one, who))
+        if shown is not None and shown.changed:
+            self._refuse(one, CHANGED, result)
+            return
+        entity = self._route.initial.cut(self._decision(one, who, shown))
         verdict = judge(
             Outgoing(self._route.judged, entity, "create"), self._route.rules, context
         )
@@ -234,7 +270,12 @@ class Taker:
                 fp=one.fp,
                 out_fp=out_fingerprint(self._route.target.bound, entity),
                 payload=json.dumps(
-                    {"entity": verdict.entity, "read_at": context.now},
+                    {
+                        "entity": verdict.entity,
+                        "read_at": context.now,
+                        "published": one.published,
+                        "who": [who.key, who.identity],
+                    },
                     ensure_ascii=False,
                 ),
                 label=self._route.judged.label,
@@ -244,7 +285,7 @@ class Taker:
             )
         )
 
-    def _decision(self, one: _Read, who: Known) -> dict[str, Any]:
+    def _decision(self, one: _Read, who: Known, shown: Shown | None) -> dict[str, Any]:
         assert one.post is not None  # noqa: S101 - only ours come here
         posts = self._writeback.posts
         return {
@@ -255,9 +296,10 @@ class Taker:
                 "stream": self._writeback.records,
                 "id": one.post.key(posts.side),
             },
+            "version": shown.version if shown else None,
             "content": one.said.comment,
             "inReplyTo": one.entity.get("inReplyTo"),
-            "published": one.entity.get("published"),
+            "published": one.published,
         }
 
     def _refuse(self, one: _Read, why: str, result: Observation) -> None:
@@ -265,9 +307,8 @@ class Taker:
         self._answer(one, why, result)
 
     def _keep(self, one: _Read, outcome: str, result: Observation) -> None:
-        assert one.post is not None  # noqa: S101 - only ours come here
         result.count("replies-" + outcome.partition(".")[0])
-        result.taken.append(Reply(one.k, one.post.link_id, one.fp, one.asker, outcome))
+        result.taken.append(Reply(one.k, one.link_id, one.fp, one.asker, outcome))
 
     def _answer(self, one: _Read, why: str, result: Observation) -> None:
         if one.asker == "{}":
@@ -282,3 +323,7 @@ class Taker:
                 why=why,
             )
         )
+
+
+def _is_known(who: Looked | None) -> bool:
+    return isinstance(who, Known)

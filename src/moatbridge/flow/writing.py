@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moatbridge.flow.observation import commit_names
+from moatbridge.flow.standing import look_again
 from moatbridge.ledger import counts, holds, marks, replies, settlement
 from moatbridge.ledger.staging import Stager
 from moatbridge.resilience.crash import crash_point
@@ -33,6 +34,7 @@ def write(
     if found.taken or found.answers:
         replies.take(tx, row.flow_id, found.taken)
         replies.give(tx, row.flow_id, found.answers)
+        look_again(tx, route, found.taken)
         crash_point("decision.staged")
     stager = Stager(
         tx,

@@ -13,7 +13,7 @@ from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.states import State, check_move
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from moatbridge.ledger.database import Transaction
 
@@ -122,6 +122,28 @@ def items(tx: Transaction, parcel_id: int) -> list[Item]:
         parcel_id,
     )
     return [Item(*row) for row in rows]
+
+
+def unsettled(tx: Transaction, flow_id: int, link_ids: Collection[int]) -> set[int]:
+    """Which of these links have an intent of the flow that is not final.
+
+    Planned and held ones count: nothing but the intents themselves knows of them, so
+    all that the flow has not settled is looked through once.
+    """
+    found: set[int] = set()
+    wanted = list(link_ids)
+    for start in range(0, len(wanted), 500):
+        part = wanted[start : start + 500]
+        holes = ",".join("?" * len(part))
+        rows = tx.all(
+            "SELECT DISTINCT i.link_id FROM parcel p JOIN intent i "
+            "ON i.parcel_id=p.parcel_id WHERE p.flow_id=? AND p.state<10 "
+            f"AND i.state IS NULL AND i.link_id IN ({holes})",
+            flow_id,
+            *part,
+        )
+        found.update(link_id for (link_id,) in rows)
+    return found
 
 
 def flies(tx: Transaction, parcel_id: int, fence: int) -> bool:

@@ -314,6 +314,22 @@ def reject(
     )
 
 
+def refused(tx: Transaction, flow_id: int, ks: Sequence[bytes]) -> set[bytes]:
+    """Records, by key hash, whose newest change the target refused."""
+    found: set[bytes] = set()
+    for part in marks.chunks(ks, 500):
+        holes = ",".join("?" * len(part))
+        rows = tx.all(
+            f"SELECT k FROM reject WHERE flow_id=? AND k IN ({holes}) "
+            "AND (location='target' OR location LIKE ?)",
+            flow_id,
+            *part,
+            f"{inbox.PLACE}%",
+        )
+        found.update(k for (k,) in rows)
+    return found
+
+
 def _located(tx: Transaction, flow_id: int, k: bytes | None, where: str) -> str:
     return (where == "target" and inbox.pushed(tx, flow_id, k)) or where
 

@@ -84,7 +84,7 @@ def _held(tx: Transaction, flow_id: int, limit: int) -> list[Waiting]:
                 flow_id,
                 op,
                 reason,
-                ": ".join(filter(None, (rule, detail))),
+                _why(reason, rule, detail),
                 _ref(ref),
                 created,
             ),
@@ -104,6 +104,12 @@ def _held(tx: Transaction, flow_id: int, limit: int) -> list[Waiting]:
         )
         for parcel_id, pos, op, error, ref, sent in clashes
     ]
+
+
+def _why(reason: str, rule: str | None, detail: str | None) -> str:
+    """Which rules hold it, where the reason does not say so already, and the detail."""
+    said = rule if rule and rule.rstrip("s") != reason else None
+    return ": ".join(filter(None, (said, detail)))
 
 
 def _parked(tx: Transaction, flow_id: int, limit: int) -> list[Waiting]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.config import adapter_settings
 from moatbridge.errors import MoatbridgeError
+from moatbridge.flow.grounds import unchecked
 from moatbridge.translate import join_report
 
 if TYPE_CHECKING:
@@ -244,13 +245,19 @@ def _flow(bridge: Bridge, name: str, down: set[str]) -> FlowCheck:
         trouble = Trouble("check.system", words)
         return FlowCheck(name, config.source, config.target, problem=trouble)
     try:
-        return _described(bridge.route(name))
+        return _described(bridge.route(name), _unchecked(bridge, name))
     except MoatbridgeError as error:
         trouble = Trouble(error.code, error.message)
         return FlowCheck(name, config.source, config.target, problem=trouble)
 
 
-def _described(route: Route) -> FlowCheck:
+def _unchecked(bridge: Bridge, name: str) -> tuple[str, ...]:
+    """What a flow that decides cannot see before a reply decides."""
+    decide = bridge.config.flows[name].decide
+    return tuple(unchecked(bridge, bridge.route(decide.posts))) if decide else ()
+
+
+def _described(route: Route, more: tuple[str, ...]) -> FlowCheck:
     joined = join_report(route.source.bound, route.target.bound)
     return FlowCheck(
         flow=route.name,
@@ -262,5 +269,5 @@ def _described(route: Route) -> FlowCheck:
         stays=route.source.bound.report().lost,
         lost=joined.lost,
         unfed=joined.unfed,
-        warnings=(*joined.warnings, *route.rules.warnings),
+        warnings=(*joined.warnings, *route.rules.warnings, *more),
     )

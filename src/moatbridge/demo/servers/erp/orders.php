@@ -141,6 +141,9 @@ final class Orders
         if (in_array($row['status'], ['approved', 'rejected'], true)) {
             $this->fault('ALREADY_DECIDED', 'the order is decided');
         }
+        if (isset($asked->expectedVersion)) {
+            $this->current($row, $asked->expectedVersion);
+        }
         $this->need($row['status'] === 'submitted', 'only a submitted order can be decided');
         $this->need(in_array($asked->decision, ['approve', 'reject'], true), 'decision is approve or reject');
         $approver = $this->store->one('SELECT * FROM approver WHERE login=? AND active=1', [$asked->approver]);

@@ -126,6 +126,13 @@ class Erp:
         with closing(self._connect()) as database, database:
             database.execute(sql, (title, number))
 
+    def reprice(self, number: str, cents: int) -> None:
+        """Give an order another total, round the service."""
+        sql = """UPDATE purchase_order SET total_cents=?, version=version+1,
+          changed=strftime('%Y-%m-%dT%H:%M:%f','now')||'000Z' WHERE order_nr=?"""
+        with closing(self._connect()) as database, database:
+            database.execute(sql, (cents, number))
+
     def journal(self) -> list[dict[str, Any]]:
         """Every effect the service ever had, in order."""
         return self.rows("SELECT * FROM journal ORDER BY id")
