@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.errors import TranslationError
 from moatbridge.flow.adopt import adopt
+from moatbridge.flow.folding import PARTIAL
 from moatbridge.flow.readership import NOBODY, own_audience, read_by
 from moatbridge.flow.removals import GONE
 from moatbridge.flow.rendering import rendered
@@ -48,6 +49,7 @@ class Seen:
     k: bytes
     fp: bytes
     mark: Mark | None = None
+    waits: bool = False
 
 
 class Decider:
@@ -142,7 +144,7 @@ class Decider:
                     )
                 )
                 continue
-            if lacking := self._lacking(entity, link):
+            if lacking := self._lacking(one, entity, link):
                 result.rejects.append(
                     (
                         one.k,
@@ -157,8 +159,13 @@ class Decider:
             found.append((one, entity, link))
         return found
 
-    def _lacking(self, entity: dict[str, Any], link: Link | None) -> str | None:
+    def _lacking(
+        self, one: Seen, entity: dict[str, Any], link: Link | None
+    ) -> str | None:
         """A required path without which a new record would only be refused later."""
+        created = one.waits or (link is not None and link.state is LinkState.PENDING)
+        if one.change.partial and created:
+            return None
         if link is not None and link.key(1 - self._route.row.side) is not None:
             return None
         members = self._route.source.bound.translator.entity.shape.members
@@ -198,7 +205,8 @@ class Decider:
             result.renamed.append(
                 (link.link_id, one.change.ref.name, link.name(self._route.row.side))
             )
-        if mark.out_fp == out_fp and mark.fp is not None and not force:
+        same = mark.out_fp == out_fp and mark.fp is not None
+        if same and not force and not one.waits:
             result.touched.append((one.fp, one.k, mark.fp))
             result.count("irrelevant" if self._route.back is None else "drift-or-echo")
             if (
@@ -340,6 +348,8 @@ class Decider:
             payload["adopt"] = adopt
         if renew:
             payload["renew"] = True
+        if one.change.partial:
+            payload[PARTIAL] = True
         payload |= dict.fromkeys(_NOTED.intersection(verdict.rules), True)
         if verdict.decision == "hold" and link and entity.get("active") is False:
             result.upserts.append(self._leaver(one, link))
@@ -364,7 +374,9 @@ class Decider:
     def _leaver(self, one: Seen, link: Link) -> Staged:
         """Whoever leaves is disabled at once, whatever else waits for a person."""
         entity = {"active": False}
-        payload = {"entity": entity, "changed": ["active"], "blank": []}
+        payload = {
+            "entity": entity, "changed": ["active"], "blank": [], PARTIAL: True,
+        }  # fmt: skip
         return Staged(
             k=one.k,
             ref=(one.key, one.change.ref.name),

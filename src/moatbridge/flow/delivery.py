@@ -17,6 +17,7 @@ from moatbridge.errors import (
 from moatbridge.flow import standing
 from moatbridge.flow.calling import call
 from moatbridge.flow.doubt import Doubt
+from moatbridge.flow.folding import stage_stale
 from moatbridge.flow.outcomes import results_of
 from moatbridge.flow.policies import policy_of
 from moatbridge.flow.preparing import prepare, thaw
@@ -147,6 +148,8 @@ class Lane:
         with self._ledger.step(self._lease) as tx:
             self._check_switch(tx)
             crash_point("admit.in")
+            if not parcels.still_planned(tx, parcel.parcel_id, len(items)):
+                return None  # some of it was replaced meanwhile: prepared again
             parcels.settle_one(tx, parcel, ready.cancelled)
             standing.withdrawn(tx, route, items, ready.returned)
             standing.refuse(tx, route, items, ready.refused)
@@ -160,6 +163,7 @@ class Lane:
                 parcel=parcel,
                 fence=self._lease.fence,
                 retry_for=route.guarantee.retry_for,
+                told_once=route.told_once,
                 candidates=ready.candidates,
             )
             for pos, missing in ready.waits.items():
@@ -359,6 +363,8 @@ class Lane:
                 results=results,
                 policy=self._policy,
             )
+            if route.told_once:
+                stage_stale(tx, route, parcel, results)
             self.decided = standing.answered(tx, route, results) or self.decided
             self._note_incidents(tx, receipts, clashes)
             tally: dict[str, int] = {}

@@ -37,6 +37,7 @@ class Observation:
     restore: list[bytes] = field(default_factory=list)
     taken: list[Reply] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    waiting: list[bytes] = field(default_factory=list)
 
     def count(self, what: str, number: int = 1) -> None:
         """Add to a named count (``unchanged``, ``drift`` ...)."""

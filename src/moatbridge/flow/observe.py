@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from moatbridge.changes import Absent, Change, OutOfScope, Record, Ref
 from moatbridge.flow.deciding import Decider, Seen, ref_json
+from moatbridge.flow.folding import last_of_each
 from moatbridge.flow.observation import Observation
 from moatbridge.flow.removals import Removals
-from moatbridge.ledger import holds, marks
+from moatbridge.ledger import holds, marks, pending
 from moatbridge.ledger.keys import MAX_KEY_BYTES, key_hash
 from moatbridge.ledger.states import LinkState
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from moatbridge.flow.observation import Dead
     from moatbridge.flow.route import Route
     from moatbridge.guard import Memory
-    from moatbridge.ledger import Ledger
+    from moatbridge.ledger import Ledger, Transaction
     from moatbridge.resilience.session import Session
 
 
@@ -75,13 +76,15 @@ class Observer:
         whole = self._hydrated(changes, result, feed=feed)
         seen = self._fingerprinted(whole, result)
         with self._ledger.read() as tx:
+            waits = self._waiting(tx, [s.k for s in seen]) if feed else set()
+            result.waiting += waits
             found = marks.lookup(tx, self._route.row.source_side, [s.k for s in seen])
             differing = []
             for one in seen:
-                one.mark = found.get(one.k)
+                one.mark, one.waits = found.get(one.k), one.k in waits
                 if one.mark is not None and duplicate(one.mark.link_id):
                     result.rejects.append(_duplicate(one))
-                elif one.mark is None or one.mark.fp != one.fp or force:
+                elif force or one.waits or one.mark is None or one.mark.fp != one.fp:
                     differing.append(one)
                 if one.mark is not None:
                     result.links.append(one.mark.link_id)
@@ -118,7 +121,9 @@ class Observer:
         """Thin, partial and deleted ones are looked at in the source, in one go."""
         every = list(changes)
         if feed:
-            every = list({change.ref.key: change for change in changes}.values())
+            once = self._route.told_once
+            last = {change.ref.key: change for change in changes}
+            every = last_of_each(every) if once else list(last.values())
         look = [c for c in every if _needs_look(c)]
         if not look:
             return every
@@ -155,14 +160,24 @@ class Observer:
     def _deleted(self, refs: Sequence[Ref], why: str, result: Observation) -> None:
         if not refs:
             return
+        ks = {key_hash(ref.key): ref for ref in refs}
         with self._ledger.read() as tx:
-            found = marks.lookup(
-                tx, self._route.row.source_side, [key_hash(r.key) for r in refs]
-            )
+            waits = self._waiting(tx, list(ks))
+            found = marks.lookup(tx, self._route.row.source_side, list(ks))
             links = marks.links(tx, [mark.link_id for mark in found.values()])
         result.links += links
-        alive = [link for link in links.values() if link.state is LinkState.LIVE]
-        self.removals.vanished(alive, result, why=why, hold=False)
+        result.waiting += waits
+        once = self._route.told_once
+        alive = [n for n in links.values() if once or n.state is LinkState.LIVE]
+        self.removals.vanished(alive, result, why=why, hold=False, waits=waits)
+        unborn = [ks[k] for k in waits - found.keys()]
+        self.removals.unborn(unborn, result, why=why)
+
+    def _waiting(self, tx: Transaction, ks: Sequence[bytes]) -> set[bytes]:
+        """Records of which something is staged that a newer change replaces."""
+        if not self._route.told_once:
+            return set()
+        return pending.keys(tx, self._route.row.flow_id, ks)
 
     def _fingerprinted(
         self, changes: Sequence[Change], result: Observation

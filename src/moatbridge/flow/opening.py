@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moatbridge.errors import ConfigurationError, CursorTooOld
+from moatbridge.errors import ConfigurationError, CursorTooOld, NotApplied
 from moatbridge.flow.envelope import Envelope
 from moatbridge.ledger import flows, marks, scans
 
@@ -121,4 +121,11 @@ def _live_position(
     except CursorTooOld:
         pass
     batches = list(session.changes(route.source.name, None))
+    if not batches:
+        raise NotApplied(
+            "The source did not say where its changes stand now (its adapter has to "
+            "yield one empty batch); try again, and tell the adapter's author.",
+            code="source.no-position",
+            stream=route.source.address,
+        )
     return Envelope(batches[-1].cursor, server, query).to_json()

@@ -17,6 +17,7 @@ from moatbridge.changes import Absent, Intent, OutOfScope, Record, Ref
 from moatbridge.errors import TranslationError
 from moatbridge.flow import references
 from moatbridge.flow.echo import echo_mark
+from moatbridge.flow.folding import PLANNED
 from moatbridge.flow.readership import NOBODY, Readership, readerships
 from moatbridge.flow.references import Resolution
 from moatbridge.flow.sealing import digest_of, seals, shown
@@ -237,6 +238,10 @@ def _load(route: Route, ledger: Ledger, items: Sequence[Item]) -> list[_Planned]
     payloads = [json.loads(item.payload) for item in items]
     with ledger.read() as tx:
         links = marks.links(tx, [i.link_id for i in items if i.link_id])
+        for item, payload in zip(items, payloads, strict=True):
+            linked = links.get(item.link_id or 0)
+            if item.op == "create" and linked and linked.key(1 - route.row.side):
+                payload["entity"] = route.carry.cut(payload["entity"])  # created since
         resolved = references.resolve(tx, route, [p["entity"] for p in payloads])
     other = 1 - route.row.side
     planned = []
@@ -348,6 +353,7 @@ def _candidate(route: Route, one: _Planned) -> Candidate:
             "version": one.version if route.traits.conditional else None,
             "base": base,
             **notes(one.payload),
+            **({PLANNED: one.payload} if route.told_once else {}),
         }
     )
     image = frozen.dumps(before) if before is not None else None

@@ -142,6 +142,8 @@ class Pass:
                 a dead letter names that place.
         """
         crash_point("read.done")
+        if self._told_before(batch):
+            self.commit()
         here = self._here
         found = self._observer.observe(
             batch.changes,
@@ -175,6 +177,14 @@ class Pass:
             )
         if self._due() or batch.complete:
             self.commit()
+
+    def _told_before(self, batch: Batch) -> bool:
+        """Whether what is not committed yet speaks of a record that this tells anew."""
+        if not self._route.told_once or self._lease.part != "live":
+            return False
+        found = self._pending
+        staged = {o.k for o in (*found.upserts, *found.disables, *found.deletes)}
+        return bool(staged) and any(key_hash(c.ref.key) in staged for c in batch.changes)
 
     def _seen_live(self) -> Callable[[int], bool]:
         """Whether the live tail saw a link during this generation.

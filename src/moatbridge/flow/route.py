@@ -103,6 +103,14 @@ class Route:
         return self.target.bound.entity
 
     @property
+    def told_once(self) -> bool:
+        """Whether nobody can look again at what the source said (an inbox, deltas).
+
+        A reply is taken once and for all anyway.
+        """
+        return self.writeback is None and not self.source.can("CanFetch")
+
+    @property
     def agreement(self) -> int:
         """Id of the flow whose first run a person agreed to."""
         return self.agreed_by or self.row.flow_id

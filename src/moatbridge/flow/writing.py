@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moatbridge.flow.folding import fold
 from moatbridge.flow.observation import commit_names
 from moatbridge.flow.standing import look_again
 from moatbridge.ledger import counts, holds, marks, replies, settlement
@@ -21,6 +22,7 @@ def write(
 ) -> None:
     """Write an observation; part of transaction A."""
     row = route.row
+    fold(tx, route, found)
     marks.touch(tx, row.source_side, found.touched)
     if found.restore:
         marks.forget(tx, row.target_side, found.restore)

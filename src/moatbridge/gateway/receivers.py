@@ -123,6 +123,7 @@ class Receiver:
 def _check(received: Received, system: str) -> None:
     ident = received.delivery_id
     count = sum(len(changes) for changes in received.changes.values())
+    count += sum(len(rejects) for rejects in received.rejects.values())
     if len(ident) > MAX_ID or not ident.isprintable() or count > MAX_CHANGES:
         raise Rejected(
             f"A delivery of {system} is beyond the limits: its id has over {MAX_ID} "

@@ -8,13 +8,14 @@ and puts the parcel in flight, all before the first byte leaves.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from moatbridge.ledger import flows, holds, marks, parcels
+from moatbridge.ledger import admitting, flows, holds, marks, parcels
 from moatbridge.ledger.clock import wall_clock
-from moatbridge.ledger.keys import key_hash, name_hash
-from moatbridge.ledger.states import LinkState, State
+from moatbridge.ledger.keys import key_hash
+from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,13 +31,7 @@ BLOCKED: float = 60.0
 """The same, when the link waits for a person."""
 
 
-_AFTER = {
-    "create": LinkState.LIVE,
-    "update": LinkState.LIVE,
-    "disable": LinkState.DISABLED,
-    "delete": LinkState.REMOVED,
-}
-"""What a link is when there was nothing left to send."""
+_LIVE = "live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +70,7 @@ class Admitted:
     blocked: int = 0
     dropped: list[tuple[int, State, str]] = field(default_factory=list)
     again: list[int] = field(default_factory=list)
+    rebased: list[int] = field(default_factory=list)
 
 
 def admit(
@@ -89,6 +85,7 @@ def admit(
     fence: int,
     retry_for: float,
     candidates: Sequence[Candidate],
+    told_once: bool = False,
 ) -> Admitted:
     """Admit a planned parcel and put it in flight.
 
@@ -103,6 +100,8 @@ def admit(
         fence: Fence of the lane's lease.
         retry_for: Seconds after which an undelivered intent is parked.
         candidates: All of the parcel's intents.
+        told_once: Nobody can look at their source again: what a newer mark overtook is
+            judged again as it is.
     """
     side_id = pair_id * 2 + side
     result = Admitted()
@@ -113,21 +112,28 @@ def admit(
     taken: set[bytes] = set()
     owned = _owned(tx, side_id ^ 1, candidates)
     for candidate in candidates:
-        if _claims(candidate, owned):
+        if candidate.item.k in taken and told_once:
+            result.waiting.append(candidate.item.pos)  # the newer one follows
+        elif told_once and _rebased(tx, parcel, candidate.item, known, result):
+            taken.add(candidate.item.k)
+        elif _claims(candidate, owned):
             result.dropped.append((candidate.item.pos, State.REJECTED, "ref-clash"))
         elif candidate.item.k in taken:
             result.dropped.append((candidate.item.pos, State.REJECTED, "duplicate-key"))
-        elif _passes(tx, candidate, known.get(candidate.item.k), busy, result):
+        elif _passes(
+            tx, candidate, known.get(candidate.item.k), busy, result, told_once
+        ):
             taken.add(candidate.item.k)
             chosen.append(candidate)
     holds.outdate_holds(tx, flow_id, [c.item.k for c in chosen])
-    _write_links(tx, pair_id, side, chosen, result)
-    _write_marks(tx, side_id, chosen, result, named=named)
-    _write_intents(tx, parcel, chosen, result)
+    admitting.write_links(tx, pair_id, side, chosen, result)
+    admitting.write_marks(tx, side_id, chosen, result, named=named)
+    admitting.write_intents(tx, parcel, chosen, result)
     done = [c for c in chosen if c.frozen is None and c.target]
     flows.wake_waiting(tx, pair_id, [(c.item.k, c.item.source[1]) for c in done])
     again(tx, flow_id, result.again, "newer")
     parcels.settle_one(tx, parcel, result.dropped)
+    parcels.postpone(tx, parcel, result.rebased, not_before=0.0)
     if result.waiting:
         wait = BLOCKED if result.blocked == len(result.waiting) else WAIT
         parcels.postpone(tx, parcel, result.waiting, not_before=wall_clock() + wait)
@@ -158,6 +164,7 @@ def _passes(
     mark: Mark | None,
     busy: dict[int, tuple[int, int, State]],
     result: Admitted,
+    told_once: bool,
 ) -> bool:
     item = candidate.item
     if (why := _moved(item, mark)) is not None:
@@ -169,7 +176,8 @@ def _passes(
     if holder is None:
         return True
     other_parcel, other_pos, state = holder
-    if state is State.RETRY:  # certainly not applied: the newer one replaces it
+    if state is State.RETRY and not (told_once and _says_part(item)):
+        # Certainly not applied: the newer one replaces it.
         tx.run(
             "UPDATE intent SET state=?, error='newer', payload=NULL "
             "WHERE parcel_id=? AND pos=?",
@@ -182,6 +190,40 @@ def _passes(
     result.waiting.append(item.pos)
     result.blocked += state in {State.PARKED, State.HELD}
     return False
+
+
+def _rebased(
+    tx: Transaction,
+    parcel: Parcel,
+    item: Item,
+    known: dict[bytes, Mark],
+    result: Admitted,
+) -> bool:
+    """Let the newest that was told rest on the mark as it is now; True if it moved.
+
+    What a pass staged is left to the next pass: a change may have been told since.
+    """
+    mark = known.get(item.k)
+    if mark is None or _moved(item, mark) != "newer" or parcel.part != _LIVE:
+        return False
+    tx.run(
+        "UPDATE intent SET link_id=?, prev_fp=? WHERE parcel_id=? AND pos=?",
+        mark.link_id,
+        mark.fp,
+        parcel.parcel_id,
+        item.pos,
+    )
+    result.rebased.append(item.pos)
+    return True
+
+
+def _says_part(item: Item) -> bool:
+    """Whether what it would replace says something that it does not say itself.
+
+    Whoever leaves does not wait: `active` alone goes at once.
+    """
+    told = json.loads(item.payload)
+    return bool(told.get("partial")) and told.get("entity") != {"active": False}
 
 
 def _owned(
@@ -245,139 +287,6 @@ def _busy(
         ):
             found[link_id] = (parcel_id, pos, State(state))
     return found
-
-
-def _write_links(
-    tx: Transaction,
-    pair_id: int,
-    side: int,
-    chosen: Sequence[Candidate],
-    result: Admitted,
-) -> None:
-    new = [c for c in chosen if c.item.link_id is None]
-    ids = marks.allocate(tx, len(new)) if new else range(0)
-    mine, other = ("a", "b") if side == 0 else ("b", "a")
-    tx.many(
-        f"INSERT INTO link(link_id, pair_id, {mine}_key, {mine}_name, {mine}_ver, "
-        f"{other}_key, {other}_name, {other}_ver, state, origin) "
-        "VALUES(?,?,?,?,?,?,?,?,?,?)",
-        [
-            (
-                link_id,
-                pair_id,
-                *c.item.source,
-                c.version,
-                *(c.target or (None, None, None)),
-                LinkState.LIVE if c.target else LinkState.PENDING,
-                0 if c.target else 1,
-            )
-            for link_id, c in zip(ids, new, strict=True)
-        ],
-    )
-    result.link_ids = {c.item.pos: c.item.link_id for c in chosen if c.item.link_id}
-    result.link_ids.update(zip((c.item.pos for c in new), ids, strict=True))
-    tx.many(
-        f"UPDATE link SET {mine}_name=?, {mine}_ver=? WHERE link_id=?",
-        [
-            (c.item.source[1], c.version, c.item.link_id)
-            for c in chosen
-            if c.item.link_id is not None
-        ],
-    )
-    tx.many(
-        f"UPDATE link SET {other}_key=?, {other}_name=?, {other}_ver=?, state=? "
-        "WHERE link_id=?",
-        [
-            (*c.target, LinkState.LIVE, c.item.link_id)
-            for c in chosen
-            if c.target and c.item.link_id is not None
-        ],
-    )
-
-
-def _write_marks(
-    tx: Transaction,
-    side_id: int,
-    chosen: Sequence[Candidate],
-    result: Admitted,
-    *,
-    named: bool,
-) -> None:
-    marks.put(
-        tx,
-        side_id,
-        [
-            (c.item.k, c.item.fp, c.item.out_fp, result.link_ids[c.item.pos])
-            for c in chosen
-        ],
-    )
-    marks.put(
-        tx,
-        side_id ^ 1,
-        [
-            (
-                *(c.mark or (key_hash(c.target[0]), None, None)),
-                result.link_ids[c.item.pos],
-            )
-            for c in chosen
-            if c.target
-        ],
-    )
-    if named:
-        marks.alias_put(
-            tx,
-            side_id,
-            [
-                (name_hash(name), result.link_ids[c.item.pos], None)
-                for c in chosen
-                if (name := c.item.source[1])
-            ],
-        )
-
-
-def _write_intents(
-    tx: Transaction, parcel: Parcel, chosen: Sequence[Candidate], result: Admitted
-) -> None:
-    for candidate in chosen:
-        ready = candidate.frozen is not None
-        (result.ready if ready else result.noop).append(candidate.item.pos)
-    tx.many(
-        "UPDATE intent SET link_id=?, payload=?, state=? WHERE parcel_id=? AND pos=?",
-        [
-            (
-                result.link_ids[c.item.pos],
-                c.frozen,
-                None if c.frozen is not None else State.DONE,
-                parcel.parcel_id,
-                c.item.pos,
-            )
-            for c in chosen
-        ],
-    )
-    tx.many(
-        "UPDATE link SET state=?, remove_at=NULL WHERE link_id=?",
-        [
-            (_AFTER[c.item.op], result.link_ids[c.item.pos])
-            for c in chosen
-            if c.frozen is None
-        ],
-    )
-    tx.many(
-        "INSERT INTO open(link_id, slot, parcel_id, pos) VALUES(?,0,?,?)",
-        [
-            (result.link_ids[c.item.pos], parcel.parcel_id, c.item.pos)
-            for c in chosen
-            if c.frozen is not None
-        ],
-    )
-    tx.many(
-        "INSERT INTO before(parcel_id, pos, image) VALUES(?,?,?)",
-        [
-            (parcel.parcel_id, c.item.pos, c.before)
-            for c in chosen
-            if c.before is not None and c.frozen is not None
-        ],
-    )
 
 
 def again(tx: Transaction, flow_id: int, link_ids: Sequence[int], reason: str) -> None:

@@ -173,6 +173,11 @@ def taken_again(tx: Transaction, flow_id: int, link_ids: Sequence[int]) -> None:
     )
 
 
+def not_again(tx: Transaction, flow_id: int, link_id: int) -> None:
+    """It need not be read afresh: what it said is at hand."""
+    tx.run("DELETE FROM again WHERE flow_id=? AND link_id=?", flow_id, link_id)
+
+
 def fresh_again(tx: Transaction, flow_id: int) -> None:
     """A new pass began: every record may be tried again."""
     tx.run("DELETE FROM again WHERE flow_id=? AND due=0", flow_id)

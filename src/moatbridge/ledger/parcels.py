@@ -38,6 +38,7 @@ class Parcel(NamedTuple):
     first_sent: float | None
     last_sent: float | None
     doubt: int
+    part: str | None = None
 
 
 class Item(NamedTuple):
@@ -65,7 +66,7 @@ class Item(NamedTuple):
 
 _PARCEL = (
     "parcel_id, run_id, lane, phase, state, n, attempt, fence, not_before, deadline, "
-    "first_sent, last_sent, doubt"
+    "first_sent, last_sent, doubt, part"
 )
 _ITEM = "pos, link_id, k, ref, op, key, prev_fp, fp, out_fp, payload, label, receipt"
 
@@ -146,6 +147,17 @@ def unsettled(tx: Transaction, flow_id: int, link_ids: Collection[int]) -> set[i
     return found
 
 
+def still_planned(tx: Transaction, parcel_id: int, count: int) -> bool:
+    """Whether the parcel and all of so many intents are as planned as when read."""
+    left = tx.value(
+        "SELECT count(*) FROM parcel p JOIN intent i ON i.parcel_id=p.parcel_id "
+        "WHERE p.parcel_id=? AND p.state=? AND i.state IS NULL",
+        parcel_id,
+        State.PLANNED,
+    )
+    return bool(left == count)
+
+
 def flies(tx: Transaction, parcel_id: int, fence: int) -> bool:
     """Whether the parcel is still in flight under this fence."""
     return bool(
@@ -217,6 +229,8 @@ def postpone(
     tx: Transaction, parcel: Parcel, positions: Sequence[int], *, not_before: float
 ) -> None:
     """A planned parcel's intents that cannot go yet travel on in one of their own."""
+    if not positions:
+        return
     new = tx.insert(
         "INSERT INTO parcel(flow_id, run_id, lane, phase, part, upto, state, n, "
         "not_before) SELECT flow_id, run_id, lane, phase, part, upto, ?, ?, ? "

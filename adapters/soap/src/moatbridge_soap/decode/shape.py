@@ -19,7 +19,6 @@ from zeep.xsd.types.collection import ListType, UnionType
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_ENCODED_ARRAY: Final = "{http://schemas.xmlsoap.org/soap/encoding/}Array"
 _BUILTINS: Final = (
     (builtin.Boolean, "boolean"),
     (builtin.Integer, "integer"),

@@ -41,7 +41,6 @@ _ENCODINGS: Final = (
 )
 _PIECE: Final = 64 * 1024
 _HEAD: Final = 64 * 1024  # the envelope must have begun by then (soap 32)
-_FAULT: Final = 64 * 1024
 _JOINED: Final = 4 * 1024
 _MARK: Final = 32
 _LIMITS: Final = frozenset({
