@@ -205,8 +205,8 @@ class Decider:
             result.renamed.append(
                 (link.link_id, one.change.ref.name, link.name(self._route.row.side))
             )
-        same = mark.out_fp == out_fp and mark.fp is not None
-        if same and not force and not one.waits:
+        new = force or one.waits
+        if not new and mark.out_fp == out_fp and mark.fp is not None:
             result.touched.append((one.fp, one.k, mark.fp))
             result.count("irrelevant" if self._route.back is None else "drift-or-echo")
             if (
@@ -217,16 +217,7 @@ class Decider:
                     key_hash(link.key(1 - self._route.row.side) or "")
                 )
             return
-        self._stage(
-            one,
-            carried,
-            "update",
-            link,
-            out_fp,
-            context,
-            result,
-            renew=back,
-        )
+        self._stage(one, carried, "update", link, out_fp, context, result, renew=back)
 
     def _create(
         self,

@@ -20,6 +20,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.entities.paths import Slot, parse
+from moatbridge.flow.removals import GONE
 from moatbridge.ledger import flows, frozen, marks, pending
 from moatbridge.ledger.keys import key_hash
 from moatbridge.ledger.states import State
@@ -43,6 +44,7 @@ PARTIAL: Final = "partial"
 PLANNED: Final = "planned"
 """Member of an encoded intent: what it said when planned; nobody can tell it again."""
 
+_LIVE: Final = "live"
 _STALE: Final = "stale"
 _LONGEST: Final = 60.0
 _REMOVES: Final = frozenset({"disable", "delete"})
@@ -118,7 +120,7 @@ class _Folded:
             staged.link_id = staged.prev_fp = None
             left = staged.op not in _REMOVES
         else:
-            _rebase(staged, mark, self._links.get(mark.link_id))
+            self._rebase(staged, mark, self._links[mark.link_id])
             left = not _holds_already(staged, mark)
         if not left:
             self.settled.append(staged.k)
@@ -137,6 +139,28 @@ class _Folded:
         staged.op = base.op
         staged.hold = staged.hold or base.hold
 
+    def _rebase(self, staged: Staged, mark: Mark, link: Link) -> None:
+        """Judged against an older observation: what waited then was admitted since."""
+        if staged.link_id == mark.link_id and staged.prev_fp == mark.fp:
+            return
+        route, payload = self._route, json.loads(staged.payload)
+        if staged.link_id is None:
+            # Whoever was found at the target is who was just created there.
+            payload.pop("adopt", None)
+            if staged.hold is not None and staged.hold[1] == "match":
+                staged.hold = None
+        if staged.op not in _REMOVES:
+            if link.key(1 - route.row.side) is not None:
+                payload["entity"] = route.carry.cut(payload["entity"])
+                staged.op = "update"
+            if mark.fp == GONE:
+                payload["renew"] = True
+                if "active" in route.target.bound.paths:
+                    payload["entity"].setdefault("active", True)
+        staged.payload = json.dumps(payload, ensure_ascii=False)
+        staged.link_id, staged.prev_fp = mark.link_id, mark.fp
+        staged.round = link.round
+
 
 def _says_the_same(staged: Staged, waits: Sequence[Pending]) -> bool:
     """A batch that is read once more after a kill finds itself waiting."""
@@ -145,21 +169,6 @@ def _says_the_same(staged: Staged, waits: Sequence[Pending]) -> bool:
         and staged.fp is not None
         and (waits[-1].fp, waits[-1].out_fp) == (staged.fp, staged.out_fp)
     )
-
-
-def _rebase(staged: Staged, mark: Mark, link: Link | None) -> None:
-    """Judged against an older observation: what waited then was admitted since."""
-    if staged.link_id == mark.link_id and staged.prev_fp == mark.fp:
-        return
-    if staged.link_id is None:
-        # Whoever was found at the target is who was just created there.
-        if staged.hold is not None and staged.hold[1] == "match":
-            staged.hold = None
-        payload = json.loads(staged.payload)
-        payload.pop("adopt", None)
-        staged.payload = json.dumps(payload, ensure_ascii=False)
-    staged.link_id, staged.prev_fp = mark.link_id, mark.fp
-    staged.round = link.round if link else staged.round
 
 
 def _holds_already(staged: Staged, mark: Mark) -> bool:
@@ -184,6 +193,8 @@ def stage_stale(
         results: Its outcome.
     """
     stale = [r.item for r in results if r.state is State.CANCELLED]
+    if not stale or parcel.part != _LIVE:
+        return
     waits = pending.of(tx, route.row.flow_id, [item.k for item in stale])
     for item in stale:
         told = frozen.loads(item.payload).get(PLANNED)
@@ -233,7 +244,9 @@ def merged(before: str, after: str, slots: Mapping[str, str]) -> str:
 
 
 def _over(
-    old: Mapping[str, Any], new: Mapping[str, Any], slots: Mapping[str, str] | None = None
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    slots: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """One mapping over another: members of members too, and lists slot by slot."""
     both = dict(old)

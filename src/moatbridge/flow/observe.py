@@ -169,7 +169,9 @@ class Observer:
         result.waiting += waits
         once = self._route.told_once
         alive = [n for n in links.values() if once or n.state is LinkState.LIVE]
-        self.removals.vanished(alive, result, why=why, hold=False, waits=waits)
+        self.removals.vanished(
+            alive, result, why=why, hold=False, waits=waits, unanswered=once
+        )
         unborn = [ks[k] for k in waits - found.keys()]
         self.removals.unborn(unborn, result, why=why)
 

@@ -341,8 +341,7 @@ def _candidate(route: Route, one: _Planned) -> Candidate:
         owned = bound.owned_by(one.entity)
     base = None
     if one.entity is not None and one.op != "disable":
-        planned_entity = one.payload["entity"]
-        base = base64.b64encode(route.carry.base(planned_entity)).decode()
+        base = base64.b64encode(route.carry.base(one.payload["entity"])).decode()
     text = frozen.dumps(
         {
             "op": "update" if one.op == "disable" else one.op,
@@ -366,11 +365,9 @@ def _nothing_to_do(route: Route, one: _Planned) -> bool:
         return one.target is None
     if one.target is None or one.before is None or one.entity is None:
         return one.op == "disable" and one.target is None
-    bound = route.target.bound
-    there = bound.decode(one.before.data, one.before.incomplete)
-    wanted = one.entity
-    says = route.said(wanted)
-    return bool(_canonical(says.cut(wanted)) == _canonical(says.cut(there)))
+    there = _decoded(route, one) or {}
+    says = route.said(one.entity)
+    return bool(_canonical(says.cut(one.entity)) == _canonical(says.cut(there)))
 
 
 def _canonical(value: Any) -> Any:

@@ -184,7 +184,9 @@ class Pass:
             return False
         found = self._pending
         staged = {o.k for o in (*found.upserts, *found.disables, *found.deletes)}
-        return bool(staged) and any(key_hash(c.ref.key) in staged for c in batch.changes)
+        return bool(staged) and any(
+            key_hash(c.ref.key) in staged for c in batch.changes
+        )
 
     def _seen_live(self) -> Callable[[int], bool]:
         """Whether the live tail saw a link during this generation.

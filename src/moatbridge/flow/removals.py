@@ -37,6 +37,7 @@ class Removals:
         why: str,
         hold: bool,
         waits: Collection[bytes] = (),
+        unanswered: bool = False,
     ) -> None:
         """Stage what a vanished record means for its target record (delivery 44).
 
@@ -47,11 +48,10 @@ class Removals:
             hold: A person must look at each of them first.
             waits: Records, by key hash, of which something is staged that this takes
                 the place of.
+            unanswered: Also those whose create is still on its way.
         """
-        policy = self._route.config.deletes
-        # Told once, it must not get lost while the create is on its way.
-        once, other = self._route.told_once, 1 - self._route.row.side
-        chosen = [link for link in links if once or link.key(other)]
+        policy, other = self._route.config.deletes, 1 - self._route.row.side
+        chosen = [link for link in links if unanswered or link.key(other)]
         if policy == "ignore" or not self._route.creates:
             result.count("removals-ignored", len(chosen))
             return

@@ -104,11 +104,13 @@ class Route:
 
     @property
     def told_once(self) -> bool:
-        """Whether nobody can look again at what the source said (an inbox, deltas).
+        """Whether nobody can look again at what the source told (an inbox, deltas).
 
         A reply is taken once and for all anyway.
         """
-        return self.writeback is None and not self.source.can("CanFetch")
+        source = self.source
+        tells = source.can("CanFollow") or source.can("CanReceive")
+        return tells and self.writeback is None and not source.can("CanFetch")
 
     @property
     def agreement(self) -> int:

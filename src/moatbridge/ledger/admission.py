@@ -100,10 +100,12 @@ def admit(
         fence: Fence of the lane's lease.
         retry_for: Seconds after which an undelivered intent is parked.
         candidates: All of the parcel's intents.
-        told_once: Nobody can look at their source again: what a newer mark overtook is
-            judged again as it is.
+        told_once: Nobody can look at their source again: what a mark overtook rests on
+            that mark from now on. What a pass staged is left to the next pass, since a
+            newer change may have been told.
     """
     side_id = pair_id * 2 + side
+    told_once = told_once and parcel.part == _LIVE
     result = Admitted()
     known = marks.lookup(tx, side_id, [c.item.k for c in candidates])
     linked = [c.item.link_id for c in candidates if c.item.link_id]
@@ -199,12 +201,9 @@ def _rebased(
     known: dict[bytes, Mark],
     result: Admitted,
 ) -> bool:
-    """Let the newest that was told rest on the mark as it is now; True if it moved.
-
-    What a pass staged is left to the next pass: a change may have been told since.
-    """
+    """Let the newest that was told rest on the mark as it is now; True if it moved."""
     mark = known.get(item.k)
-    if mark is None or _moved(item, mark) != "newer" or parcel.part != _LIVE:
+    if mark is None or _moved(item, mark) != "newer":
         return False
     tx.run(
         "UPDATE intent SET link_id=?, prev_fp=? WHERE parcel_id=? AND pos=?",
