@@ -82,9 +82,12 @@ class Tail:
     def _polled(self, flow_id: int) -> bool:
         with self._bridge.ledger.read() as tx:
             row = tx.one(
-                "SELECT 1 FROM partition WHERE flow_id=? AND kind='live' "
-                "AND (state<>'ready' OR served_at<? OR owner IS NOT NULL "
-                "OR not_before<=?)",
+                # A tail that ended is opened again by the pass that was asked for,
+                # unless that pass waits for a person: then there is nothing to read.
+                "SELECT 1 FROM partition p WHERE flow_id=? AND kind='live' AND "
+                "CASE WHEN owner IS NOT NULL THEN 1 WHEN state='ready' "
+                "THEN served_at<? OR not_before<=? ELSE EXISTS(SELECT 1 FROM run r "
+                "WHERE r.flow_id=p.flow_id AND r.state='scanning') END",
                 flow_id,
                 self._since,
                 wall_clock(),
