@@ -118,7 +118,8 @@ def signed_by_xmlsec(kind, *, prefixes=None, transform=None):
     header, body = envelope
     security = etree.SubElement(header, f"{{{WSSE}}}Security", nsmap={"w": WSSE})
     stamp = etree.SubElement(security, f"{{{WSU}}}Timestamp", nsmap={"u": WSU})
-    for name, moment in (("Created", NOW), ("Expires", NOW + dt.timedelta(minutes=5))):
+    now = dt.datetime.now(dt.UTC)  # not NOW: the suite may have run for minutes
+    for name, moment in (("Created", now), ("Expires", now + dt.timedelta(minutes=5))):
         etree.SubElement(stamp, f"{{{WSU}}}{name}").text = moment.isoformat()[:19] + "Z"
     token = etree.SubElement(security, f"{{{WSSE}}}BinarySecurityToken")
     token.set("ValueType", X509V3)
@@ -175,7 +176,7 @@ def refused(envelope, why, trust=TRUST, **options):
 def test_an_existing_token_and_timestamp_are_kept():
     header = (
         f'<w:Security xmlns:w="{WSSE}" xmlns:u="{WSU}"><u:Timestamp><u:Created>'
-        f"{NOW.isoformat()[:19]}Z</u:Created></u:Timestamp><w:UsernameToken/>"
+        f"{dt.datetime.now(dt.UTC).isoformat()[:19]}Z</u:Created></u:Timestamp><w:UsernameToken/>"
         "</w:Security>"
     )
     envelope = signed(header=header)
