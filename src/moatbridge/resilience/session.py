@@ -60,7 +60,7 @@ class Session:
         system: Name of the system.
         net: Given to the adapter before ``open``.
         watchdog: Of the process.
-        deadlines: The system's ``deadline`` settings.
+        deadlines: The system's ``deadline`` settings; may be replaced between calls.
         breaker: Of the system; None for a session that is never refused.
         quota: Of the system; None for no limits.
         retry: How calls are repeated; None for the defaults.
@@ -83,7 +83,7 @@ class Session:
         self.adapter: Adapter[Any] = adapter
         self.system = system
         self.net = net
-        self._deadlines = deadlines or DeadlineConfig()
+        self.deadlines: DeadlineConfig = deadlines or DeadlineConfig()
         self._quota = quota
         self._retry = retry or Retry()
         self._renew = renew
@@ -93,7 +93,7 @@ class Session:
             system=system,
             net=net,
             watchdog=watchdog,
-            floor=self._deadlines.transfer_floor,
+            floor=self.deadlines.transfer_floor,
             breaker=breaker,
             quota=quota,
             stop=self._retry.stop,
@@ -294,7 +294,7 @@ class Session:
         quota: str | None = "read",
         write: bool = False,
     ) -> Call:
-        return Call(name, self._deadlines.call, stream, quota, write)
+        return Call(name, self.deadlines.call, stream, quota, write)
 
     def _read(
         self,
