@@ -28,7 +28,7 @@ PATIENCE = 10.0
 """Seconds after which a call counts as hanging."""
 
 DEADLINE = 1.0
-"""Seconds that the core gives the call that is held up; getting there may take longer."""
+"""Seconds that the core gives the call that is held up; not those before it."""
 
 _DELAYS: Final = {
     "stall": Fault(stall_after=10),
