@@ -7,7 +7,7 @@ commits the `Observation` together with the cursor.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from moatbridge.changes import Absent, Change, OutOfScope, Record, Ref
 from moatbridge.flow.deciding import Decider, Seen, ref_json
@@ -15,7 +15,7 @@ from moatbridge.flow.folding import last_of_each
 from moatbridge.flow.observation import Observation
 from moatbridge.flow.removals import Removals
 from moatbridge.ledger import holds, marks, pending
-from moatbridge.ledger.keys import MAX_KEY_BYTES, key_hash
+from moatbridge.ledger.keys import kept_hash, key_hash
 from moatbridge.ledger.states import LinkState
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from moatbridge.guard import Memory
     from moatbridge.ledger import Ledger, Transaction
     from moatbridge.resilience.session import Session
+
+_Known: TypeAlias = tuple["Change", str, bytes]
+"""A record as read, its key and its fingerprint."""
 
 
 class Observer:
@@ -76,23 +79,24 @@ class Observer:
         whole = self._hydrated(changes, result, feed=feed)
         seen = self._fingerprinted(whole, result)
         with self._ledger.read() as tx:
-            waits = self._waiting(tx, [s.k for s in seen]) if feed else set()
+            waits = self._waiting(tx, list(seen)) if feed else set()
             result.waiting += waits
-            found = marks.lookup(tx, self._route.row.source_side, [s.k for s in seen])
+            found = marks.lookup(tx, self._route.row.source_side, list(seen))
             differing = []
-            for one in seen:
-                one.mark, one.waits = found.get(one.k), one.k in waits
-                if one.mark is not None and duplicate(one.mark.link_id):
-                    result.rejects.append(_duplicate(one))
-                elif force or one.waits or one.mark is None or one.mark.fp != one.fp:
-                    differing.append(one)
-                if one.mark is not None:
-                    result.links.append(one.mark.link_id)
+            for k, (change, key, fp) in seen.items():
+                mark = found.get(k)
+                if mark is not None:
+                    result.links.append(mark.link_id)
+                    if duplicate(mark.link_id):
+                        result.rejects.append(_duplicate(change, key))
+                        continue
+                    if mark.fp == fp and not force and k not in waits:
+                        continue
+                differing.append(Seen(change, key, k, fp, mark, k in waits))
             known = marks.links(tx, [s.mark.link_id for s in differing if s.mark])
             held = holds.held(tx, self._route.row.flow_id)
-        if held:  # what waited for a person is over when the record is as it was
-            same = [s for s in seen if s.mark is not None and s.mark.fp == s.fp]
-            result.restored += [s.k for s in same if s.k in held]
+        # What waited for a person is over when the record is as it was.
+        result.restored += [k for k in held & found.keys() if found[k].fp == seen[k][2]]
         result.count("unchanged", len(seen) - len(differing))
         old = [one for one in differing if one.mark and stale(one.mark.link_id)]
         if old and self._route.source.can("CanFetch"):
@@ -109,9 +113,11 @@ class Observer:
         )
         result.rejects += again.rejects
         result.blind += again.blind
-        for one in fresh:
-            one.mark = mark_of.get(one.k)
-        return [one for one in fresh if one.mark is None or one.mark.fp != one.fp]
+        return [
+            Seen(change, key, k, fp, mark)
+            for k, (change, key, fp) in fresh.items()
+            if (mark := mark_of.get(k)) is None or mark.fp != fp
+        ]
 
     # --- the steps of observe -------------------------------------------------
 
@@ -183,28 +189,32 @@ class Observer:
 
     def _fingerprinted(
         self, changes: Sequence[Change], result: Observation
-    ) -> list[Seen]:
-        seen: dict[bytes, Seen] = {}
+    ) -> dict[bytes, _Known]:
+        """Key hash -> record, key and fingerprint; nothing more is made of most."""
+        seen: dict[bytes, _Known] = {}
         for change in changes:
-            one = self._recognised(change, result)
-            if one is None:
+            known = self._recognised(change, result)
+            if known is None:
                 continue
-            if one.k in seen:
-                result.rejects.append(_duplicate(one))
+            k, key, fp = known
+            if k in seen:
+                result.rejects.append(_duplicate(change, key))
             else:
-                seen[one.k] = one
+                seen[k] = (change, key, fp)
         result.seen = len(seen)
-        return list(seen.values())
+        return seen
 
-    def _recognised(self, change: Change, result: Observation) -> Seen | None:
-        """Key and fingerprint of one record; a reject if it has none that can be."""
+    def _recognised(
+        self, change: Change, result: Observation
+    ) -> tuple[bytes, str, bytes] | None:
+        """Key hash, key and fingerprint; a reject if it has none that can be."""
         key = change.ref.key
-        if change.data is None or not _keepable(key):
+        k = kept_hash(key)
+        if change.data is None or k is None:
             k = key_hash(f"unusable/{key!a}")
             result.rejects.append((k, None, "source", "record.key", None))
             result.blind += 1
             return None
-        k = key_hash(key)
         try:
             values = self._project(change.data)
             fp = self._fingerprint(key, change.ref.name, values)
@@ -213,7 +223,7 @@ class Observer:
             result.rejects.append((k, ref_json(change.ref), why, "record.shape", None))
             result.links += self.link_of(k)
             return None
-        return Seen(change, key, k, fp)
+        return k, key, fp
 
     def link_of(self, k: bytes) -> list[int]:
         """The link of a source record, by its key hash: none or one."""
@@ -226,14 +236,6 @@ def _needs_look(change: Change) -> bool:
     return change.data is None or change.partial or change.op == "delete"
 
 
-def _keepable(key: str) -> bool:
-    """Short enough, and text that a database can hold (no lone surrogates)."""
-    try:
-        return len(key.encode()) <= MAX_KEY_BYTES
-    except UnicodeEncodeError:
-        return False
-
-
-def _duplicate(one: Seen) -> Dead:
-    k = key_hash(f"duplicate/{one.key}")
-    return k, ref_json(one.change.ref), "source", "duplicate-key", None
+def _duplicate(change: Change, key: str) -> Dead:
+    k = key_hash(f"duplicate/{key}")
+    return k, ref_json(change.ref), "source", "duplicate-key", None

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from moatbridge.adapter import Partition
 from moatbridge.errors import CursorTooOld, NotApplied
+from moatbridge.flow.ahead import read_ahead
 from moatbridge.flow.envelope import Envelope
 from moatbridge.flow.limits import Limits
 from moatbridge.flow.observation import Observation
@@ -25,7 +25,7 @@ from moatbridge.ledger.keys import key_hash
 from moatbridge.resilience.crash import crash_point
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from moatbridge.changes import Batch, Reject
     from moatbridge.flow.observation import Dead
@@ -40,26 +40,6 @@ Ending: TypeAlias = Literal["complete", "more", "nothing"]
 
 STUCK_AFTER = 3
 """Batches with neither a change nor a new cursor before a source counts as stuck."""
-
-
-@contextmanager
-def read_ahead(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
-    """Iterate with one batch being read by a second thread; depth one."""
-    with ThreadPoolExecutor(1, thread_name_prefix="moatbridge-read") as pool:
-
-        def run() -> Iterator[Batch]:
-            future = pool.submit(next, batches, None)
-            while (batch := future.result()) is not None:
-                future = pool.submit(next, batches, None)
-                yield batch
-
-        try:
-            yield run()
-        finally:
-            pool.shutdown(wait=True)
-            close = getattr(batches, "close", None)
-            if close is not None:
-                close()
 
 
 class Pass:
@@ -163,8 +143,7 @@ class Pass:
             else:
                 found.links += self._observer.link_of(key_hash(reject.ref.key))
         self._pending.merge(found)
-        for link_id in found.links:
-            self._bits.add(link_id)
+        self._bits.update(found.links)
         self.seen += found.seen
         moved = batch.cursor != self.envelope.at
         if moved:

@@ -23,6 +23,20 @@ def key_hash(key: str) -> bytes:
     return blake2b(key.encode(), digest_size=16).digest()
 
 
+def kept_hash(key: str) -> bytes | None:
+    """`key_hash` of a source's key; None for one that the ledger does not keep.
+
+    It must be short enough, and text that a database can hold (no lone surrogates).
+    """
+    try:
+        raw = key.encode()
+    except UnicodeEncodeError:
+        return None
+    if len(raw) > MAX_KEY_BYTES:
+        return None
+    return blake2b(raw, digest_size=16).digest()
+
+
 def name_hash(name: str) -> bytes:
     """Hash of a mutable name.
 
