@@ -3,7 +3,8 @@
 Knows no guard, translator or adapter; `moatbridge.flow` composes its functions into the
 three transactions of delivery: A stage, B in flight, C result.
 
-* `database`, `schema`, `clock`, `keys`, `frozen`: the ground
+* `database`, `transactions`, `sqlite`, `postgresql`: one database behind one interface
+* `schema`, `migrations`, `clock`, `keys`, `frozen`: the ground
 * `leases`: who may work on what (fencing)
 * `flows`, `marks`, `scans`: what is known of records, and what a pass saw
 * `runs`, `parcels`, `admission`, `settlement`, `states`: the life of an intent
@@ -19,23 +20,37 @@ from moatbridge.ledger.leases import Lease, Leases
 from moatbridge.ledger.staging import KeySeed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
-    from typing import Any
+    from typing import Any, Self
+
+    from moatbridge.adapter import Secret
+    from moatbridge.config import LedgerConfig
 
 
 class Ledger:
     """An open ledger; safe to share between threads, never across a fork.
 
     Args:
-        url: ``sqlite:///PATH``.
+        url: ``sqlite:///PATH`` or ``postgresql+psycopg://USER@HOST/DATABASE``.
         durability: ``full`` or ``normal``.
         scope: Tenant.
+        password: Where PostgreSQL's password is.
+        keys: Keys that content is encrypted with; see `Database`.
     """
 
     def __init__(
-        self, url: str, *, durability: str = "full", scope: str = "default"
+        self,
+        url: str,
+        *,
+        durability: str = "full",
+        scope: str = "default",
+        password: Secret | None = None,
+        keys: Sequence[Secret] = (),
     ) -> None:
-        self.db: Database = Database(url, durability=durability)
+        self.db: Database = Database(
+            url, durability=durability, password=password, keys=keys
+        )
         self.scope = scope
         self.leases: Leases = Leases(self.db)
         with self.db.read() as tx:
@@ -43,13 +58,33 @@ class Ledger:
         self.ledger_id: str = facts["ledger_id"]
         self.epoch: str = facts["epoch"]
 
+    @classmethod
+    def configured(cls, config: LedgerConfig, *, scope: str = "default") -> Self:
+        """The ledger that ``[ledger]`` names; errors as for `Database`."""
+        return cls(
+            config.url,
+            durability=config.durability,
+            scope=scope,
+            password=config.password,
+            keys=config.key_file,
+        )
+
     def read(self) -> AbstractContextManager[Transaction]:
-        """A short read-only transaction."""
+        """A short read-only transaction over one snapshot."""
         return self.db.read()
 
-    def write(self) -> AbstractContextManager[Transaction]:
-        """A writing transaction outside any slice (faces, tests)."""
-        return self.db.write()
+    def write(
+        self,
+        *,
+        alone: bool = True,
+        settled: Callable[[Transaction], bool] | None = None,
+    ) -> AbstractContextManager[Transaction]:
+        """A writing transaction outside any slice; see `Database.write`."""
+        return self.db.write(alone=alone, settled=settled)
+
+    def now(self) -> float:
+        """The ledger's wall time, POSIX seconds; inside a transaction ask that."""
+        return self.db.now()
 
     def step(self, lease: Lease, **cursor: Any) -> AbstractContextManager[Transaction]:
         """A slice's transaction; see `Leases.step`."""

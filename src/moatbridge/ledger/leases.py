@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moatbridge.errors import LeaseLost
-from moatbridge.ledger.clock import boot_clock, boot_id, wall_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,7 +76,7 @@ class Leases:
             "INSERT INTO partition(flow_id, part, kind, generation, spec, cursor) "
             "VALUES(?,?,?,?,?,?) ON CONFLICT(flow_id, part) DO UPDATE SET "
             "state='ready', not_before=0, error=NULL, "
-            "cursor=coalesce(excluded.cursor, cursor)",
+            "cursor=coalesce(excluded.cursor, partition.cursor)",
             flow_id,
             part,
             kind,
@@ -103,21 +102,21 @@ class Leases:
         self, flow_id: int, part: str, owner: str, *, ttl: float = TTL
     ) -> Lease | None:
         """Take the partition if it is ready, due and not leased by anybody."""
-        now, boot = boot_clock(), boot_id()
-        with self._db.write() as tx:
+        with self._db.write(alone=False) as tx:
+            now, boot = tx.lease_clock()
             row = tx.one(
                 "UPDATE partition SET fence=fence+1, owner=?, lease_until=?, boot=?, "
                 "tries=tries+1, served_at=?, woken=0 WHERE flow_id=? AND part=? "
                 "AND state='ready' AND not_before<=? "
-                "AND (owner IS NULL OR lease_until<? OR boot IS NOT ?) "
+                "AND (owner IS NULL OR lease_until<? OR boot<>?) "
                 "RETURNING kind, generation, spec, cursor, fence, seq",
                 owner,
                 now + int(ttl * 1000),
                 boot,
-                wall_clock(),
+                tx.now(),
                 flow_id,
                 part,
-                wall_clock(),
+                tx.now(),
                 now,
                 boot,
             )
@@ -147,15 +146,24 @@ class Leases:
 
         Raises:
             LeaseLost: The fence moved; everything was rolled back.
+            NotApplied: ``ledger.unavailable``; everything was rolled back.
+            OutcomeUnknown: ``ledger.commit-unknown``: the ledger stayed silent after a
+                COMMIT was sent; the next claim reads what became of it.
         """
         moved = cursor is not UNSET
-        with self._db.write() as tx:
+
+        def settled(tx: Transaction) -> bool:
+            return self._took_effect(tx, lease)
+
+        with self._db.write(settled=settled) as tx:
+            now, _boot = tx.lease_clock()
             count = tx.run(
                 "UPDATE partition SET seq=seq+1, lease_until=?, tries=0, error=NULL, "
-                "cursor=CASE WHEN ? THEN ? ELSE cursor END "
+                "served_at=?, cursor=CASE WHEN ?=1 THEN ? ELSE cursor END "
                 "WHERE flow_id=? AND part=? AND fence=?",
-                boot_clock() + int(lease.ttl * 1000),
-                moved,
+                now + int(lease.ttl * 1000),
+                tx.now(),
+                int(moved),
                 _dump(cursor) if moved else None,
                 lease.flow_id,
                 lease.part,
@@ -168,20 +176,44 @@ class Leases:
         if moved:
             lease.cursor = cursor
 
+    def _took_effect(self, tx: Transaction, lease: Lease) -> bool:
+        """Whether a step whose COMMIT got no answer is there (delivery 9).
+
+        Raises:
+            LeaseLost: Somebody else works on the partition by now.
+        """
+        fence, seq = tx.one(
+            "SELECT fence, seq FROM partition WHERE flow_id=? AND part=?",
+            lease.flow_id,
+            lease.part,
+        ) or (None, None)
+        if fence != lease.fence:
+            raise _lost(lease)
+        return bool(seq == lease.seq + 1)
+
     def renew(self, leases: Sequence[Lease]) -> list[Lease]:
-        """Prolong the leases; returns those that are lost."""
+        """Prolong the leases; returns those that are lost.
+
+        A row that another transaction changes right now is passed over, so that this
+        waits for nobody: whoever changes it either renews it, or takes it away, which
+        the next renewal sees.
+        """
         lost = []
-        with self._db.write() as tx:
+        with self._db.write(alone=False) as tx:
+            now, _boot = tx.lease_clock()
             for lease in leases:
+                where = (lease.flow_id, lease.part, lease.fence)
                 count = tx.run(
-                    "UPDATE partition SET lease_until=? "
-                    "WHERE flow_id=? AND part=? AND fence=?",
-                    boot_clock() + int(lease.ttl * 1000),
-                    lease.flow_id,
-                    lease.part,
-                    lease.fence,
+                    "UPDATE partition SET lease_until=? WHERE (flow_id, part)=("
+                    "SELECT flow_id, part FROM partition "
+                    f"WHERE flow_id=? AND part=? AND fence=?{tx.skip_locked})",
+                    now + int(lease.ttl * 1000),
+                    *where,
                 )
-                if count == 0:
+                if count == 0 and not tx.one(
+                    "SELECT 1 FROM partition WHERE flow_id=? AND part=? AND fence=?",
+                    *where,
+                ):
                     lost.append(lease)
         return lost
 
@@ -201,14 +233,14 @@ class Leases:
             error: Code of what went wrong, shown by ``status``.
             state: ``ready``, ``done`` (never due again) or ``blocked``.
         """
-        with self._db.write() as tx:
+        with self._db.write(alone=False) as tx:
             tx.run(
                 "UPDATE partition SET owner=NULL, lease_until=NULL, state=?, error=?, "
-                "not_before=CASE WHEN woken THEN 0 ELSE ? END "
+                "not_before=CASE WHEN woken=1 THEN 0 ELSE ? END "
                 "WHERE flow_id=? AND part=? AND fence=?",
                 state,
                 error,
-                wall_clock() + wait if wait else 0,
+                tx.now() + wait if wait else 0.0,
                 lease.flow_id,
                 lease.part,
                 lease.fence,
@@ -242,17 +274,19 @@ class Leases:
         Who holds a lease may have died: its partition may be due when the lease ends.
         None says that nothing will ever be due by itself.
         """
-        now, wall = boot_clock(), wall_clock()
+        if not flow_ids or not kinds:
+            return [], None
         flows, wanted = ",".join("?" * len(flow_ids)), ",".join("?" * len(kinds))
         with self._db.read() as tx:
+            (now, boot), wall = tx.lease_clock(), tx.now()
             rows = tx.all(
                 "SELECT flow_id, part, kind, not_before, "
-                "CASE WHEN owner IS NOT NULL AND lease_until>=? AND boot IS ? "
+                "CASE WHEN owner IS NOT NULL AND lease_until>=? AND boot=? "
                 "THEN lease_until-? END "
                 f"FROM partition WHERE state='ready' AND flow_id IN ({flows}) "
                 f"AND kind IN ({wanted}) ORDER BY priority, served_at",
                 now,
-                boot_id(),
+                boot,
                 now,
                 *flow_ids,
                 *kinds,

@@ -15,8 +15,10 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Float,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -28,11 +30,11 @@ from sqlalchemy import (
     text,
 )
 
-VERSION: Final = 2
-"""Number of the newest migration this code knows."""
-
 FINISHED: Final = 10
 """Parcel and intent states from here on are final (see `states`)."""
+
+Id: Final = BigInteger().with_variant(Integer, "sqlite")
+"""Ids, positions and milliseconds: 64 bits, and SQLite's own row numbers."""
 
 metadata: Final = MetaData()
 
@@ -46,7 +48,7 @@ Table(
 Table(
     "pair",
     metadata,
-    Column("pair_id", Integer, primary_key=True),
+    Column("pair_id", Id, Identity(), primary_key=True),
     Column("scope", Text, nullable=False),
     Column("a", Text, nullable=False),  # stream addresses
     Column("b", Text, nullable=False),
@@ -55,12 +57,12 @@ Table(
 Table(
     "flow",
     metadata,
-    Column("flow_id", Integer, primary_key=True),
+    Column("flow_id", Id, Identity(), primary_key=True),
     Column("scope", Text, nullable=False),
     Column("name", Text, nullable=False),
-    Column("pair_id", Integer, nullable=False),
+    Column("pair_id", Id, nullable=False),
     Column("side", Integer, nullable=False),  # 0: reads side a, 1: reads side b
-    Column("generation", Integer, nullable=False, server_default="0"),
+    Column("generation", Id, nullable=False, server_default="0"),
     Column("translator", Text),  # versions, so that a mass change has a reason
     Column("report", Text),  # fields that left the building when last approved
     Column("bug", Text),  # an impossible state was met; the flow is stopped
@@ -69,12 +71,12 @@ Table(
 Table(
     "run",
     metadata,
-    Column("run_id", Integer, primary_key=True),
-    Column("flow_id", Integer, nullable=False),
+    Column("run_id", Id, Identity(), primary_key=True),
+    Column("flow_id", Id, nullable=False),
     Column("kind", Text, nullable=False),  # pass | live | review
     Column("state", Text, nullable=False),
     Column("auto", Integer, nullable=False, server_default="0"),
-    Column("generation", Integer),
+    Column("generation", Id),
     Column("plan_digest", Text),
     Column("counts", Text),
     Column("verdict", Text),
@@ -88,19 +90,19 @@ Table(
 Table(
     "partition",
     metadata,
-    Column("flow_id", Integer, nullable=False),
+    Column("flow_id", Id, nullable=False),
     Column("part", Text, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("generation", Integer),
+    Column("generation", Id),
     Column("spec", Text),
     Column("zone", Text, nullable=False, server_default="default"),
     Column("priority", Integer, nullable=False, server_default="3"),
     Column("cursor", Text),
     Column("server", Text),
-    Column("fence", Integer, nullable=False, server_default="0"),
-    Column("seq", Integer, nullable=False, server_default="0"),
+    Column("fence", Id, nullable=False, server_default="0"),
+    Column("seq", Id, nullable=False, server_default="0"),
     Column("owner", Text),
-    Column("lease_until", Integer),  # milliseconds of the boot clock
+    Column("lease_until", Id),  # milliseconds of the boot clock
     Column("boot", Text),  # boot id that lease_until belongs to
     Column("state", Text, nullable=False, server_default="ready"),
     Column("not_before", Float, nullable=False, server_default="0"),
@@ -109,25 +111,26 @@ Table(
     Column("woken", Integer, nullable=False, server_default="0"),
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("error", Text),
-    Column("records", Integer, nullable=False, server_default="0"),
-    Column("rejects", Integer, nullable=False, server_default="0"),
+    Column("records", Id, nullable=False, server_default="0"),
+    Column("rejects", Id, nullable=False, server_default="0"),
     PrimaryKeyConstraint("flow_id", "part"),
     sqlite_with_rowid=False,
+    postgresql_with={"fillfactor": 50},  # changed at every commit: room on its page
 )
 Table(
     "scan",
     metadata,
-    Column("flow_id", Integer, nullable=False),
-    Column("generation", Integer, nullable=False),
+    Column("flow_id", Id, nullable=False),
+    Column("generation", Id, nullable=False),
     Column("state", Text, nullable=False),  # open | complete | abandoned
-    Column("link_high", Integer, nullable=False),
+    Column("link_high", Id, nullable=False),
     Column("server", Text),
     Column("query", Text),
     Column("started", Float, nullable=False),
     Column("finished", Float),
-    Column("seen", Integer, nullable=False, server_default="0"),
-    Column("prev_seen", Integer),
-    Column("blind", Integer, nullable=False, server_default="0"),  # rejects without ref
+    Column("seen", Id, nullable=False, server_default="0"),
+    Column("prev_seen", Id),
+    Column("blind", Id, nullable=False, server_default="0"),  # rejects without ref
     Column("snapshot", Integer, nullable=False, server_default="0"),
     PrimaryKeyConstraint("flow_id", "generation"),
     sqlite_with_rowid=False,
@@ -135,8 +138,8 @@ Table(
 Table(
     "seen",
     metadata,
-    Column("flow_id", Integer, nullable=False),
-    Column("generation", Integer, nullable=False),
+    Column("flow_id", Id, nullable=False),
+    Column("generation", Id, nullable=False),
     Column("part", Text, nullable=False),
     Column("chunk", Integer, nullable=False),
     Column("bits", LargeBinary, nullable=False),
@@ -146,8 +149,8 @@ Table(
 Table(
     "link",
     metadata,
-    Column("link_id", Integer, primary_key=True),
-    Column("pair_id", Integer, nullable=False),
+    Column("link_id", Id, primary_key=True, autoincrement=False),
+    Column("pair_id", Id, nullable=False),
     Column("a_key", Text),
     Column("a_name", Text),
     Column("b_key", Text),
@@ -158,44 +161,44 @@ Table(
     Column("origin", Integer, nullable=False, server_default="0"),  # 1: we made it
     Column("quiet_until", Float),
     Column("remove_at", Float),
-    Column("missing_gen", Integer),
+    Column("missing_gen", Id),
     Column("round", Integer, nullable=False, server_default="0"),
     Column("base", LargeBinary),
 )
 Table(
     "mark",
     metadata,
-    Column("side_id", Integer, nullable=False),
+    Column("side_id", Id, nullable=False),
     Column("k", LargeBinary, nullable=False),
     Column("fp", LargeBinary),
     Column("out_fp", LargeBinary),
-    Column("link_id", Integer, nullable=False),
+    Column("link_id", Id, nullable=False),
     PrimaryKeyConstraint("side_id", "k"),
     sqlite_with_rowid=False,
 )
 Table(
     "alias",
     metadata,
-    Column("side_id", Integer, nullable=False),
+    Column("side_id", Id, nullable=False),
     Column("k", LargeBinary, nullable=False),
-    Column("link_id", Integer, nullable=False),
+    Column("link_id", Id, nullable=False),
     PrimaryKeyConstraint("side_id", "k"),
     sqlite_with_rowid=False,
 )
 Table(
     "parcel",
     metadata,
-    Column("parcel_id", Integer, primary_key=True),
-    Column("flow_id", Integer, nullable=False),
-    Column("run_id", Integer, nullable=False),
+    Column("parcel_id", Id, Identity(), primary_key=True),
+    Column("flow_id", Id, nullable=False),
+    Column("run_id", Id, nullable=False),
     Column("lane", Integer, nullable=False),
     Column("phase", Integer, nullable=False),  # 0 upserts, 1 disables, 2 removals
     Column("part", Text),
-    Column("upto", Integer),
+    Column("upto", Id),
     Column("state", Integer, nullable=False),
     Column("n", Integer, nullable=False),
     Column("attempt", Integer, nullable=False, server_default="0"),
-    Column("fence", Integer),
+    Column("fence", Id),
     Column("not_before", Float, nullable=False, server_default="0"),
     Column("deadline", Float),
     Column("first_sent", Float),
@@ -207,14 +210,15 @@ Table(
         "lane",
         "state",
         sqlite_where=text(f"state < {FINISHED}"),
+        postgresql_where=text(f"state < {FINISHED}"),
     ),
 )
 Table(
     "intent",
     metadata,
-    Column("parcel_id", Integer, nullable=False),
+    Column("parcel_id", Id, nullable=False),
     Column("pos", Integer, nullable=False),
-    Column("link_id", Integer),
+    Column("link_id", Id),
     Column("k", LargeBinary),
     Column("ref", Text, nullable=False),  # JSON [key, name] at the source
     Column("op", Text, nullable=False),
@@ -233,9 +237,9 @@ Table(
 Table(
     "open",
     metadata,
-    Column("link_id", Integer, nullable=False),
+    Column("link_id", Id, nullable=False),
     Column("slot", Integer, nullable=False),
-    Column("parcel_id", Integer, nullable=False),
+    Column("parcel_id", Id, nullable=False),
     Column("pos", Integer, nullable=False),
     PrimaryKeyConstraint("link_id", "slot"),
     sqlite_with_rowid=False,
@@ -243,7 +247,7 @@ Table(
 Table(
     "before",
     metadata,
-    Column("parcel_id", Integer, nullable=False),
+    Column("parcel_id", Id, nullable=False),
     Column("pos", Integer, nullable=False),
     Column("image", Text, nullable=False),
     PrimaryKeyConstraint("parcel_id", "pos"),
@@ -252,9 +256,9 @@ Table(
 Table(
     "hold",
     metadata,
-    Column("hold_id", Integer, primary_key=True),
-    Column("flow_id", Integer, nullable=False),
-    Column("parcel_id", Integer, nullable=False),
+    Column("hold_id", Id, Identity(), primary_key=True),
+    Column("flow_id", Id, nullable=False),
+    Column("parcel_id", Id, nullable=False),
     Column("k", LargeBinary, nullable=False),
     Column("out_fp", LargeBinary),
     Column("reason", Text, nullable=False),
@@ -271,8 +275,8 @@ Table(
 Table(
     "reject",
     metadata,
-    Column("reject_id", Integer, primary_key=True),
-    Column("flow_id", Integer, nullable=False),
+    Column("reject_id", Id, Identity(), primary_key=True),
+    Column("flow_id", Id, nullable=False),
     Column("k", LargeBinary),
     Column("ref", Text),
     Column("location", Text),
@@ -286,19 +290,19 @@ Table(
 Table(
     "wait_ref",
     metadata,
-    Column("side_id", Integer, nullable=False),  # where the missing record lives
+    Column("side_id", Id, nullable=False),  # where the missing record lives
     Column("k", LargeBinary, nullable=False),  # its key, or the hash of its name
     Column("by_name", Integer, nullable=False),
-    Column("flow_id", Integer, nullable=False),
-    Column("link_id", Integer, nullable=False),  # who waits
+    Column("flow_id", Id, nullable=False),
+    Column("link_id", Id, nullable=False),  # who waits
     PrimaryKeyConstraint("side_id", "k", "by_name", "flow_id", "link_id"),
     sqlite_with_rowid=False,
 )
 Table(  # records to read and judge afresh: stale writes, resolved references
     "again",
     metadata,
-    Column("flow_id", Integer, nullable=False),
-    Column("link_id", Integer, nullable=False),
+    Column("flow_id", Id, nullable=False),
+    Column("link_id", Id, nullable=False),
     Column("reason", Text, nullable=False),
     Column("due", Integer, nullable=False, server_default="1"),
     Column("tries", Integer, nullable=False, server_default="0"),
@@ -308,12 +312,12 @@ Table(  # records to read and judge afresh: stale writes, resolved references
 Table(
     "approval",
     metadata,
-    Column("run_id", Integer, nullable=False),
+    Column("run_id", Id, nullable=False),
     Column("principal", Text, nullable=False),
     Column("digest", Text, nullable=False),
     Column("at", Float, nullable=False),
     Column("accepted", Text, nullable=False),
-    Column("count", Integer),
+    Column("count", Id),
     PrimaryKeyConstraint("run_id", "principal"),
     sqlite_with_rowid=False,
 )
@@ -330,7 +334,7 @@ Table(
 Table(
     "guard_count",
     metadata,
-    Column("flow_id", Integer, nullable=False),
+    Column("flow_id", Id, nullable=False),
     Column("rule", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("hour", Integer, nullable=False),  # hours since the epoch
@@ -341,7 +345,7 @@ Table(
 Table(
     "audit_in",
     metadata,
-    Column("event_id", Integer, primary_key=True),
+    Column("event_id", Id, Identity(), primary_key=True),
     Column("at", Float, nullable=False),
     Column("kind", Text, nullable=False),
     Column("body", Text, nullable=False),  # JSON: counts, names of fields, never values
@@ -349,7 +353,7 @@ Table(
 Table(  # what was pushed to us and acknowledged; `seq` is never reused
     "inbox",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", Id, Identity(), primary_key=True),
     Column("scope", Text, nullable=False),
     Column("system", Text, nullable=False),
     Column("delivery_id", Text, nullable=False),

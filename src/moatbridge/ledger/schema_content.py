@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import (
     Column,
     Float,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -20,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from moatbridge.ledger.schema import metadata
+from moatbridge.ledger.schema import Id, metadata
 
 TABLES: Final = metadata
 """All tables of the ledger, these included."""
@@ -28,11 +29,11 @@ TABLES: Final = metadata
 Table(  # what the source is told once everything up to ``seq`` is delivered
     "unsettled",
     metadata,
-    Column("flow_id", Integer, nullable=False),
+    Column("flow_id", Id, nullable=False),
     Column("part", Text, nullable=False),
     Column("slot", Integer, nullable=False),  # 0: waited for, 1: the newest one
-    Column("run_id", Integer, nullable=False),
-    Column("seq", Integer, nullable=False),
+    Column("run_id", Id, nullable=False),
+    Column("seq", Id, nullable=False),
     Column("cursor", Text, nullable=False),  # the adapter's own JSON
     PrimaryKeyConstraint("flow_id", "part", "slot"),
     sqlite_with_rowid=False,
@@ -40,9 +41,9 @@ Table(  # what the source is told once everything up to ``seq`` is delivered
 Table(  # receipts that say the target did something it must not (guard 47)
     "incident",
     metadata,
-    Column("incident_id", Integer, primary_key=True),
+    Column("incident_id", Id, Identity(), primary_key=True),
     Column("system", Text, nullable=False),
-    Column("flow_id", Integer, nullable=False),
+    Column("flow_id", Id, nullable=False),
     Column("what", Text, nullable=False),
     Column("at", Float, nullable=False),
     Index("incident_system", "system", "at"),
@@ -50,9 +51,9 @@ Table(  # receipts that say the target did something it must not (guard 47)
 Table(  # replies to posts of ours, each taken once
     "reply",
     metadata,
-    Column("flow_id", Integer, nullable=False),
+    Column("flow_id", Id, nullable=False),
     Column("k", LargeBinary, nullable=False),  # hash of the reply's key
-    Column("post", Integer, nullable=False),  # link of the record that was posted
+    Column("post", Id, nullable=False),  # link of the record that was posted
     Column("fp", LargeBinary, nullable=False),  # of its text when it was taken
     Column("asker", Text, nullable=False),  # reference to the account, as JSON
     Column("outcome", Text, nullable=False),
@@ -63,8 +64,8 @@ Table(  # replies to posts of ours, each taken once
 Table(  # the source of a flow's answers: appended, never changed
     "answer",
     metadata,
-    Column("answer_id", Integer, primary_key=True),
-    Column("flow_id", Integer, nullable=False),  # the flow that decides
+    Column("answer_id", Id, Identity(), primary_key=True),
+    Column("flow_id", Id, nullable=False),  # the flow that decides
     Column("k", LargeBinary, nullable=False),  # the reply that is answered
     Column("kind", Text, nullable=False),
     Column("body", Text, nullable=False),  # the post, as JSON

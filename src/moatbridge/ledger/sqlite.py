@@ -1,0 +1,265 @@
+"""The ledger in one SQLite file (delivery 5-7).
+
+WAL, ``synchronous=FULL``, every writing transaction begins with ``BEGIN IMMEDIATE``:
+SQLAlchemy's default leaves the SELECT of a read-modify-write outside the transaction,
+and a deferred BEGIN that reads first and writes later fails at once with
+SQLITE_BUSY_SNAPSHOT, which no timeout cures. A connection never crosses a fork.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from moatbridge.errors import ConfigurationError, NotApplied
+from moatbridge.ledger import checkpoints, clock
+from moatbridge.ledger.store import Mode, Store, unavailable
+from moatbridge.ledger.transactions import Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy.engine import Connection, Engine
+
+SCHEME: Final = "sqlite:///"
+_NETWORK_FILE_SYSTEMS: Final = frozenset(
+    [
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "9p",
+        "fuse.sshfs",
+        "afs",
+        "ceph",
+        "glusterfs",
+        "lustre",
+    ]
+)
+_CREATE: Final = (
+    os.O_RDWR
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+_OLDEST: Final = (3, 35, 0)
+_BEGIN: Final = "moatbridge_begin"
+_ADVICE: Final = "Check the disk and who else holds the file"
+
+
+class SqliteStore(Store):
+    """One file.
+
+    Args:
+        url: ``sqlite:///PATH``.
+        durability: ``full`` or ``normal``.
+
+    Raises:
+        ConfigurationError: ``ledger.*``.
+        NotApplied: ``ledger.unavailable``.
+    """
+
+    kind = "sqlite"
+    path: Path
+
+    def __init__(self, url: str, *, durability: str) -> None:
+        self.path = _sqlite_path(url)
+        try:
+            _make_private(self.path)
+        except OSError as error:
+            raise _unavailable("open", error) from None
+        self.engine: Engine = _engine(self.path, durability)
+        self._checkpoints = checkpoints.janitor(self.path)
+
+    @contextmanager
+    def transaction(
+        self, mode: Mode, settled: Callable[[Transaction], bool] | None = None
+    ) -> Iterator[Transaction]:
+        """One transaction; a commit that fails took no effect."""
+        del settled
+        begin = "DEFERRED" if mode == "read" else "IMMEDIATE"
+        try:
+            with self.engine.connect() as plain:
+                connection = plain.execution_options(**{_BEGIN: begin})
+                with connection.begin():
+                    yield Transaction(connection, self.now)
+        except IntegrityError as error:
+            # Two rows that exclude each other: an impossible state, never a bad disk.
+            raise AssertionError(f"ledger constraint: {error.orig}") from None
+        except DBAPIError as error:
+            raise _unavailable(begin.lower(), error) from None
+        if mode != "read" and self._checkpoints is not None:
+            self._checkpoints.committed()
+
+    def now(self) -> float:
+        """This host's wall clock."""
+        return clock.wall_clock()
+
+    def has_table(self, tx: Transaction, name: str) -> bool:
+        """Whether the file holds that table."""
+        sql = "SELECT 1 FROM sqlite_master WHERE type='table' AND name=?"
+        return tx.one(sql, name) is not None
+
+    def backup(self, target: Path) -> None:
+        """Copy the whole ledger consistently while it is in use."""
+        import sqlite3  # noqa: PLC0415 - rare
+
+        _create(target)
+        try:
+            with (
+                self.engine.connect() as connection,
+                closing(sqlite3.connect(target)) as copy,
+            ):
+                raw = connection.connection.driver_connection
+                raw.backup(copy)  # type: ignore[union-attr]
+        except (sqlite3.Error, DBAPIError) as error:
+            target.unlink(missing_ok=True)
+            raise _unavailable("backup", error) from None
+
+    def problems(self) -> tuple[list[tuple[str, str]], list[str]]:
+        """The WAL-reset race of this SQLite, if it has it."""
+        import sqlite3  # noqa: PLC0415 - already loaded by the engine
+
+        if not checkpoints.has_race(sqlite3.sqlite_version_info):
+            return [], []
+        words = (
+            f"SQLite {sqlite3.sqlite_version} can damage a database when two processes "
+            "meet at a checkpoint (the WAL-reset race); use 3.51.3 or newer before "
+            "several processes share this ledger."
+        )
+        if self._checkpoints is not None:
+            words += " Until then one connection at a time makes checkpoints."
+        return [], [words]
+
+
+def _sqlite_path(url: str) -> Path:
+    # Not quoted: what is no plain path may hold a password.
+    if "?" in url:
+        raise ConfigurationError(
+            "ledger.url: sqlite:///PATH takes no options.", code="ledger.url"
+        )
+    name = url.removeprefix(SCHEME)
+    if not name or name.startswith((":memory:", "file:")):
+        raise ConfigurationError(
+            "ledger.url: the ledger needs a file (sqlite:///moatbridge.db); in memory "
+            "it would forget what was sent.",
+            code="ledger.url",
+        )
+    path = Path(name).absolute()
+    if not path.parent.is_dir():
+        raise ConfigurationError(
+            f"ledger.url: the folder {path.parent} does not exist.", code="ledger.url"
+        )
+    if (kind := _file_system(path.parent)) in _NETWORK_FILE_SYSTEMS:
+        raise ConfigurationError(
+            f"ledger.url: {path.parent} lies on a network file system ({kind}), where "
+            "SQLite's locks do not hold; use a local disk.",
+            code="ledger.network-file-system",
+        )
+    return path
+
+
+def _mount_table() -> list[str]:
+    try:
+        return Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+
+
+def _file_system(folder: Path) -> str:
+    """Type of the file system that holds the folder, by the mount table."""
+    best, kind = "", ""
+    where = os.path.realpath(folder) + "/"
+    for line in _mount_table():
+        _device, mount, name = line.split(" ")[:3]
+        root = mount.replace("\\040", " ").rstrip("/") + "/"
+        if where.startswith(root) and len(root) > len(best):
+            best, kind = root, name
+    return kind
+
+
+def _create(path: Path) -> None:
+    try:
+        os.close(os.open(path, _CREATE, 0o600))
+    except FileExistsError:
+        raise ConfigurationError(
+            f"The file {path} exists already and is left as it is; name a new one.",
+            code="ledger.exists",
+        ) from None
+    except OSError as error:
+        raise _unavailable("backup", error) from None
+
+
+def _make_private(path: Path) -> None:
+    """Create the file if it is not there, and close it to everybody but its owner.
+
+    SQLite gives ``-wal`` and ``-shm`` the permissions that the file has when it is
+    first opened. An existing file is never opened here: closing it would drop the
+    locks of every other connection of this process (sqlite.org/howtocorrupt.html 2.2).
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, _CREATE, 0o600))
+    for suffix in ("", "-wal", "-shm"):
+        file = path.with_name(path.name + suffix)
+        with suppress(FileNotFoundError):
+            mode = file.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                raise ConfigurationError(
+                    f"ledger.url: {file} is a symbolic link; name the file itself.",
+                    code="ledger.symlink",
+                )
+            if mode & 0o077:
+                file.chmod(0o600)
+
+
+def _engine(path: Path, durability: str) -> Engine:
+    import sqlite3  # noqa: PLC0415 - only when a ledger is opened
+
+    if sqlite3.sqlite_version_info < _OLDEST:
+        raise ConfigurationError(
+            f"SQLite {sqlite3.sqlite_version} is too old for the ledger; 3.35 or "
+            "newer is needed.",
+            code="ledger.sqlite-version",
+        )
+    engine = sqlalchemy.create_engine(
+        sqlalchemy.URL.create("sqlite", database=str(path)),
+        hide_parameters=True,
+        pool_size=5,
+        max_overflow=32,
+        connect_args={"isolation_level": None, "timeout": 30},
+    )
+
+    def configure(connection: Any, _record: Any) -> None:
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={durability.upper()}",
+            "foreign_keys=ON",
+            "secure_delete=ON",
+            "busy_timeout=30000",
+            "cache_size=-2048",  # KiB, of each of the five connections that are kept
+            *checkpoints.pragmas(),
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    def begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get(_BEGIN, "IMMEDIATE")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    event.listen(engine, "connect", configure)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def _unavailable(what: str, error: BaseException) -> NotApplied:
+    cause = getattr(error, "orig", None) or error
+    why = getattr(cause, "sqlite_errorname", type(cause).__name__)
+    return unavailable(what, why, _ADVICE)

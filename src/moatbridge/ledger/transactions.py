@@ -1,0 +1,187 @@
+"""One open transaction, the same to its users on either database.
+
+Statements are written once, with ``?`` for each value and in the SQL that both
+databases understand. For PostgreSQL they are rewritten on their first use and
+remembered: placeholders become ``%s``, and a long ``IN (?,?,...)`` becomes one array,
+so that the server sees one statement however many values there are.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from moatbridge.ledger.clock import boot_clock, boot_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy.engine import Connection
+
+_LONG: Final = 5
+"""From so many values on, a list travels as one array."""
+
+_TOKEN: Final = re.compile(
+    r"(?P<quoted>'(?:[^']|'')*'|\"[^\"]*\")"
+    r"|\b(?P<no>NOT )?IN ?\((?P<list>\?(?:, ?\?)*)\)"
+    r"|(?P<hole>\?)|(?P<percent>%)"
+)
+_INSERT: Final = re.compile(r"\s*INSERT INTO (\w+)")
+
+
+class Transaction:
+    """One open transaction. Rows come as tuples; a batch is one round trip."""
+
+    __slots__ = ("_connection", "_now")
+
+    for_update = ""
+    """Ends a SELECT whose rows nobody else may change before this transaction ends."""
+    skip_locked = ""
+    """The same, passing over rows that somebody else is changing right now."""
+
+    def __init__(self, connection: Connection, now: Callable[[], float]) -> None:
+        self._connection = connection
+        self._now = now
+
+    def all(self, sql: str, *params: Any) -> Sequence[Any]:
+        """Every row."""
+        return self._connection.exec_driver_sql(sql, params).fetchall()
+
+    def one(self, sql: str, *params: Any) -> Any:
+        """The first row, or None."""
+        return self._connection.exec_driver_sql(sql, params).first()
+
+    def value(self, sql: str, *params: Any) -> Any:
+        """The first column of the first row, or None."""
+        row = self.one(sql, *params)
+        return None if row is None else row[0]
+
+    def run(self, sql: str, *params: Any) -> int:
+        """Execute; the number of rows touched."""
+        return self._connection.exec_driver_sql(sql, params).rowcount
+
+    def insert(self, sql: str, *params: Any) -> int:
+        """Execute an INSERT into a table that numbers its rows; the new number."""
+        return int(self._connection.exec_driver_sql(sql, params).lastrowid)
+
+    def many(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Execute once per row, in one call; nothing for no rows."""
+        if rows:
+            self._connection.exec_driver_sql(sql, list(rows))
+
+    def now(self) -> float:
+        """The ledger's wall time: POSIX seconds."""
+        return self._now()
+
+    def lease_clock(self) -> tuple[int, str]:
+        """Milliseconds of the clock that leases count by, and what it belongs to."""
+        return boot_clock(), boot_id()
+
+
+class PostgresTransaction(Transaction):
+    """The same on PostgreSQL, through the driver's own cursors."""
+
+    __slots__ = ("_lease_ms", "_raw")
+
+    for_update = " FOR UPDATE"
+    skip_locked = " FOR UPDATE SKIP LOCKED"
+
+    def __init__(
+        self, connection: Connection, raw: Any, now: Callable[[], float], lease_ms: int
+    ) -> None:
+        super().__init__(connection, now)
+        self._raw = raw
+        self._lease_ms = lease_ms
+
+    def _execute(self, sql: str, params: tuple[Any, ...]) -> Any:
+        text, lists = portable(sql)
+        cursor = self._raw.cursor()
+        cursor.execute(text, _grouped(params, lists) if lists else params)
+        return cursor
+
+    def all(self, sql: str, *params: Any) -> Sequence[Any]:
+        """Every row."""
+        rows: Sequence[Any] = self._execute(sql, params).fetchall()
+        return rows
+
+    def one(self, sql: str, *params: Any) -> Any:
+        """The first row, or None."""
+        return self._execute(sql, params).fetchone()
+
+    def run(self, sql: str, *params: Any) -> int:
+        """Execute; the number of rows touched."""
+        return int(self._execute(sql, params).rowcount)
+
+    def insert(self, sql: str, *params: Any) -> int:
+        """Execute an INSERT into a table that numbers its rows; the new number."""
+        return int(self._execute(_returning(sql), params).fetchone()[0])
+
+    def many(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Execute once per row, in one pipeline; nothing for no rows."""
+        if not rows:
+            return
+        text, lists = portable(sql)
+        values = [_grouped(row, lists) for row in rows] if lists else list(rows)
+        self._raw.cursor().executemany(text, values)
+
+    def lease_clock(self) -> tuple[int, str]:
+        """Milliseconds of the server's clock as this transaction began."""
+        return self._lease_ms, ""
+
+
+class Portable(NamedTuple):
+    """A statement as PostgreSQL's driver takes it.
+
+    Args:
+        text: With ``%s`` for each value.
+        lists: (first, behind the last) value of each list that travels as an array.
+    """
+
+    text: str
+    lists: tuple[tuple[int, int], ...]
+
+
+@lru_cache(maxsize=2048)
+def portable(sql: str) -> Portable:
+    """Rewrite one statement; ``?`` and ``%`` inside quotes mean themselves."""
+    values, lists = 0, []
+
+    def rewritten(found: re.Match[str]) -> str:
+        nonlocal values
+        if found["hole"]:
+            values += 1
+            return "%s"
+        if not found["list"]:
+            return found[0].replace("%", "%%")
+        count = found["list"].count("?")
+        first, values = values, values + count
+        if count < _LONG:
+            return found[0].replace("?", "%s")
+        lists.append((first, values))
+        return f"{'<> ALL' if found['no'] else '= ANY'}(%s)"
+
+    text = _TOKEN.sub(rewritten, sql)
+    return Portable(text, tuple(lists))
+
+
+def _grouped(
+    params: tuple[Any, ...], lists: tuple[tuple[int, int], ...]
+) -> tuple[Any, ...]:
+    grouped: list[Any] = []
+    at = 0
+    for first, behind in lists:
+        grouped += params[at:first]
+        grouped.append(list(params[first:behind]))
+        at = behind
+    return (*grouped, *params[at:])
+
+
+@lru_cache(maxsize=256)
+def _returning(sql: str) -> str:
+    from moatbridge.ledger.schema import metadata  # noqa: PLC0415 - once a statement
+
+    found = _INSERT.match(sql)
+    name = found[1] if found else ""
+    columns = metadata.tables[name].primary_key.columns
+    return f"{sql} RETURNING {next(iter(columns)).name}"
