@@ -1,0 +1,61 @@
+"""SIGKILL anywhere while a run is taken back: each record once, and all of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from crash.world import expire_leases
+from flow import retract_life
+from moatbridge.testing.killloop import KillLoop
+
+POINTS = (
+    "retract.half",
+    "claim.done",
+    "admit.in",
+    "inflight.done",
+    "send.half",
+    "target.effect",
+    "answer.read",
+    "settle.in",
+)
+
+
+@pytest.fixture(scope="module")
+def kills(tmp_path_factory):
+    tests = str(Path(__file__).resolve().parents[1])
+    board = tmp_path_factory.mktemp("board")
+    with KillLoop("flow.retract_life:work", folder=board, path=[tests]) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def carried(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("carried")
+    return folder, retract_life.make(folder)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_kill_exactly_there_takes_back_everything_once(
+    point, carried, tmp_path, kills
+):
+    made, before = carried
+    folder = tmp_path / "world"
+    shutil.copytree(made, folder)
+    killed = 0
+    for passing in (1, 1, 2, 3):
+        life = kills.life(str(folder), at=(point, passing))
+        if life.killed:
+            killed += 1
+            expire_leases(folder)
+        else:
+            assert life.status == 0, life
+    assert kills.life(str(folder)).status == 0
+    assert killed, f"{point} was not reached"
+    wrong, doubled, kept, left = retract_life.proof(folder, before)
+    assert wrong == []
+    assert doubled == []
+    assert kept == 0
+    assert left == 0
