@@ -12,10 +12,10 @@ from moatbridge.cli.opening import opened_bridge
 from moatbridge.cli.options import ConfigOption, JsonOption, again
 from moatbridge.cli.plan import setting_of
 from moatbridge.cli.progress import progress
-from moatbridge.cli.serving import serve
 from moatbridge.cli.show_result import result_json, result_lines
 from moatbridge.cli.terminal import complain, show, show_json
-from moatbridge.errors import ConfigurationError, MoatbridgeError, NotApplied
+from moatbridge.cli.worker import Work, keep_going, known
+from moatbridge.errors import MoatbridgeError, NotApplied
 
 if TYPE_CHECKING:
     from moatbridge.run import Bridge
@@ -43,35 +43,20 @@ def run(
     A plan that passes the guard is applied; one that does not waits for `apply`.
     --once is all that cron, Kubernetes, Airflow and the like need: overlapping runs
     are harmless. It exits with 0 (done), 10 to 12 (guard), 20 (items wait for a
-    person) or 75 (run again). Without --once it serves until SIGTERM or Ctrl-C: the
-    first drains, the second ends at once; both are safe.
+    person) or 75 (run again). Without --once it is a `worker`:
+    it serves until SIGTERM or Ctrl-C; the first drains, the second ends at once; both
+    are safe.
     """
     if max_seconds is not None and not once:
         raise typer.BadParameter("--max-seconds needs --once")
+    if not once:
+        keep_going(context, config, Work(tuple(flows or ())))
     with opened_bridge(context, config) as bridge:
-        names = _known(bridge, flows or [])
-        if not once:
-            raise typer.Exit(serve(bridge, names))
+        names = known(bridge, flows or [])
         told = _Told(again(context, config), as_json=as_json)
         code = _each(bridge, names, max_seconds, told)
     told.end()
     raise typer.Exit(code)
-
-
-def _known(bridge: Bridge, flows: list[str]) -> list[str]:
-    from moatbridge.config.answers import answers_of  # noqa: PLC0415 - --help stays quick
-
-    unknown = [flow for flow in flows if flow not in bridge.config.flows]
-    known = ", ".join(bridge.config.flows) or "none"
-    if unknown or not bridge.config.flows:
-        raise ConfigurationError(
-            f"No flow named {', '.join(unknown) or 'anything'} (configured: {known}).",
-            code="flow.unknown",
-        )
-    configured = bridge.config.flows
-    chosen = flows or list(configured)
-    answers = (answers_of(flow) for flow in chosen)  # what people get back goes along
-    return list(dict.fromkeys([*chosen, *(a for a in answers if a in configured)]))
 
 
 class _Told:

@@ -1,67 +1,88 @@
-"""Serving flows until a signal: the first one drains, the second ends at once.
+"""Keeping flows going in one process until a signal: `run` and `worker` alike.
 
-Each flow has a runner and a thread of its own, so that a flow whose systems cannot be
-reached (or whose settings are wrong) keeps no other flow from running. Signal handlers
-only count: an `Event` set inside a handler could wait for a lock that the interrupted
-code holds.
+The first SIGTERM or SIGINT drains, the second ends at once; both are safe. Signal
+handlers only count: an `Event` set inside a handler could wait for a lock that the
+interrupted code holds.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
-import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from moatbridge.cli import exit_codes
 from moatbridge.cli.terminal import complain
-from moatbridge.errors import ConfigurationError, MoatbridgeError, NotApplied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from moatbridge.run import Bridge
+    from moatbridge.errors import MoatbridgeError
+    from moatbridge.run import Bridge, LocalRunner
 
 _LOOK: Final = 0.1
-_FIRST_WAIT: Final = 2.0
-_LONGEST_WAIT: Final = 60.0
 
 
-def serve(bridge: Bridge, flows: list[str]) -> int:
+def serve(
+    bridge: Bridge,
+    flows: Sequence[str],
+    *,
+    slots: int | None = None,
+    zones: Sequence[str] | None = None,
+) -> int:
     """Keep flows going until SIGTERM or SIGINT; returns the exit code.
 
-    Call it on the main thread. A flow whose configuration is wrong ends with its
-    error; when the last flow has ended, so does this.
+    Call it on the main thread. A flow that cannot run is told about and tried again;
+    when none of them can run as configured, this ends.
+
+    Args:
+        bridge: An open bridge.
+        flows: Names.
+        slots: Slices at once; None for ``run.slots``.
+        zones: Network zones to serve; None for ``run.zones``.
     """
-    slots = max(1, bridge.config.run.slots // len(flows))
-    served = [_Served(bridge, flow, slots) for flow in flows]
-    with _signals() as seen:
-        for each in served:
-            each.thread.start()
+    from moatbridge.run.local import LOST_SHARE  # noqa: PLC0415 - --help stays quick
+
+    runner = bridge.runner(slots=slots, zones=zones, tell=_told, lost_share=LOST_SHARE)
+    with counted_signals(ended_by_second) as seen:
+        served = _Served(runner, flows)
         complain(f"serving {', '.join(flows)}; Ctrl-C drains and ends")
-        while not seen and any(each.thread.is_alive() for each in served):
-            time.sleep(_LOOK)
+        while not seen and served.thread.is_alive():
+            served.thread.join(_LOOK)
         if seen:
             complain("draining: slices end at their next batch; once more ends at once")
-        for each in served:
-            each.stop()
-        for each in served:
-            while each.thread.is_alive():
-                each.thread.join(_LOOK)
-    return exit_codes.worst(each.code for each in served)
+        runner.ask_to_stop()
+        while served.thread.is_alive():
+            served.thread.join(_LOOK)
+    if runner.lost or runner.forced:
+        _leave(served.code, runner)
+    return served.code
+
+
+def _leave(code: int, runner: LocalRunner) -> NoReturn:
+    """End now: some thread is still inside a call, and nothing can end that."""
+    if runner.forced:
+        complain(f"{runner.forced} slices did not end in time; their leases are free")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Signals received, in order; the second ends the process without more ado."""
+def counted_signals(act: Callable[[list[int]], None]) -> Iterator[list[int]]:
+    """SIGTERM and SIGINT received, in order.
+
+    Args:
+        act: Called inside the handler, with all that came so far.
+    """
     seen: list[int] = []
 
     def count(number: int, _frame: Any) -> None:
         seen.append(number)
-        if len(seen) > 1:
-            os._exit(128 + number)
+        act(seen)
 
     old = {n: signal.signal(n, count) for n in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -71,40 +92,41 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+def ended_by_second(seen: list[int]) -> None:
+    """The second signal ends the process without more ado."""
+    if len(seen) > 1:
+        os._exit(128 + seen[-1])
+
+
 class _Served:
-    """One flow under its own runner, started again after errors that pass."""
+    """A runner on a thread of its own, and the exit code that it comes to."""
 
-    def __init__(self, bridge: Bridge, flow: str, slots: int) -> None:
+    def __init__(self, runner: LocalRunner, flows: Sequence[str]) -> None:
         self.code = exit_codes.DONE
-        self._bridge = bridge
-        self._flow = flow
-        self._runner = bridge.runner(slots=slots)
-        self._stopping = threading.Event()
-        self.thread = threading.Thread(target=self._run, name=f"moatbridge-{flow}")
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._runner.stop()
+        self._runner = runner
+        self._flows = flows
+        self.thread = threading.Thread(
+            target=self._run, name="moatbridge-serve", daemon=True
+        )
+        self.thread.start()
 
     def _run(self) -> None:
-        wait = _FIRST_WAIT
-        while not self._stopping.is_set():
-            try:
-                self._bridge.route(self._flow)
-                self._runner.serve([self._flow])
-            except ConfigurationError as error:
-                self._told(error)
-                self.code = exit_codes.CONFIGURATION
-                return
-            except MoatbridgeError as error:
-                self._told(error)
-                later = error.retry_after if isinstance(error, NotApplied) else None
-                self._stopping.wait(max(later or 0.0, wait))
-                wait = min(_LONGEST_WAIT, 2 * wait)
-            except Exception as error:  # noqa: BLE001 - other flows go on
-                complain(f"{self._flow}: {type(error).__name__}", code="cli.bug")
-                self.code = exit_codes.BUG
-                return
+        try:
+            ending = self._runner.serve(self._flows)
+        except Exception as error:  # noqa: BLE001 - the main thread waits for a code
+            complain(f"{type(error).__name__}, please report it", code="cli.bug")
+            self.code = exit_codes.BUG
+            return
+        if ending == "refused":
+            self.code = exit_codes.CONFIGURATION
+        elif ending == "stuck":
+            complain(
+                f"{self._runner.lost} slots hold calls that never came back; ending, "
+                "so that a new process can take over",
+                code="runtime.stuck",
+            )
+            self.code = exit_codes.TRY_AGAIN
 
-    def _told(self, error: MoatbridgeError) -> None:
-        complain(f"{self._flow}: {error.message}", code=error.code)
+
+def _told(flow: str, error: MoatbridgeError) -> None:
+    complain(f"{flow}: {error.message}", code=error.code)

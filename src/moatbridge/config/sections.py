@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from moatbridge.adapter import Secret  # noqa: TC001 - pydantic reads it
 from moatbridge.config.durations import Duration, Time  # noqa: TC001 - pydantic reads it
 from moatbridge.config.systems import FilePath, Table
 
 _SQLITE: Final = "sqlite:///"
+_POSTGRESQL: Final = "postgresql+psycopg://"
+_OPTIONS: Final = frozenset(
+    {"host", "sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs"}
+)
+
+
+def _several(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value,)
 
 
 class CheckpointConfig(Table):
@@ -24,35 +39,79 @@ class LedgerConfig(Table):
     """``[ledger]`` (delivery 2).
 
     Args:
-        url: ``sqlite:///PATH`` of a file on a local disk, and nothing else.
+        url: ``sqlite:///PATH`` of a file on a local disk (one host), or
+            ``postgresql+psycopg://USER@HOST:PORT/DATABASE`` (many hosts), without a
+            password. Over a network TLS with a checked certificate is used unless
+            ``?sslmode=`` says otherwise.
+        password: Where PostgreSQL's password is; ``env:NAME``, ``file:PATH`` or
+            ``keyring:NAME``.
         durability: ``full``, or ``normal`` (may lose the last commits on power loss).
+            PostgreSQL is always used with ``full``.
         parcel: Intents one parcel holds at most.
         checkpoint: Longest stretch of unchanged records without a commit.
         keep_payload: How long content of delivered intents is kept, in seconds.
         keep_undo: How long before-images are kept.
         keep_history: How long rows without content and the audit are kept.
+        key_file: Where the key is that content in the ledger is encrypted with: 32
+            random bytes in base64 (``openssl rand -base64 32``). A list rotates it: the
+            first key encrypts, all of them decrypt. Needs ``moatbridge[crypto]``.
     """
 
-    url: str = "sqlite:///moatbridge.db"
+    url: str = Field(default="sqlite:///moatbridge.db", repr=False)
+    password: Secret | None = None
     durability: Literal["full", "normal"] = "full"
     parcel: int = Field(default=500, ge=1, le=1000, strict=True)
     checkpoint: CheckpointConfig = CheckpointConfig()
     keep_payload: Duration = 0.0
     keep_undo: Duration = 7 * 86400.0
     keep_history: Duration = 400 * 86400.0
+    key_file: Annotated[tuple[Secret, ...], BeforeValidator(_several)] = ()
 
     @field_validator("url")
     @classmethod
     def _usable(cls, url: str, info: ValidationInfo) -> str:
+        if url.startswith(_POSTGRESQL):
+            return _checked(url)
         path = url.removeprefix(_SQLITE)
         if path in {url, ""} or path.startswith((":memory:", "file:")) or "?" in path:
             kind = "ledger_url"
             raise PydanticCustomError(
                 kind,
-                "must be sqlite:///PATH: this version's ledger is a SQLite file on a "
-                "local disk, without server, password or options",
+                "must be sqlite:///PATH of a file on a local disk, or "
+                "postgresql+psycopg://USER@HOST:PORT/DATABASE without a password",
             )
         return _beside(url, (info.context or {}).get("folder"))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> LedgerConfig:
+        if self.url.startswith(_SQLITE) and self.password is not None:
+            raise ValueError("a SQLite file has no password")
+        return self
+
+
+def _checked(url: str) -> str:
+    """A PostgreSQL URL without a password, as far as its text shows."""
+    account, at, rest = url.removeprefix(_POSTGRESQL).partition("@")
+    if not at:
+        account, rest = "", account
+    name, _, query = rest.partition("/")[2].partition("?")
+    if ":" in account or "@" in rest:
+        kind, words = (
+            "ledger_url_password",
+            ("holds a password; use ledger.password = 'env:NAME' instead"),
+        )
+        raise PydanticCustomError(kind, words)
+    unknown = {part.partition("=")[0] for part in query.split("&") if part}
+    if not name or unknown - _OPTIONS:
+        kind, words = (
+            "ledger_url",
+            (
+                "must be postgresql+psycopg://USER@HOST:PORT/DATABASE, with no other "
+                f"options than {', '.join(sorted(_OPTIONS))}"
+            ),
+        )
+        raise PydanticCustomError(kind, words)
+    return url
 
 
 def _beside(url: str, folder: Any) -> str:

@@ -5,37 +5,20 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from moatbridge.adapter import Quota, TlsSettings
 from moatbridge.config.durations import Duration, Time  # noqa: TC001 - pydantic reads it
+from moatbridge.config.table import Table as Table  # noqa: PLC0414 - its old place
+from moatbridge.config.windows import Window  # noqa: TC001 - pydantic reads it
 
 Label: TypeAlias = Literal["public", "internal", "confidential", "restricted"]
 
 _PIN: Final = re.compile(r"(?:spki|cert)-sha256:[0-9a-f]{64}")
 _ENDPOINT: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})")
 _HIGHEST_PORT: Final = 65535
-
-
-class Table(BaseModel):
-    """Base of every table of the configuration: frozen, no unknown keys."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-        populate_by_name=True,
-        validate_default=True,
-    )
 
 
 def _network(text: str) -> str:
@@ -112,7 +95,7 @@ class TlsConfig(Table):
 
 
 class QuotaConfig(Table):
-    """One token bucket: ``rate`` calls a second, ``burst`` at once (default: rate)."""
+    """A token bucket: ``rate`` requests a second, ``burst`` at once (default: rate)."""
 
     rate: float = Field(gt=0, allow_inf_nan=False)
     burst: float | None = Field(default=None, ge=1, allow_inf_nan=False)
@@ -133,8 +116,10 @@ class SystemConfig(Table):
             ``reach`` permits.
         egress: Complete list of ``host:port`` it may dial; None means the endpoints
             its settings name.
-        quota: Class of call -> token bucket; unset classes follow the probe.
-        in_flight: Calls at once.
+        quota: Class of call -> token bucket, shared by all workers of the ledger;
+            unset classes follow the probe.
+        in_flight: Connections in use at once, by all workers of the ledger together.
+        windows: Times of day at which it may be used; none: always.
         zone: Network zone it can be reached from.
         max_label: Highest label of data it may receive.
         deny_fields: Entity paths that are never sent to it.
@@ -152,6 +137,7 @@ class SystemConfig(Table):
     egress: tuple[Annotated[str, AfterValidator(_endpoint)], ...] | None = None
     quota: dict[str, QuotaConfig] = Field(default_factory=dict)
     in_flight: int = Field(default=8, ge=1, le=1000, strict=True)
+    windows: tuple[Window, ...] = ()
     zone: str = "default"
     max_label: Label = "internal"
     deny_fields: tuple[str, ...] = ()

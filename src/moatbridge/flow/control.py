@@ -14,6 +14,9 @@ from moatbridge.flow.judging import judge_run, verdict_to_json
 from moatbridge.flow.nothing import end_without_pass
 from moatbridge.flow.observation import Observation
 from moatbridge.flow.opening import LIVE, only_follows, open_pass
+from moatbridge.flow.retract.guarding import after_a_retract
+from moatbridge.flow.retract.planning import Planning
+from moatbridge.flow.retranslated import retranslated
 from moatbridge.flow.settling import settle_delivered
 from moatbridge.flow.standing import DECIDED, not_approved
 from moatbridge.flow.vanished import Vanished
@@ -25,14 +28,14 @@ from moatbridge.ledger import (
     holds,
     marks,
     parcels,
-    retention,
+    partitions,
     runs,
     scans,
     settlement,
     unsettled,
 )
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.keys import key_hash
+from moatbridge.ledger.undo import KIND
 from moatbridge.resilience.crash import crash_point
 
 if TYPE_CHECKING:
@@ -62,24 +65,27 @@ def request_pass(ledger: Ledger, route: Route, *, auto: bool, actor: str) -> int
         auto: Apply by itself when the verdict is *pass*.
         actor: Who asked.
     """
-    row = route.row
     with ledger.write() as tx:
-        found = runs.latest(tx, row.flow_id, "scanning")
-        if found is None:
-            run_id = runs.begin(
-                tx, row.flow_id, kind="pass", state="scanning", auto=auto, actor=actor
-            )
-            audit.record(tx, "plan-begun", flow=route.name, run=run_id, actor=actor)
-        else:
-            run_id = found.run_id
-            # Joining a pass that a person only wants to look at never applies it.
-            tx.run("UPDATE run SET auto=auto AND ? WHERE run_id=?", auto, run_id)
-        ensure_partitions(ledger, route, tx)
-        tx.run(
-            "UPDATE partition SET state='ready' WHERE flow_id=? AND state='blocked'",
-            row.flow_id,
+        return begin_pass(tx, ledger, route, auto=auto, actor=actor)
+
+
+def begin_pass(tx: Any, ledger: Ledger, route: Route, *, auto: bool, actor: str) -> int:
+    """`request_pass` as a part of somebody's transaction."""
+    row = route.row
+    found = runs.latest(tx, row.flow_id, "scanning")
+    if found is None:
+        run_id = runs.begin(
+            tx, row.flow_id, kind="pass", state="scanning", auto=auto, actor=actor
         )
-        ledger.leases.wake(tx, row.flow_id, "control")
+        audit.record(tx, "plan-begun", flow=route.name, run=run_id, actor=actor)
+    else:
+        run_id = found.run_id
+        # Joining a pass that a person only wants to look at never applies it.
+        both = int(found.auto and auto)
+        tx.run("UPDATE run SET auto=? WHERE run_id=?", both, run_id)
+    ensure_partitions(ledger, route, tx)
+    partitions.resume(tx, row.flow_id)
+    ledger.leases.wake(tx, row.flow_id, "control")
     return run_id
 
 
@@ -105,8 +111,8 @@ class Control:
         lease: Lease of the control partition.
         source: Gives a session of the source system.
         observer: Judges what vanished or must be read again.
-        keep: Seconds for which before-images and history are kept.
         untidy: Whether a flow that never begins a pass should tidy up now.
+        target: Gives a session of the target, for what is to be taken back.
     """
 
     def __init__(
@@ -117,11 +123,11 @@ class Control:
         *,
         source: Callable[[], Session],
         observer: Observer,
-        keep: tuple[float, float],
         untidy: Callable[[], bool],
+        target: Callable[[], Session],
     ) -> None:
-        self._keep = keep
-        self._untidy = untidy
+        self._is_untidy = untidy
+        self.untidy: bool = False
         self._route = route
         self._ledger = ledger
         self._lease = lease
@@ -129,22 +135,27 @@ class Control:
         self._observer = observer
         self._flow_id = route.row.flow_id
         self._vanished = Vanished(route, ledger, lease, observer)
+        self._retracts = Planning(route, ledger, lease, target=target)
 
     def work(self) -> bool:
         """Take the next step of the flow's runs; False when there is nothing to do."""
-        if only_follows(self._route) and self._untidy():
+        if only_follows(self._route) and self._is_untidy():
             with self._ledger.step(self._lease) as tx:
                 self._tidy(tx)
         with self._ledger.read() as tx:
             scanning = runs.latest(tx, self._flow_id, "scanning")
+            retract = runs.latest(tx, self._flow_id, "scanning", kind=KIND)
             applying = runs.applying(tx, self._flow_id)
             due = flows.due_again(tx, self._flow_id, limit=_CONFIRM, tries=_TRIES)
         if scanning is not None and self._scan(scanning):
             return True
+        if retract is not None and self._retracts.work(retract):
+            return True
         if not applying and scanning is None and DECIDED in {why for _n, why in due}:
             applying = self._live_run()
-        if applying and due:
-            return self._again(applying[-1], due)
+        carrying = [run for run in applying if run.kind != KIND]
+        if carrying and due:
+            return self._again(carrying[-1], due)
         if self._settle():
             return True
         return max(map(self._finish, applying), default=False)
@@ -197,16 +208,11 @@ class Control:
         )
 
     def _tidy(self, tx: Any) -> None:
-        """What waited too long expires; what may no longer be kept goes."""
-        now, ttl = wall_clock(), self._route.rules.approval_ttl
+        """What waited too long expires; the janitor sees to what was kept too long."""
+        now, ttl = tx.now(), self._route.rules.approval_ttl
         late = holds.expire_holds(tx, self._flow_id, now - ttl)
         not_approved(tx, self._ledger, self._route.name, self._route.config, late)
-        retention.prune(
-            tx,
-            self._flow_id,
-            undo=now - self._keep[0],
-            history=now - self._keep[1],
-        )
+        self.untidy = True
 
     def _close(self, run: runs.Run, scan: Scan, *, whole: bool) -> None:
         missing = 0
@@ -231,6 +237,7 @@ class Control:
             new_fields=new,
         )
         verdict = self._too_many_rejects(scan, verdict)
+        verdict = after_a_retract(self._route, self._ledger, summary, verdict)
         go = run.auto and verdict.decision == "pass"
         with self._ledger.step(self._lease, cursor=None) as tx:
             crash_point("plan.done")
@@ -256,8 +263,11 @@ class Control:
                 run.run_id,
                 "applying" if go else "planned",
                 plan_digest=digest,
-                planned=wall_clock(),
-                verdict=verdict_to_json(summary, verdict),
+                planned=tx.now(),
+                verdict={
+                    **verdict_to_json(summary, verdict),
+                    **retranslated(tx, self._route, run.run_id),
+                },
             )
             audit.record(
                 tx,

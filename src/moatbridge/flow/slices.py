@@ -9,28 +9,22 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from moatbridge.errors import (
-    ConfigurationError,
-    CursorTooOld,
-    GuardStopped,
-    LeaseLost,
-    MoatbridgeError,
-    NotApplied,
-    Rejected,
-)
-from moatbridge.flow import inbox
-from moatbridge.flow.control import Control, request_pass
+from moatbridge.config.windows import refuse_closed, usable
+from moatbridge.errors import ConfigurationError, CursorTooOld, MoatbridgeError
+from moatbridge.flow import ending, inbox
+from moatbridge.flow.control import Control
 from moatbridge.flow.delivery import Lane, Stopped
+from moatbridge.flow.ending import LONGEST_WAIT, Outcome, SliceResult
 from moatbridge.flow.grounds import Grounds
+from moatbridge.flow.janitor import sweep
 from moatbridge.flow.observe import Observer
-from moatbridge.flow.opening import only_follows
 from moatbridge.flow.reading import Pass, follow, scan_partition
 from moatbridge.flow.standing import wake_answers
 from moatbridge.flow.taking import Taker
-from moatbridge.ledger import counts, flows, runs, scans
+from moatbridge.ledger import counts, partitions, runs, scans
+from moatbridge.resilience.heart import Heart, beating, current
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,29 +34,15 @@ if TYPE_CHECKING:
     from moatbridge.ledger import Lease
     from moatbridge.resilience.session import Session
 
-Outcome = Literal["done", "more", "idle", "held", "stopped"]
+__all__ = ["LONGEST_WAIT", "REST", "Outcome", "SliceResult", "run_slice"]
 
-LONGEST_WAIT: Final = 300.0
-_FIRST_BACKOFF: Final = 5.0
-_LONGEST_BACKOFF: Final = 600.0
+REST: Final = 1.0
+"""Seconds until a partition of a busy flow looks again, unless it is woken."""
 
+QUIET: Final = 60.0
+"""The same for a flow that has nothing to do."""
 
-@dataclass(frozen=True, slots=True)
-class SliceResult:
-    """What became of a slice, and when to call again.
-
-    Args:
-        outcome: ``done`` for ever; ``more`` work is left; ``idle`` for ``wait``
-            seconds; ``held`` by somebody else; ``stopped`` by a person or the guard.
-        wait: Seconds until the next call makes sense.
-        error: What ended it, if something did; for faces in the same process only.
-        worked: Something was committed.
-    """
-
-    outcome: Outcome
-    wait: float = 0.0
-    error: MoatbridgeError | None = None
-    worked: bool = False
+_OPENING: Final = 5.0
 
 
 def run_slice(
@@ -91,7 +71,7 @@ def run_slice(
     try:
         route = bridge.route(flow)
     except MoatbridgeError as error:
-        wait = 60.0 if isinstance(error, ConfigurationError) else _FIRST_BACKOFF
+        wait = 60.0 if isinstance(error, ConfigurationError) else _OPENING
         return SliceResult("stopped", wait, error)
     if _has_bug(bridge, route):
         return SliceResult("stopped", LONGEST_WAIT)
@@ -99,7 +79,7 @@ def run_slice(
     lease = bridge.ledger.leases.claim(route.row.flow_id, partition, owner, ttl=ttl)
     if lease is None:
         return SliceResult("held", ttl)
-    with ExitStack() as stack:
+    with beating(current() or Heart()), ExitStack() as stack:
         slice_ = _Slice(bridge, route, lease, stack, seconds, beat, stopping)
         return slice_.run()
 
@@ -129,9 +109,12 @@ class _Slice:
         self._until = time.monotonic() + seconds
         self._beat = beat
         self._stopping = stopping
+        self._heart = current() or Heart()
         self._borrowed: dict[str, Session] = {}
+        self._opening = False
         self._worked = False
         self._nothing = False
+        self._untidy = False
 
     def run(self) -> SliceResult:
         work = {
@@ -141,23 +124,40 @@ class _Slice:
             "lane": self._lane,
         }[self._lease.kind]
         leases = self._bridge.ledger.leases
-        with self._bridge.renewing(self._lease):
+        with self._bridge.renewing(self._lease, self._heart):
             try:
                 outcome, wait = work()
             except MoatbridgeError as error:
-                return self._failed(error)
+                return ending.failed(
+                    self._route,
+                    self._bridge.ledger,
+                    self._lease,
+                    error,
+                    opening=self._opening,
+                    worked=self._worked,
+                )
             except Stopped:
                 leases.release(self._lease, wait=1.0, error="guard.kill-switch")
                 return SliceResult("stopped", 1.0, worked=self._worked)
             except AssertionError as error:
-                self._bug(error)
+                ending.bug(self._bridge.ledger, self._lease, error)
                 raise
             except Exception:
-                leases.release(self._lease, wait=_FIRST_BACKOFF, error="flow.bug")
+                ending.put_off(
+                    self._route, self._bridge.ledger, self._lease, "flow.bug"
+                )
                 raise
         finished = "nothing" if self._nothing else "done"
         state = finished if outcome == "done" else "ready"
         leases.release(self._lease, wait=wait, state=state)
+        if self._untidy:
+            sweep(
+                self._bridge.ledger,
+                self._lease.flow_id,
+                self._route.name,
+                self._bridge.keep,
+                stopping=self._stopping,
+            )
         return SliceResult(outcome, wait, worked=self._worked)
 
     # --- kinds of work ----------------------------------------------------------
@@ -170,33 +170,39 @@ class _Slice:
             self._lease,
             source=self._source,
             observer=self._observer(),
-            keep=self._bridge.keep,
             untidy=lambda: self._bridge.untidy(self._route.row.flow_id),
+            target=self._target,
         )
-        while control.work():
+        while True:
+            more = control.work()
+            self._untidy = control.untidy
+            if not more:
+                break
             self._done()
             if self._over():
                 return "more", 0.0
-        return "idle", 1.0
+        with self._bridge.ledger.read() as tx:
+            busy = partitions.runs_open(tx, self._route.row.flow_id)
+        return "idle", REST if busy else QUIET
 
     def _scan(self) -> tuple[Outcome, float]:
         if self._too_much_waiting():
-            return "idle", 1.0
+            return "idle", REST
         spec = self._lease.spec or {}
         reading = self._pass(int(spec["run"]), self._lease.generation)
-        ending = scan_partition(
+        came_to = scan_partition(
             reading,
             self._borrow("scan", self._route.source.system),
             self._route,
             self._lease,
             until=self._until,
-            stopping=self._stopping,
+            stopping=self._stopped,
             beat=self._done,
         )
-        if ending == "more":
+        if came_to == "more":
             return "more", 0.0
         self._wake_control()
-        self._nothing = ending == "nothing"
+        self._nothing = came_to == "nothing"
         return "done", 0.0
 
     def _live(self) -> tuple[Outcome, float]:
@@ -223,7 +229,7 @@ class _Slice:
         """Read the tail, from the source or from the inbox; True if some is left."""
         how: Any = {
             "until": self._until,
-            "stopping": self._stopping,
+            "stopping": self._stopped,
             "beat": self._done,
         }
         if inbox.receives(self._route):
@@ -232,6 +238,9 @@ class _Slice:
         return follow(reading, session, self._route, **how)
 
     def _lane(self) -> tuple[Outcome, float]:
+        # Looked at before anything is in flight; the loop ends when a window closes.
+        target = self._route.target
+        refuse_closed(target.system, target.config, self._bridge.ledger.now())
         number = int(self._lease.part.partition("/")[2])
         lane = Lane(
             self._route,
@@ -242,16 +251,19 @@ class _Slice:
             target=self._target,
             grounds=self._grounds(),
             killed=self._killed,
-            stopping=self._stopping,
+            stopping=self._stopped,
             beat=self._done,
         )
         while lane.work():
             if self._over():
                 return "more", 0.0
-        self._wake_control()
+        if self._worked:
+            self._wake_control()
         if lane.decided:
             self._wake_others()
-        return "idle", 1.0
+        with self._bridge.ledger.read() as tx:
+            busy = partitions.sends(tx, self._route.row.flow_id, number)
+        return "idle", REST if busy else QUIET
 
     def _wake_control(self) -> None:
         with self._bridge.ledger.write() as tx:
@@ -324,9 +336,14 @@ class _Slice:
     def _borrow(self, use: str, system: str) -> Session:
         """One session per use: a scan's connection is busy while it is looked up in."""
         if use not in self._borrowed:
+            if use != "target" or self._lease.kind != "lane":
+                settings = self._bridge.config.systems[system]
+                refuse_closed(system, settings, self._bridge.ledger.now())
+            self._opening = True
             self._borrowed[use] = self._stack.enter_context(
                 self._bridge.session(system)
             )
+            self._opening = False
         return self._borrowed[use]
 
     def _killed(self) -> bool:
@@ -342,53 +359,15 @@ class _Slice:
 
     def _done(self) -> None:
         self._worked = True
+        self._heart.beat()
         self._beat()
 
-    def _over(self) -> bool:
-        return self._stopping() or time.monotonic() >= self._until
-
-    # --- how it can end -----------------------------------------------------------
-
-    def _failed(self, error: MoatbridgeError) -> SliceResult:
-        leases, lease = self._bridge.ledger.leases, self._lease
-        if isinstance(error, LeaseLost):
-            return SliceResult("held", self._lease.ttl, worked=self._worked)
-        if isinstance(error, CursorTooOld) and lease.kind in {"live", "scan"}:
-            return self._rescan(error)
-        if isinstance(error, ConfigurationError | Rejected | GuardStopped):
-            leases.release(lease, wait=60.0, error=error.code)
-            return SliceResult("stopped", 60.0, error, worked=self._worked)
-        wait = _FIRST_BACKOFF
-        if isinstance(error, NotApplied) and error.retry_after:
-            wait = max(wait, error.retry_after)
-        tries = leases.tries(lease.flow_id, lease.part)
-        wait = min(_LONGEST_BACKOFF, wait * 2 ** min(tries, 7))
-        leases.release(lease, wait=wait, error=error.code)
-        return SliceResult("idle", min(wait, LONGEST_WAIT), error, worked=self._worked)
-
-    def _rescan(self, error: CursorTooOld) -> SliceResult:
-        """The position is worth nothing any more: start over, links are kept."""
-        ledger, lease = self._bridge.ledger, self._lease
-        with ledger.write() as tx:
-            if only_follows(self._route):
-                # Whoever tells it is another one: a person agrees once more.
-                scans.position_lost(tx, lease.flow_id)
-            if not inbox.keeps_position(self._route):
-                tx.run(
-                    "UPDATE partition SET cursor=NULL WHERE flow_id=? AND part=?",
-                    lease.flow_id,
-                    lease.part,
-                )
-        if lease.kind == "scan":
-            ledger.leases.release(lease, wait=1.0, error=error.code)
-            return SliceResult("idle", 1.0, worked=True)
-        ledger.leases.release(lease, error=error.code, state="done")
-        request_pass(ledger, self._route, auto=True, actor="rescan")
-        return SliceResult("done", worked=True)
-
-    def _bug(self, error: AssertionError) -> None:
-        with self._bridge.ledger.write() as tx:
-            flows.stop_on_bug(tx, self._lease.flow_id, str(error))
-        self._bridge.ledger.leases.release(
-            self._lease, error="flow.bug", state="blocked"
+    def _stopped(self) -> bool:
+        """Asked to stop, or a window closed meanwhile."""
+        end = self._route.target if self._lease.kind == "lane" else self._route.source
+        return self._stopping() or not usable(
+            end.config.windows, self._bridge.ledger.now()
         )
+
+    def _over(self) -> bool:
+        return self._stopped() or time.monotonic() >= self._until

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 from moatbridge.config import load
 from moatbridge.errors import ConfigurationError, GuardStopped, NotApplied
-from moatbridge.flow import Bridge as FlowBridge
 from moatbridge.flow.control import request_pass
 from moatbridge.flow.judging import approvals, approve
 from moatbridge.flow.plans import Plan, load_plan
 from moatbridge.guard import Approval, check_approval, person
 from moatbridge.ledger import audit, killswitch, parcels, review, runs
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.run.deciding import carry_out
 from moatbridge.run.following import PATIENCE, Tail, follows, refuse_if_killed
 from moatbridge.run.local import LocalRunner
 from moatbridge.run.principals import principal
+from moatbridge.run.reconciling import Reconciles
 from moatbridge.run.results import RunResult
+from moatbridge.run.retracting import Retracts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from moatbridge.registry import Registry
 
 
-class Bridge(FlowBridge):
+class Bridge(Reconciles, Retracts):
     """A bridge with its local runner: what products embed and the CLI uses.
 
     Use as a context manager; safe to share between threads, never across a fork.
@@ -134,7 +134,8 @@ class Bridge(FlowBridge):
             if run.state == "planned":
                 self._agree(tx, run, current, actor or principal(), confirm, accept)
                 runs.set_state(tx, run.run_id, "applying")
-                self.ledger.leases.wake(tx, route.row.flow_id, "lane")
+                for kind in ("lane", "control"):  # with nothing to send it ends at once
+                    self.ledger.leases.wake(tx, route.row.flow_id, kind)
         deadline = None if max_seconds is None else time.monotonic() + max_seconds
         return self._deliver(name, current.run_id, progress, deadline)
 
@@ -149,7 +150,7 @@ class Bridge(FlowBridge):
     ) -> None:
         if confirm is not None or accept or plan.verdict.decision == "approve":
             given = Approval(
-                plan.digest, actor, wall_clock(), frozenset(accept), confirm
+                plan.digest, actor, self.ledger.now(), frozenset(accept), confirm
             )
             approve(tx, run.run_id, given)
             audit.record(
@@ -160,7 +161,7 @@ class Bridge(FlowBridge):
             plan.verdict,
             approvals(tx, run.run_id),
             starter=run.actor or "",
-            now=wall_clock(),
+            now=self.ledger.now(),
         )
 
     def approve(
@@ -176,7 +177,7 @@ class Bridge(FlowBridge):
             approve(
                 tx,
                 plan.run_id,
-                Approval(plan.digest, actor, wall_clock(), frozenset(accept), confirm),
+                Approval(plan.digest, actor, self.ledger.now(), frozenset(accept), confirm),
             )
 
     def run(
@@ -323,9 +324,9 @@ class Bridge(FlowBridge):
         with self.ledger.write() as tx:
             killswitch.switch_off(tx, scope, reason, principal())
 
-    def runner(self, *, slots: int | None = None) -> LocalRunner:
-        """A runner that keeps flows going: ``start()`` and ``stop()``."""
-        return LocalRunner(self, slots=slots)
+    def runner(self, **settings: Any) -> LocalRunner:
+        """A runner that keeps flows going; ``settings`` are `LocalRunner`'s."""
+        return LocalRunner(self, **settings)
 
     # --- driving ------------------------------------------------------------------
 
@@ -364,7 +365,7 @@ class Bridge(FlowBridge):
         """Over, or waiting longer than anybody should: for a retry, or a person."""
         with self.ledger.read() as tx:
             left, earliest = parcels.unfinished(tx, flow_id, run_id)
-        waits = left > 0 and (earliest or 0.0) > wall_clock() + PATIENCE
+        waits = left > 0 and (earliest or 0.0) > self.ledger.now() + PATIENCE
         return waits or self._state(run_id) != "applying"
 
     def _progress(self, flow_id: int, run_id: int) -> tuple[int, int]:

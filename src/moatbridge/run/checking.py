@@ -6,7 +6,6 @@ from being looked at.
 
 from __future__ import annotations
 
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from moatbridge.run.bridge import Bridge
 
 _AT_ONCE: Final = 8
-_RACE_UNTIL: Final = (3, 51, 2)
-_MENDED: Final = ((3, 44, 6), (3, 50, 7))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +102,20 @@ class Checked:
         systems: One entry a system.
         flows: One entry a flow.
         warnings: Sentences about the bridge as a whole.
+        ledger: Why its ledger cannot be relied on.
     """
 
     systems: tuple[SystemCheck, ...]
     flows: tuple[FlowCheck, ...]
     warnings: tuple[str, ...] = ()
+    ledger: tuple[Trouble, ...] = ()
 
     @property
     def problems(self) -> int:
-        """How many systems and flows cannot be used."""
+        """How many systems and flows cannot be used, and what is wrong beside them."""
         systems = sum(each.problem is not None for each in self.systems)
-        return systems + sum(each.problem is not None for each in self.flows)
+        flows = sum(each.problem is not None for each in self.flows)
+        return len(self.ledger) + systems + flows
 
     @property
     def warned(self) -> int:
@@ -135,29 +135,27 @@ def check(bridge: Bridge) -> Checked:
         systems = tuple(pool.map(lambda n: _system(bridge, n), bridge.config.systems))
     down = {each.system for each in systems if each.problem is not None}
     flows = tuple(_flow(bridge, name, down) for name in bridge.config.flows)
-    return Checked(systems, flows, tuple(_warnings(bridge)))
-
-
-def sqlite_race(version: tuple[int, ...]) -> bool:
-    """Whether this SQLite has the WAL-reset race (delivery 7; sqlite.org/wal.html)."""
-    if version > _RACE_UNTIL:
-        return False
-    return not any(version[:2] == fix[:2] and version >= fix for fix in _MENDED)
+    wrong, doubtful = bridge.ledger.db.problems()
+    return Checked(
+        systems,
+        flows,
+        (*_warnings(bridge), *doubtful),
+        tuple(Trouble(code, words) for code, words in wrong),
+    )
 
 
 def _warnings(bridge: Bridge) -> Iterator[str]:
     config = bridge.config
     yield from config.warnings
-    if config.ledger.durability != "full":
+    if config.ledger.durability != "full" and bridge.ledger.db.kind == "sqlite":
         yield (
             'ledger.durability = "normal": the last commits may be lost when the power '
             "fails."
         )
-    if sqlite_race(sqlite3.sqlite_version_info):
+    if not config.ledger.key_file:
         yield (
-            f"SQLite {sqlite3.sqlite_version} can damage a database when two processes "
-            "meet at a checkpoint (the WAL-reset race); use 3.51.3 or newer before "
-            "several processes share this ledger."
+            "The ledger keeps what waits to be sent as plain text; ledger.key_file "
+            "encrypts it."
         )
     if not config.flows:
         yield "No flow is configured; `moatbridge discover SYSTEM` suggests streams."

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 from moatbridge.errors import NotApplied
 from moatbridge.flow.opening import only_follows
 from moatbridge.flow.standing import DECIDED
-from moatbridge.ledger import flows, parcels, runs
-from moatbridge.ledger.clock import wall_clock
+from moatbridge.ledger import flows, parcels, partitions, runs
 
 if TYPE_CHECKING:
     from moatbridge.flow import Bridge
@@ -64,10 +63,13 @@ class Tail:
             self.companions = (answers, posts)
             self._flows = [*self._flows, bridge.route(answers).row.flow_id]
             self._all = [*self._flows, bridge.route(posts).row.flow_id]
-        self._since = wall_clock()
+        self._since = bridge.ledger.now()
         with bridge.ledger.write() as tx:
             self.run_id: int = runs.live(tx, route.row.flow_id)
             self._before = runs.outcome(tx, self.run_id)
+            for flow_id in self._all:
+                partitions.resume(tx, flow_id)
+                bridge.ledger.leases.wake(tx, flow_id, "control")
             for flow_id in self._flows:
                 bridge.ledger.leases.wake(tx, flow_id, "live")
 
@@ -85,12 +87,12 @@ class Tail:
                 # A tail that ended is opened again by the pass that was asked for,
                 # unless that pass waits for a person: then there is nothing to read.
                 "SELECT 1 FROM partition p WHERE flow_id=? AND kind='live' AND "
-                "CASE WHEN owner IS NOT NULL THEN 1 WHEN state='ready' "
-                "THEN served_at<? OR not_before<=? ELSE EXISTS(SELECT 1 FROM run r "
-                "WHERE r.flow_id=p.flow_id AND r.state='scanning') END",
+                "(owner IS NOT NULL OR (state='ready' AND (served_at<? OR "
+                "not_before<=?)) OR (state<>'ready' AND EXISTS(SELECT 1 FROM run r "
+                "WHERE r.flow_id=p.flow_id AND r.state='scanning')))",
                 flow_id,
                 self._since,
-                wall_clock(),
+                tx.now(),
             )
         return row is None
 
@@ -102,7 +104,7 @@ class Tail:
                 for run in runs.applying(tx, flow_id)
             ]
             due = flows.due_again(tx, flow_id, limit=100, tries=5)
-        soon = wall_clock() + PATIENCE
+        soon = self._bridge.ledger.now() + PATIENCE
         return any(why == DECIDED for _link, why in due) or any(
             left and (earliest or 0.0) <= soon for left, earliest in rows
         )

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 from moatbridge.errors import ConfigurationError, MoatbridgeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from moatbridge.flow import Bridge
 
 _log = logging.getLogger(__name__)
@@ -28,26 +27,26 @@ class Hints:
 
     Args:
         bridge: An open bridge.
-        flows: Names of the flows to wake.
     """
 
-    def __init__(self, bridge: Bridge, flows: Sequence[str]) -> None:
+    def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         self._ending = threading.Event()
         self._flows: dict[str, list[str]] = {}
-        for name in flows:
-            source = bridge.config.flows[name].source
-            self._flows.setdefault(source, []).append(name)
-        self._threads = [
-            threading.Thread(
-                target=self._listen, args=(each,), name=f"hints {each}", daemon=True
-            )
-            for each in self._flows
-        ]
+        self._threads: list[threading.Thread] = []
 
-    def start(self) -> None:
-        """Begin to listen; streams that do not push are left alone."""
-        for thread in self._threads:
+    def listen(self, flow: str) -> None:
+        """Wake this flow too; a stream that does not push is left alone."""
+        source = self._bridge.config.flows[flow].source
+        flows = self._flows.setdefault(source, [])
+        if flow in flows:
+            return
+        flows.append(flow)
+        if len(flows) == 1:
+            thread = threading.Thread(
+                target=self._listen, args=(source,), name=f"hints {source}", daemon=True
+            )
+            self._threads.append(thread)
             thread.start()
 
     def stop(self) -> None:
@@ -56,8 +55,9 @@ class Hints:
 
     def join(self, seconds: float) -> None:
         """Wait for the threads to end."""
+        until = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(seconds)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _listen(self, address: str) -> None:
         wait = _FIRST

@@ -1,36 +1,36 @@
-"""The default runner: threads of this process, SQLite, nothing else to install."""
+"""The default runner: threads of this process and the ledger, nothing else to install.
+
+`LocalRunner.drive` works towards one condition, for a person who waits for it;
+`LocalRunner.serve` keeps flows going. The same slots carry both.
+"""
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from moatbridge.errors import MoatbridgeError
+from moatbridge.errors import MoatbridgeError, NotApplied
 from moatbridge.flow import run_slice
-from moatbridge.flow.control import request_pass
-from moatbridge.guard.approval import PLAN_LIFE
-from moatbridge.ledger import runs
-from moatbridge.run.following import follows
-from moatbridge.run.hints import Hints
+from moatbridge.run.dispatch import LOST_SHARE, Dispatcher
+from moatbridge.run.slots import Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from moatbridge.flow import Bridge, SliceResult
-    from moatbridge.flow.route import Route
-
-_log = logging.getLogger(__name__)
+    from moatbridge.run.dispatch import Ending
 
 POLL: Final = 0.05
 """Seconds between two looks for due partitions while others are at work."""
 
-_IDLE: Final = 1.0
-_HINTS_END: Final = 2.0
+_IDLE: Final = 0.2
+_SOON: Final = 60.0
+
+__all__ = ["LOST_SHARE", "POLL", "LocalRunner"]
 
 
 class LocalRunner:
@@ -39,14 +39,33 @@ class LocalRunner:
     Args:
         bridge: An open bridge.
         slots: Slices at once; None for ``run.slots``.
+        zones: Network zones to serve; None for ``run.zones``.
+        tell: Called with a flow and the error that keeps it from running for now;
+            None logs it.
+        lost_share: Share of lost slots above which `serve` ends by itself; a product
+            that embeds the runner has no supervisor, so its runner goes on.
     """
 
-    def __init__(self, bridge: Bridge, *, slots: int | None = None) -> None:
+    def __init__(
+        self,
+        bridge: Bridge,
+        *,
+        slots: int | None = None,
+        zones: Sequence[str] | None = None,
+        tell: Callable[[str, MoatbridgeError], None] | None = None,
+        lost_share: float = 1.0,
+    ) -> None:
         self._bridge = bridge
         self._slots = slots or bridge.config.run.slots
+        self._zones = tuple(zones or bridge.config.run.zones)
+        self._tell = tell
+        self._lost_share = lost_share
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._dispatcher: Dispatcher | None = None
+        self.forced: int = 0
+        """Leases that had to be given back by force at the end."""
 
     def drive(
         self,
@@ -69,137 +88,65 @@ class LocalRunner:
         Returns:
             The errors of the last slices, if they are why nothing can be done.
         """
-        errors: dict[tuple[str, str], MoatbridgeError] = {}
-        running: dict[Future[SliceResult], tuple[str, str]] = {}
-        ending = threading.Event()
-        with ThreadPoolExecutor(
-            self._slots, thread_name_prefix="moatbridge-slice"
-        ) as pool:
-            try:
-                while not self._over(until, deadline):
-                    started = self._start(pool, flows, kinds, running, deadline, ending)
-                    if not running and not started:
-                        break
-                    self._collect(running, errors)
-                    progress()
-                    if errors and not running:
-                        break
-            finally:
-                ending.set()
-        return list(errors.values())
+        drive = _Drive(self, flows, kinds, deadline)
+        try:
+            while not self._over(until, deadline):
+                going = drive.start()
+                if not going and not drive.slots.running:
+                    break
+                drive.collect()
+                progress()
+                if drive.errors and not drive.slots.running:
+                    break
+        finally:
+            drive.end()
+        return list(drive.errors.values())
 
     def _over(self, until: Callable[[], bool], deadline: float | None) -> bool:
         late = deadline is not None and time.monotonic() >= deadline
         return self._stop.is_set() or late or until()
 
-    def _start(
-        self,
-        pool: ThreadPoolExecutor,
-        flows: Sequence[str],
-        kinds: Sequence[str],
-        running: dict[Future[SliceResult], tuple[str, str]],
-        deadline: float | None,
-        ending: threading.Event,
-    ) -> bool:
-        """Submit what is due; True if anything is due now or soon."""
-        ready, later = self._bridge.due(flows, kinds)
-        busy = set(running.values())
-        now = time.monotonic()
-        for flow, due in ready:
-            where = (flow, due.part)
-            if where in busy:
-                continue
-            if len(running) >= self._slots:
-                break
-            left = None if deadline is None else max(0.1, deadline - now)
-            running[pool.submit(self._slice, flow, due.part, left, ending)] = where
-        soon = later is not None and later <= max(_IDLE, 60.0)
-        if not running and soon:
-            time.sleep(min(later or 0.0, 0.2))
-        return soon
-
-    def _slice(
-        self, flow: str, part: str, left: float | None, ending: threading.Event
-    ) -> SliceResult:
-        seconds = self._bridge.config.run.slice
-        return run_slice(
-            self._bridge,
-            flow,
-            part,
-            owner=self._owner,
-            seconds=seconds if left is None else min(seconds, left),
-            stopping=lambda: ending.is_set() or self._stop.is_set(),
-        )
-
-    @staticmethod
-    def _collect(
-        running: dict[Future[SliceResult], tuple[str, str]],
-        errors: dict[tuple[str, str], MoatbridgeError],
-    ) -> None:
-        if not running:
-            return
-        done, _rest = wait(running, timeout=POLL, return_when=FIRST_COMPLETED)
-        for future in done:
-            where = running.pop(future)
-            result = future.result()
-            if result.error is not None:
-                errors[where] = result.error
-            else:
-                errors.pop(where, None)
-
     # --- as a service -----------------------------------------------------------
 
-    def serve(self, flows: Sequence[str]) -> None:
-        """Keep the flows running until `stop` is called; blocks."""
-        hints = Hints(self._bridge, flows)
-        hints.start()
-        try:
-            self._serve(flows)
-        finally:
-            hints.stop()
-            hints.join(_HINTS_END)
+    def serve(self, flows: Sequence[str]) -> Ending:
+        """Keep the flows running until `stop` is called; blocks.
 
-    def _serve(self, flows: Sequence[str]) -> None:
-        kinds = ("control", "scan", "lane", "live")
-        next_pass: dict[str, float] = {}
-        running: dict[Future[SliceResult], tuple[str, str]] = {}
-        with ThreadPoolExecutor(
-            self._slots, thread_name_prefix="moatbridge-slice"
-        ) as pool:
-            while not self._stop.is_set():
-                usable = [f for f in flows if self._schedule(f, next_pass)]
-                if usable:
-                    self._start(pool, usable, kinds, running, None, self._stop)
-                self._collect(running, {})
-                if not running:
-                    self._stop.wait(_IDLE / 2)
+        Slices that still work when it is stopped have ``run.drain`` seconds to reach
+        their next batch; what leases are left then are given back by force.
 
-    def _schedule(self, flow: str, next_pass: dict[str, float]) -> bool:
-        """Ask for the flow's next pass when it is time; False if it cannot run now.
-
-        A flow whose system is down or misconfigured must not stop the others.
+        Returns:
+            ``stopped``; ``refused``: no flow can run as configured; ``stuck``: too
+            many slots hold calls that never came back.
         """
-        now = time.monotonic()
+        self._bridge.zones = self._reached()
+        self._dispatcher = Dispatcher(
+            self._bridge,
+            flows,
+            slots=self._slots,
+            zones=self._zones,
+            owner=self._owner,
+            stop=self._stop,
+            tell=self._tell,
+            lost_share=self._lost_share,
+        )
         try:
-            route = self._bridge.route(flow)
-            if follows(self._bridge, route):
-                return True  # its tail is read; there is no pass to ask for
-            if next_pass.get(flow, 0.0) <= now and not self._looked_at(route):
-                request_pass(self._bridge.ledger, route, auto=True, actor=self._owner)
-                followed = route.source.can("CanFollow")
-                every = route.config.every
-                rescan = route.config.rescan or (7 * 86400.0 if followed else every)
-                next_pass[flow] = now + rescan
-        except MoatbridgeError as error:
-            _log.warning("flow %s cannot run now: %s", flow, error)
-            return False
-        return True
+            return self._dispatcher.run()
+        finally:
+            self._stop.set()
+            with self._bridge.hurrying():
+                whole = self._dispatcher.drain(self._bridge.config.run.drain)
+            if not whole:
+                self.forced = self._bridge.give_back()
 
-    def _looked_at(self, route: Route) -> bool:
-        """A plan that waits for a person is not replaced under their eyes."""
-        with self._bridge.ledger.read() as tx:
-            run = runs.latest(tx, route.row.flow_id, "planned")
-        return run is not None and time.time() - (run.planned or 0.0) < PLAN_LIFE
+    def _reached(self) -> frozenset[str] | None:
+        """Zones to keep to; None if these are all that there are."""
+        there = {system.zone for system in self._bridge.config.systems.values()}
+        return None if there <= set(self._zones) else frozenset(self._zones)
+
+    @property
+    def lost(self) -> int:
+        """Slots whose work is stuck in a call that did not come back."""
+        return 0 if self._dispatcher is None else self._dispatcher.lost
 
     def start(self, flows: Sequence[str]) -> None:
         """Serve on a thread of its own; `stop` ends it."""
@@ -214,3 +161,83 @@ class LocalRunner:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+
+    def ask_to_stop(self) -> None:
+        """As `stop`, but return at once."""
+        self._stop.set()
+
+
+class _Drive:
+    """The slices of one `LocalRunner.drive`."""
+
+    def __init__(
+        self,
+        runner: LocalRunner,
+        flows: Sequence[str],
+        kinds: Sequence[str],
+        deadline: float | None,
+    ) -> None:
+        self._bridge: Bridge = runner._bridge  # noqa: SLF001 - same module
+        self._owner: str = runner._owner  # noqa: SLF001 - same module
+        self._stop: threading.Event = runner._stop  # noqa: SLF001 - same module
+        self._flows = flows
+        self._kinds = kinds
+        self._deadline = deadline
+        self._ending = threading.Event()
+        self.errors: dict[tuple[str, str], MoatbridgeError] = {}
+        self.slots: Slots[SliceResult] = Slots(
+            runner._slots,  # noqa: SLF001 - same module
+            patience=self._bridge.patience,
+        )
+
+    def start(self) -> bool:
+        """Begin what is due; True if anything is due now or soon."""
+        ready, later = self._bridge.due(self._flows, self._kinds)
+        running, free = self.slots.running, self.slots.free
+        now = time.monotonic()
+        left = None if self._deadline is None else max(0.1, self._deadline - now)
+        new = [w for f, due in ready if (w := (f, due.part)) not in running]
+        for where in new[: max(0, free)]:
+            self.slots.start(where, partial(self._slice, *where, left))
+        soon = later is not None and later <= _SOON
+        if not self.slots.running and soon:
+            time.sleep(min(later or 0.0, _IDLE))
+        return soon
+
+    def collect(self) -> None:
+        for ended in self.slots.collect(POLL) if self.slots.running else []:
+            where = self._where(ended.key)
+            if ended.error is not None:
+                raise ended.error
+            if ended.result is not None and ended.result.error is not None:
+                self.errors[where] = ended.result.error
+            else:
+                self.errors.pop(where, None)
+        for lost in self.slots.give_up():
+            flow, part = where = self._where(lost.key)
+            self.errors[where] = NotApplied(
+                f"Partition {part} of flow {flow} is stuck: {lost.why}. Its lease runs "
+                "out; run again then.",
+                code="runtime.stuck",
+            )
+
+    def end(self) -> None:
+        """Let running slices reach their next batch."""
+        self._ending.set()
+        self.slots.join(float("inf"))
+
+    @staticmethod
+    def _where(key: object) -> tuple[str, str]:
+        assert isinstance(key, tuple)  # noqa: S101 - we made it
+        return key
+
+    def _slice(self, flow: str, part: str, left: float | None) -> SliceResult:
+        seconds = self._bridge.config.run.slice
+        return run_slice(
+            self._bridge,
+            flow,
+            part,
+            owner=self._owner,
+            seconds=seconds if left is None else min(seconds, left),
+            stopping=lambda: self._ending.is_set() or self._stop.is_set(),
+        )

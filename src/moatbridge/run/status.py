@@ -13,50 +13,37 @@ from typing import TYPE_CHECKING, Any, Final
 from moatbridge.errors import MoatbridgeError
 from moatbridge.guard import Kill, KillState, evaluate, file_there
 from moatbridge.ledger import Ledger, killswitch, review, runs
-from moatbridge.ledger.clock import boot_clock, boot_id, wall_clock
 from moatbridge.ledger.states import LinkState, State
+from moatbridge.run.partition_status import (
+    UNSERVED,
+    PartitionStatus,
+    WorkerStatus,
+    alarms,
+    partitions_of,
+    workers_of,
+)
+from moatbridge.run.retract_status import RetractStatus, live_run, newest_retract
 
 if TYPE_CHECKING:
     from moatbridge.config import BridgeConfig
     from moatbridge.ledger import Transaction
     from moatbridge.ledger.review import Waiting
 
-UNSERVED: Final = 300.0
-"""Seconds after which due work that nobody took is an alarm (scale 22)."""
+__all__ = [
+    "UNSERVED",
+    "FlowStatus",
+    "PartitionStatus",
+    "PassStatus",
+    "RetractStatus",
+    "Status",
+    "WorkerStatus",
+    "flow_id_of",
+    "kill_state",
+    "status",
+    "waiting",
+]
 
-_OPEN_RUNS: Final = ("scanning", "applying")
 _MOST: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionStatus:
-    """One partition. Times are seconds.
-
-    Args:
-        name: Partition.
-        kind: ``control``, ``scan``, ``live`` or ``lane``.
-        state: ``ready``, ``done`` or ``blocked``.
-        owner: Who works on it now; None if nobody does.
-        fence: Number of its lease; rises with each claim.
-        tries: Claims without a commit since.
-        error: Code of what went wrong last.
-        served: Since it was claimed last; None if it never was.
-        next: Until it is due; 0 if it is.
-        records: Records read.
-        unserved: Due, with work to do, and nobody took it for five minutes.
-    """
-
-    name: str
-    kind: str
-    state: str
-    owner: str | None
-    fence: int
-    tries: int
-    error: str | None
-    served: float | None
-    next: float
-    records: int
-    unserved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +73,8 @@ class FlowStatus:
         links: Records that both sides hold.
         open: State of what is not over yet -> records.
         last_pass: The newest full pass; None if there never was one.
+        live_run: Number of the run of the live tail; None if there is none.
+        retract: The newest run that takes another one back; None if there is none.
         waiting: Kind -> items that wait for a person.
         oldest_waiting: Seconds that the oldest of them has waited.
         oldest_unsent: Seconds since the oldest run that still has something to send.
@@ -99,6 +88,8 @@ class FlowStatus:
     links: int = 0
     open: dict[str, int] = field(default_factory=dict)
     last_pass: PassStatus | None = None
+    live_run: int | None = None
+    retract: RetractStatus | None = None
     waiting: dict[str, int] = field(default_factory=dict)
     oldest_waiting: float | None = None
     oldest_unsent: float | None = None
@@ -107,10 +98,12 @@ class FlowStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """All flows, and everything that is switched off."""
+    """All flows and workers, what is switched off, and what does not mend itself."""
 
     flows: tuple[FlowStatus, ...]
     kills: tuple[Kill, ...]
+    workers: tuple[WorkerStatus, ...] = ()
+    alarms: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -123,9 +116,16 @@ def status(config: BridgeConfig, ledger: Ledger) -> Status:
     Raises:
         NotApplied: ``ledger.unavailable``.
     """
+    with ledger.read() as tx:
+        there = workers_of(tx, ledger)
+    flows = tuple(
+        _flow(config, ledger, name, served=bool(there)) for name in config.flows
+    )
     return Status(
-        tuple(_flow(config, ledger, name) for name in config.flows),
+        flows,
         kill_state(config, ledger).kills,
+        there,
+        tuple(alarms([(flow.flow, flow.partitions) for flow in flows], there)),
     )
 
 
@@ -158,9 +158,11 @@ def flow_id_of(tx: Transaction, ledger: Ledger, flow: str) -> int | None:
     return None if found is None else int(found)
 
 
-def _flow(config: BridgeConfig, ledger: Ledger, name: str) -> FlowStatus:
+def _flow(
+    config: BridgeConfig, ledger: Ledger, name: str, *, served: bool
+) -> FlowStatus:
     settings = config.flows[name]
-    now = wall_clock()
+    now = ledger.now()
     with ledger.read() as tx:
         row = tx.one(
             "SELECT flow_id, pair_id, bug FROM flow WHERE scope=? AND name=?",
@@ -181,10 +183,12 @@ def _flow(config: BridgeConfig, ledger: Ledger, name: str) -> FlowStatus:
             links=_links(tx, pair_id),
             open=_open(tx, flow_id),
             last_pass=_last_pass(tx, flow_id),
+            live_run=live_run(tx, flow_id),
+            retract=newest_retract(tx, flow_id, name),
             waiting=_kinds(items),
             oldest_waiting=now - min(since) if since else None,
             oldest_unsent=None if unsent is None else now - unsent,
-            partitions=_partitions(tx, flow_id, now),
+            partitions=partitions_of(tx, config, name, flow_id, served=served),
         )
 
 
@@ -248,41 +252,3 @@ def _oldest_unsent(tx: Transaction, flow_id: int) -> float | None:
         State.UNKNOWN,
     )
     return None if found is None else float(found)
-
-
-def _partitions(
-    tx: Transaction, flow_id: int, now: float
-) -> tuple[PartitionStatus, ...]:
-    holes = ",".join("?" * len(_OPEN_RUNS))
-    busy = tx.one(
-        f"SELECT 1 FROM run WHERE flow_id=? AND kind<>'live' AND state IN ({holes})",
-        flow_id,
-        *_OPEN_RUNS,
-    )
-    rows = tx.all(
-        "SELECT part, kind, state, owner, fence, tries, error, served_at, not_before, "
-        "records, lease_until>=? AND boot IS ? FROM partition "
-        "WHERE flow_id=? AND state NOT IN ('done','nothing') ORDER BY kind, part",
-        boot_clock(),
-        boot_id(),
-        flow_id,
-    )
-    return tuple(_partition(row, now, busy=busy is not None) for row in rows)
-
-
-def _partition(row: Any, now: float, *, busy: bool) -> PartitionStatus:
-    part, kind, state, owner, fence, tries, error, served, due, records, held = row
-    idle = now - max(served, due)
-    return PartitionStatus(
-        name=part,
-        kind=kind,
-        state=state,
-        owner=owner if held else None,
-        fence=fence,
-        tries=tries,
-        error=error,
-        served=now - served if served else None,
-        next=max(0.0, due - now),
-        records=records,
-        unserved=busy and state == "ready" and not held and idle > UNSERVED,
-    )
