@@ -21,13 +21,17 @@ from moatbridge.cli.demo import demo
 from moatbridge.cli.discover import discover
 from moatbridge.cli.init import init
 from moatbridge.cli.kill import kill, resume
+from moatbridge.cli.ledger import backup, restored
 from moatbridge.cli.logs import redacted_log
 from moatbridge.cli.plan import plan
+from moatbridge.cli.reconcile import reconcile
+from moatbridge.cli.retract import retract
 from moatbridge.cli.review import review
 from moatbridge.cli.run import run as run_flows
 from moatbridge.cli.serve import serve
 from moatbridge.cli.status import status
 from moatbridge.cli.terminal import complain, settle_encoding
+from moatbridge.cli.worker import worker
 from moatbridge.errors import MoatbridgeError
 
 TRACE: Final = "MOATBRIDGE_TRACE"
@@ -44,9 +48,12 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "plan": plan,
     "apply": apply,
     "run": run_flows,
+    "worker": worker,
     "serve": serve,
     "status": status,
     "review": review,
+    "retract": retract,
+    "reconcile": reconcile,
     "kill": kill,
     "resume": resume,
     "adapters": adapters,
@@ -89,6 +96,10 @@ def build() -> typer.Typer:
     group.command("show")(_guarded(show))
     group.command("schema")(_guarded(schema))
     app.add_typer(group, name="config")
+    group = typer.Typer(no_args_is_help=True, help="Copy the ledger; after a restore.")
+    group.command("backup")(_guarded(backup))
+    group.command("restored")(_guarded(restored))
+    app.add_typer(group, name="ledger")
     return app
 
 

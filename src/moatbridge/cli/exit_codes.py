@@ -30,7 +30,8 @@ TERMINATED: Final = 143
 
 EXIT_CODES: Final[dict[int, str]] = {
     DONE: "done; nothing waits",
-    FOUND: "check or adapters found problems (check --strict: or warnings)",
+    FOUND: "check or adapters found problems (check --strict: or warnings), or "
+    "reconcile found records that diverge",
     CONFIGURATION: "the command line or the configuration is wrong; nothing was sent",
     CONFIRM: "the guard asks you to confirm the plan; nothing was sent",
     APPROVE: "the guard asks for another person's approval; nothing was sent",

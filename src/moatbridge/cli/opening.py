@@ -50,7 +50,7 @@ def opened(path: Path) -> Iterator[tuple[BridgeConfig, Ledger]]:
     from moatbridge.ledger import Ledger  # noqa: PLC0415 - brings SQLAlchemy
 
     config = load(path)
-    ledger = Ledger(config.ledger.url, durability=config.ledger.durability)
+    ledger = Ledger.configured(config.ledger)
     try:
         yield config, ledger
     finally:

@@ -23,7 +23,8 @@ def progress(step: str, flow: str) -> Iterator[Step]:
 
     Args:
         step: ``plan`` counts records read and intents staged; ``apply`` counts
-            intents delivered, of all.
+            intents delivered, of all; ``reconcile`` counts target records read and
+            records compared.
         flow: Name.
 
     Yields:
@@ -74,6 +75,8 @@ def _on_terminal(step: str, flow: str) -> Iterator[Step]:
             if step == "apply":
                 words = f"{flow}: {first:,} of {second:,} delivered"
                 bar.update(task, completed=first, total=second or None)
+            elif step == "reconcile":
+                words = f"{flow}: {first:,} read at the target, {second:,} compared"
             else:
                 words = f"{flow}: {first:,} records read, {second:,} changes staged"
             bar.update(task, description=words)
@@ -81,4 +84,8 @@ def _on_terminal(step: str, flow: str) -> Iterator[Step]:
         yield tell
 
 
-_NAMES: Final = {"plan": ("read", "staged"), "apply": ("delivered", "all")}
+_NAMES: Final = {
+    "plan": ("read", "staged"),
+    "apply": ("delivered", "all"),
+    "reconcile": ("read", "compared"),
+}

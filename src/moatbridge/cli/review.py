@@ -107,7 +107,6 @@ def _list(
     as_json: bool,
 ) -> None:
     from moatbridge.cli.show_waiting import waiting_json, waiting_lines  # noqa: PLC0415
-    from moatbridge.ledger.clock import wall_clock  # noqa: PLC0415
     from moatbridge.run.status import waiting  # noqa: PLC0415
 
     names = [flow] if flow is not None else list(settings.flows)
@@ -122,4 +121,4 @@ def _list(
         )
         return
     for name, items in found.items():
-        show(waiting_lines(name, items, now=wall_clock(), values=values))
+        show(waiting_lines(name, items, now=ledger.now(), values=values))

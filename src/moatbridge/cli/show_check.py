@@ -19,6 +19,8 @@ def check_lines(found: Checked) -> Iterator[str]:
         yield from _system(system)
     for flow in found.flows:
         yield from _flow(flow)
+    for trouble in found.ledger:
+        yield f"  PROBLEM   {trouble.code}: {clean(trouble.message, 1000)}"
     yield from _warnings(found.warnings)
     yield ""
     yield f"{_count(found.problems, 'problem')}, {_count(found.warned, 'warning')}"

@@ -95,6 +95,7 @@ def plan_json(
         "held": plan.held,
         "rejected": plan.rejected,
         "attachments": plan.attachments,
+        "retranslated": plan.retranslated,
         "waiting": [
             {"kind": kind, "reason": reason, "detail": detail, "count": count}
             for (kind, reason, detail), count in _reasons(waiting)
@@ -119,6 +120,11 @@ def _header(plan: Plan, setting: Setting) -> Iterator[str]:
     yield f"  Delivery: {plan.guarantee} ({plan.guarantee_reason})"
     if plan.first_run:
         yield "  This flow has never been applied."
+    if plan.retranslated is not None:
+        yield (
+            f"  The translator of {setting.source} changed: {plan.retranslated:,} "
+            "records say the same by it."
+        )
 
 
 def _totals(plan: Plan) -> Iterator[str]:

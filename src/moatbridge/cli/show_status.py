@@ -11,19 +11,39 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moatbridge.guard import Kill
-    from moatbridge.run.status import FlowStatus, PartitionStatus, PassStatus, Status
+    from moatbridge.run.retract_status import RetractStatus
+    from moatbridge.run.status import (
+        FlowStatus,
+        PartitionStatus,
+        PassStatus,
+        Status,
+        WorkerStatus,
+    )
 
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def status_lines(found: Status) -> Iterator[str]:
-    """Kill switches first, then one block a flow."""
+    """Alarms and kill switches first, then the workers, then one block a flow."""
+    for alarm in found.alarms:
+        yield f"ALARM: {clean(alarm, 400)}"
     for kill in found.kills:
         yield f"SWITCHED OFF: {clean(kill.scope)}, by {_who(kill)}"
+    for worker in found.workers:
+        yield _worker(worker)
     for flow in found.flows:
         yield from _flow(flow)
     if not found.flows:
         yield "No flow is configured."
+
+
+def _worker(worker: WorkerStatus) -> str:
+    lost = f", {worker.lost} lost" if worker.lost else ""
+    seen = f"seen {ago(worker.seen)} ago" if worker.alive else "not seen any more"
+    return (
+        f"Worker {clean(worker.owner)}: zones {clean(', '.join(worker.zones))}; "
+        f"{worker.busy} of {worker.slots} slots busy{lost}; up {ago(worker.up)}, {seen}"
+    )
 
 
 def _who(kill: Kill) -> str:
@@ -48,6 +68,9 @@ def _flow(flow: FlowStatus) -> Iterator[str]:
     if flow.bug:
         yield f"  STOPPED   an impossible state was met: {clean(flow.bug)}"
     yield f"  last pass {_pass(flow.last_pass)}"
+    if flow.live_run is not None:
+        yield f"  live      run {flow.live_run}"
+    yield from _retract(flow.retract)
     yield f"  linked    {flow.links:,} records on both sides"
     if flow.open:
         counts = ", ".join(f"{n:,} {state}" for state, n in flow.open.items())
@@ -68,6 +91,22 @@ def _pass(found: PassStatus | None) -> str:
     return f"run {found.run}, {moment(found.created)}: {state}{verdict}"
 
 
+def _retract(found: RetractStatus | None) -> Iterator[str]:
+    if found is None:
+        return
+    from moatbridge.flow.retract.reasons import WORDS  # noqa: PLC0415 - brings SQL
+
+    state = {"planned": "waits for a person", "applying": "not finished"}
+    facts = [f"run {found.run} takes back run {found.of}"]
+    facts += [state[found.state]] if found.state in state else []
+    facts += [f"{found.undone:,} undone"] if found.undone else []
+    facts += [f"{found.open:,} to do"] if found.open else []
+    facts += [
+        f"{n:,} not ({WORDS.get(why, why)})" for why, n in sorted(found.left.items())
+    ]
+    yield f"  retract   {moment(found.created)}: {', '.join(facts)}"
+
+
 def _waiting(flow: FlowStatus) -> Iterator[str]:
     if not flow.waiting:
         return
@@ -86,8 +125,10 @@ def _partition(part: PartitionStatus) -> Iterator[str]:
         facts.append(f"{part.tries} tries")
     if part.error:
         facts.append(f"error {clean(part.error)}")
+    if part.lag is not None:
+        facts.append(f"oldest change waits for {ago(part.lag)}")
     if part.next >= 1:
         facts.append(f"again in {ago(part.next)}")
+    elif part.late >= 1:
+        facts.append(f"due for {ago(part.late)}")
     yield f"  part      {clean(part.name)}: {', '.join(facts)}"
-    if part.unserved:
-        yield "  ALARM     it is due, and nobody takes it: does a worker run?"

@@ -1,0 +1,266 @@
+"""An entity as a few short hashes: path by path, and once more with spelling ignored.
+
+The hashes are Python's own: salted anew in every process and cheap, so a scratch file
+of them tells nobody anything. Two values are equal if they mean the same: lists have no
+order, empty is empty however it is said, a reference is the record it points at.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from moatbridge.entities.paths import Slot, parse
+from moatbridge.ledger.keys import name_hash, path_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from moatbridge.entities.paths import Path
+    from moatbridge.flow.carry import Carry
+
+Prints = tuple[int, ...]
+"""Two numbers a path: the value's hash, and that of the value whatever its spelling."""
+
+EMPTY: Final = 0
+SILENT: Final = 1
+_WIDTH: Final = 0xFFFFFFFF
+_MISSING: Final = object()
+
+
+class Difference(NamedTuple):
+    """How two entities differ: one bit a path.
+
+    Args:
+        compared: Both say something about it.
+        alike: They differ in spelling only (letter case, spaces).
+        differs: They differ.
+    """
+
+    compared: int
+    alike: int
+    differs: int
+
+    @property
+    def any(self) -> int:
+        """Every path that is not equal."""
+        return self.alike | self.differs
+
+
+NOTHING: Final = Difference(0, 0, 0)
+
+
+class Comparer:
+    """Compares what a flow carries.
+
+    Args:
+        carry: The paths.
+    """
+
+    def __init__(self, carry: Carry) -> None:
+        self.paths: tuple[str, ...] = carry.paths
+        self._getters = [getter(text) for text in carry.paths]
+        self._layout = struct.Struct(f"<{2 * len(carry.paths)}I")
+        self.full: int = (1 << len(carry.paths)) - 1
+        self._same = Difference(self.full, 0, 0)
+
+    def prints(self, entity: dict[str, Any], *, whole: bool) -> Prints:
+        """The hashes of an entity.
+
+        Args:
+            entity: What is hashed.
+            whole: A path that it does not name is empty; else it says nothing of it.
+        """
+        missing = EMPTY if whole else SILENT
+        found: list[int] = []
+        for get in self._getters:
+            value = get(entity)
+            if value is _MISSING:
+                found += (missing, missing)
+            elif type(value) is str:
+                found += _of_text(value)
+            else:
+                found += (_short(_exact(value)), _short(_loose(value)))
+        return tuple(found)
+
+    def difference(self, expected: Prints, there: Prints) -> Difference:
+        """What differs between two entities."""
+        if expected == there:  # nearly always
+            return self._same
+        compared = alike = differs = 0
+        for number in range(len(self.paths)):
+            mine, theirs = expected[2 * number], there[2 * number]
+            if SILENT in {mine, theirs}:
+                continue
+            bit = 1 << number
+            compared |= bit
+            if mine == theirs:
+                continue
+            if (
+                mine != EMPTY != theirs
+                and expected[2 * number + 1] == there[2 * number + 1]
+            ):
+                alike |= bit
+            else:
+                differs |= bit
+        return Difference(compared, alike, differs)
+
+    def silent(self, prints: Prints) -> int:
+        """The paths of which an entity says nothing."""
+        return sum(1 << n for n in range(len(self.paths)) if prints[2 * n] == SILENT)
+
+    def names(self, bits: int) -> tuple[str, ...]:
+        """The paths of these bits."""
+        return tuple(self.paths[number] for number in numbers(bits))
+
+    def pack(self, prints: Prints) -> bytes:
+        """As bytes, for the scratch file."""
+        return self._layout.pack(*prints)
+
+    def unpack(self, packed: bytes) -> Prints:
+        """What `pack` made."""
+        return self._layout.unpack(packed)
+
+
+class AgreedComparer(Comparer):
+    """Compares with what was last delivered, of a source that tells everything once.
+
+    A link keeps four bytes of each path as it was sent (`Carry.base`). They can say
+    nothing about lists and references: those are silent.
+
+    Args:
+        carry: The paths.
+        references: Entity paths that hold references.
+    """
+
+    def __init__(self, carry: Carry, references: Iterable[str]) -> None:
+        super().__init__(carry)
+        heads = {path.partition("[")[0] for path in references}
+        self._silent = [path.startswith(tuple(heads)) for path in self.paths]
+        self._blank = int.from_bytes(path_hash(None), "little")
+        self._layout_hash = path_hash(self.paths)
+
+    def prints(self, entity: dict[str, Any], *, whole: bool) -> Prints:
+        """See `Comparer.prints`."""
+        found: list[int] = []
+        for get, silent in zip(self._getters, self._silent, strict=True):
+            value = get(entity)
+            if value is _MISSING and whole:
+                value = None
+            if silent or value is _MISSING or isinstance(value, list | dict):
+                found += (SILENT, SILENT)
+            else:
+                number = int.from_bytes(path_hash(value), "little")
+                found += (number, number)
+        return tuple(found)
+
+    def agreed(self, base: bytes | None) -> Prints:
+        """The hashes that a link keeps; silent where it keeps none."""
+        if base is None or base[:4] != self._layout_hash:
+            return (SILENT,) * (2 * len(self.paths))
+        found: list[int] = []
+        for number, silent in enumerate(self._silent, start=1):
+            held = int.from_bytes(base[4 * number : 4 * number + 4], "little")
+            held = SILENT if silent or held == self._blank else held
+            found += (held, held)
+        return tuple(found)
+
+
+def getter(text: str) -> Callable[[Any], Any]:
+    """A function that finds a path's value in an entity; see `says_something`."""
+    return _getter(parse(text))
+
+
+def says_something(value: Any) -> bool:
+    """Whether what a `getter` found is there, and not empty."""
+    return value is not _MISSING and bool(value) and _exact(value) != EMPTY
+
+
+def numbers(bits: int) -> Iterator[int]:
+    """The numbers of the bits that are set."""
+    number = 0
+    while bits:
+        if bits & 1:
+            yield number
+        bits >>= 1
+        number += 1
+
+
+def term(value: str) -> int:
+    """What a value that identifies a record is looked up by, as 63 bits.
+
+    As in `moatbridge.flow.adopt`, only ASCII letters compare without case.
+    """
+    return hash(value.lower() if value.isascii() else value) & 0x7FFFFFFFFFFFFFFF
+
+
+def _getter(path: Path) -> Callable[[Any], Any]:
+    """A function that finds a path's value in a complete entity.
+
+    A list that lacks a slot's entry says that it is empty; `_MISSING` is what nothing
+    is said of.
+    """
+    if len(path) == 1 and not isinstance(path[0].selector, Slot):
+        name = path[0].name
+        return lambda entity: entity.get(name, _MISSING)
+    first, rest = path[0], path[1:]
+    after = _getter(rest) if rest else None
+    slot = first.selector if isinstance(first.selector, Slot) else None
+
+    def get(entity: Any) -> Any:
+        value = entity.get(first.name, _MISSING)
+        if slot is not None and isinstance(value, list):
+            name, wanted = slot
+            value = next((e for e in value if e.get(name) == wanted), None)
+        if after is None or value is _MISSING or value is None:
+            return value
+        if isinstance(value, list):
+            return [after(each) for each in value if isinstance(each, dict)]
+        return after(value) if isinstance(value, dict) else _MISSING
+
+    return get
+
+
+def _short(number: int) -> int:
+    return EMPTY if number == 0 else max(2, number & _WIDTH)
+
+
+def _of_text(value: str) -> tuple[int, int]:
+    """Both hashes of a text: most values are texts, so this is the hot path."""
+    if not value:
+        return EMPTY, EMPTY
+    exact = hash(value) & _WIDTH
+    folded = value.casefold()
+    if "  " in folded or folded[0] == " " or folded[-1] == " ":
+        folded = " ".join(folded.split())
+    loose = hash(folded) & _WIDTH if folded != value else exact
+    return exact if exact > 1 else 2, loose if loose > 1 else 2
+
+
+def _exact(value: Any) -> int:
+    if isinstance(value, str):
+        return _of_text(value)[0]
+    return _composed(value, _exact)
+
+
+def _loose(value: Any) -> int:
+    if isinstance(value, str):
+        return _of_text(value)[1]
+    return _composed(value, _loose)
+
+
+def _composed(value: Any, part: Any) -> int:
+    if value is None:
+        return EMPTY
+    if isinstance(value, dict):
+        if "stream" in value and (held := value.get("id") or value.get("name")):
+            return hash(name_hash(held)) if "=" in held else hash(held)
+        return _all((name, part(each)) for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return _all(("", part(each)) for each in value)
+    return hash((value,))
+
+
+def _all(parts: Any) -> int:
+    """A hash that does not depend on the order; empty parts are as if not there."""
+    return sum(hash(pair) for pair in parts if pair[1] != EMPTY)

@@ -1,0 +1,64 @@
+"""A target with seeded divergences of every kind: how many were found, and how many never were."""
+
+from __future__ import annotations
+
+import random
+
+from flow.stillness import StillWorld
+
+KINDS = ("missing", "changed", "duplicate", "extra")
+UNMANAGED = 7
+
+
+class Seeded(StillWorld):
+    """``count`` people delivered; then ``wrong`` of them are spoilt, by kinds in turn.
+
+    The target writes family names in upper case, which is no divergence at all.
+    """
+
+    def __init__(self, folder, *, count, wrong, seed=1):
+        super().__init__(folder, count=0)
+        self.social.set("people", page=500, lower=("family",))
+        self.hr.set("people", page=500)
+        self.hr.put("people", [self.person(n) for n in range(count)])
+        self.go()
+        self.expected = {kind: set() for kind in KINDS}
+        self.spoil(random.Random(seed).sample(range(count), wrong))
+
+    @staticmethod
+    def person(number):
+        return {
+            "uid": f"u{number:06}", "given": "Ada", "family": f"L{number}",
+            "mail": f"u{number}@x.example", "phone": str(number), "manager": None,
+        }  # fmt: skip
+
+    def spoil(self, chosen):
+        stream = self.social.stream("people")
+        rows = {row.data["uid"]: row for row in self.social.all("people")}
+        with self.social.store.transaction():
+            for turn, number in enumerate(chosen):
+                row = rows[f"u{number:06}"]
+                kind = KINDS[turn % 4]
+                who = row.data["uid"]
+                if kind == "missing":
+                    self.social.drop(stream, row.ref)
+                elif kind == "changed":
+                    field = ("mail", "phone", "family", "manager")[turn // 4 % 4]
+                    self.social.save(stream, row.ref, {**row.data, field: "spoilt"})
+                else:
+                    who = f"x{number:06}"
+                    ext = row.data["ext"] if kind == "duplicate" else f"left-{number}"
+                    new = {**stream.blank(), "uid": who, "ext": ext}
+                    self.social.save(stream, self.social.ref_of(stream, new), new)
+                self.expected[kind].add(who)
+            for number in range(UNMANAGED):
+                new = {**stream.blank(), "uid": f"admin{number}"}
+                self.social.save(stream, self.social.ref_of(stream, new), new)
+
+    def found(self, **options):
+        """Kind -> names, and the report."""
+        names = {kind: set() for kind in KINDS}
+        report = self.bridge.reconcile(
+            "people", each=lambda one: names[one.kind].add(one.who), **options
+        )
+        return names, report
