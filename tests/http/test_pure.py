@@ -75,10 +75,10 @@ HOSTILE = {
 def test_hostile_text_is_looked_at_in_linear_time(kind, size):
     start, piece, end = HOSTILE[kind]
     text = b"[" * 65 + start + piece * (size // len(piece)) + end
-    begun = time.perf_counter()
+    begun = time.thread_time()  # of the processor: others may use it as well
     with pytest.raises(ValueError, match="nested"):
         parse_json(text)
-    assert time.perf_counter() - begun < 1.0
+    assert time.thread_time() - begun < 2.0
 
 
 @settings(deadline=None)

@@ -18,7 +18,7 @@ from servers.scripted_http import Answer, ScriptedHttp
 TOKEN = "canary-token-8f1c"
 
 
-def client_of(settings, seconds=10.0, tls=None, **more):
+def client_of(settings, seconds=60.0, tls=None, **more):
     """A client whose one call ends after some seconds, as a call of the core does."""
     way = net([settings.dialled], tls=tls)
     ends = time.monotonic() + seconds

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moatbridge.adapter import Quota
-from moatbridge.changes import Ref
+from moatbridge.changes import Receipt, Ref
 from moatbridge.errors import ConfigurationError, NotApplied
 from moatbridge.resilience import Breaker, MemoryQuotas, SystemQuota
 from resilience.test_session import _raise, once
@@ -24,8 +24,8 @@ def test_quota_waits_shortly_and_gives_up_beyond_two_seconds_44(
 ) -> None:
     quota = SystemQuota("hr", {"read": Quota(rate=10, burst=2)}, MemoryQuotas())
     with serving(answering()) as server:
+        started = time.monotonic()
         with toy_session(server.port, watchdog, quota=quota) as session:
-            started = time.monotonic()
             for _ in range(4):
                 session.fetch("people", [Ref("1")])
             assert time.monotonic() - started >= 0.25
@@ -94,3 +94,101 @@ def test_breaker_opens_on_failures_and_blocks_on_configuration_27(
                 session.fetch("people", [Ref("1")])
             assert refused.value.code == "breaker.blocked"
             assert "toy.auth" in str(refused.value)
+
+
+def test_a_call_of_many_requests_is_paid_for_by_the_next_one_42(
+    watchdog: Watchdog,
+) -> None:
+    class Chatty(ToyAdapter):
+        def fetch(self, stream, refs):
+            for _ in range(5):
+                self.net.asked()
+            return super().fetch(stream, refs)
+
+    quota = SystemQuota("hr", {"read": Quota(rate=1, burst=100)}, MemoryQuotas())
+    with serving(answering()) as server:
+        adapter = Chatty(ToyConfig(port=server.port))
+        with toy_session(
+            server.port, watchdog, adapter=adapter, quota=quota, retry=once()
+        ) as session:
+            for _ in range(2):
+                session.fetch("people", [Ref("1")])
+            quota.take("read", 80)  # open, 2 x 5, 80: what is left is known
+            with pytest.raises(NotApplied) as caught:
+                quota_is_left(quota, 12)
+            assert caught.value.retry_after > 1
+
+
+def quota_is_left(quota: SystemQuota, count: int) -> None:
+    wait = quota.take("read", count)
+    if wait:
+        raise NotApplied("no", code="quota.wait", retry_after=wait)
+
+
+def test_a_write_that_could_not_be_made_now_is_known_before_it_counts_44(
+    watchdog: Watchdog,
+) -> None:
+    quota, breaker = SystemQuota("hr", {}, MemoryQuotas()), Breaker("hr")
+    with serving(answering()) as server:
+        with toy_session(
+            server.port, watchdog, quota=quota, breaker=breaker, retry=once()
+        ) as session:
+            session.ready()
+            quota.report("write", retry_after=40)
+            with pytest.raises(NotApplied) as caught:
+                session.ready()
+            assert caught.value.code == "quota.wait"
+            assert caught.value.retry_after > 35
+            while breaker.state == "closed":
+                breaker.record(failed=True)
+            with pytest.raises(NotApplied) as caught:
+                session.ready()
+            assert caught.value.code == "breaker.open"
+
+
+def test_receipts_that_are_all_unknown_count_as_failures_of_the_system_27(
+    watchdog: Watchdog,
+) -> None:
+    class Doubtful(ToyAdapter):
+        def write(self, stream, intents):
+            if len(intents) == 1:
+                return [Receipt("unknown", code="toy.503")]
+            return [Receipt("applied"), Receipt("unknown", code="toy.503")]
+
+    breaker = Breaker("hr")
+    with serving(answering()) as server:
+        config = ToyConfig(port=server.port)
+        with toy_session(
+            server.port,
+            watchdog,
+            adapter=Doubtful(config),
+            renew=lambda: Doubtful(config),
+            breaker=breaker,
+            retry=once(),
+        ) as session:
+            for _ in range(30):
+                session.write("people", [1, 2])
+            assert breaker.state == "closed"
+            calls = 0
+            while breaker.state == "closed":
+                assert session.write("people", [1])[0].outcome == "unknown"
+                calls += 1
+            assert calls <= 20
+
+
+def test_what_a_peer_says_is_left_reaches_the_class_of_the_call_44(
+    watchdog: Watchdog,
+) -> None:
+    class Told(ToyAdapter):
+        def fetch(self, stream, refs):
+            self.net.quota(remaining=0, reset=50)
+            return super().fetch(stream, refs)
+
+    quota = SystemQuota("hr", {}, MemoryQuotas())
+    with serving(answering()) as server:
+        adapter = Told(ToyConfig(port=server.port))
+        with toy_session(server.port, watchdog, adapter=adapter, quota=quota) as one:
+            one.fetch("people", [Ref("1")])
+            one.adapter.net.quota(remaining=0, reset=50)  # outside of a call: nobody's
+    assert quota.take("read") > 45
+    assert quota.take("write") == 0

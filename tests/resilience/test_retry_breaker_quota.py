@@ -102,7 +102,7 @@ def test_stop_ends_the_wait() -> None:
     with pytest.raises(NotApplied):
         Retry(stop=stop)(work)
     assert work.calls == 1
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 2
 
 
 def fail(breaker: Breaker, count: int) -> None:
@@ -229,7 +229,9 @@ TestBucket = BucketModel.TestCase
 
 def test_a_bucket_grants_burst_then_rate_42() -> None:
     clock = Clock()
-    quota = SystemQuota("hr", {"read": Quota(10, 3)}, MemoryQuotas(clock=clock))
+    quota = SystemQuota(
+        "hr", {"read": Quota(10, 3)}, MemoryQuotas(clock=clock), clock=clock
+    )
     assert [quota.take("read") for _ in range(3)] == [0, 0, 0]
     assert quota.take("read") == pytest.approx(0.1)
     clock.now += 0.1
@@ -240,7 +242,9 @@ def test_a_bucket_grants_burst_then_rate_42() -> None:
 
 def test_more_than_the_burst_at_once_is_owed() -> None:
     clock = Clock()
-    quota = SystemQuota("hr", {"write": Quota(1, 5)}, MemoryQuotas(clock=clock))
+    quota = SystemQuota(
+        "hr", {"write": Quota(1, 5)}, MemoryQuotas(clock=clock), clock=clock
+    )
     assert quota.take("write", 15) == 0
     clock.now += 10
     assert quota.take("write", 1) == pytest.approx(1)
@@ -248,7 +252,9 @@ def test_more_than_the_burst_at_once_is_owed() -> None:
 
 def test_the_peers_word_counts_for_the_class_44() -> None:
     clock = Clock()
-    quota = SystemQuota("hr", {"write": Quota(1, 5)}, MemoryQuotas(clock=clock))
+    quota = SystemQuota(
+        "hr", {"write": Quota(1, 5)}, MemoryQuotas(clock=clock), clock=clock
+    )
     quota.report("write", retry_after=7)
     assert quota.take("write") == pytest.approx(7)
     assert quota.take("read") == 0

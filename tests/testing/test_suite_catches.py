@@ -81,9 +81,14 @@ class TestUndeclaredLack(OverMemory):
 """
 
 CONFTEST = """
+import pytest
 from moatbridge.testing.conformance import network
-network.PATIENCE = 1.0
-network.DEADLINE = 0.5
+
+@pytest.fixture(autouse=True)
+def impatient(request, monkeypatch):
+    # A broken adapter hangs; a good one may take its time on a busy machine.
+    if "Good" not in request.node.nodeid:
+        monkeypatch.setattr(network, "PATIENCE", 0.3)
 """
 
 WHOLE = re.findall(r"class (Test\w+)", HEAD)
@@ -108,7 +113,7 @@ def outcomes(tmp_path_factory):
     ]
     command = [sys.executable, "-m", "pytest", "-rA", "--tb=line", *wanted]
     ran = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=240, check=False
     )
     found = {}
     lines = re.findall(

@@ -199,6 +199,7 @@ class HttpClient:
                 f"{call} was not sent: no time left.", code="http.deadline"
             )
         self.requests += 1
+        self._net.asked()
         try:
             with self._client.stream(
                 call.method, call.url, content=content, headers=sent_headers
@@ -214,13 +215,24 @@ class HttpClient:
     def _read(self, call: _Call, answer: httpx2.Response) -> Response:
         headers = _headers(call, answer)
         rate = rate_info(headers)
-        if self._on_rate is not None and not rate.silent:
-            self._on_rate(rate)
+        if not rate.silent:
+            self._told(rate)
         status = answer.status_code
         _check_status(call, status, headers)
         content = b"".join(self._limited(call, answer))
         body = _parsed(call, status, headers, content)
         return Response(call.method, call.template, status, headers, body, rate)
+
+    def _told(self, rate: RateInfo) -> None:
+        """What is left until when goes to the core's quota.
+
+        A ``Retry-After`` does not: what it means depends on the status, so it reaches
+        the core with the error or receipt that the caller makes of the answer.
+        """
+        if self._on_rate is not None:
+            self._on_rate(rate)
+        if rate.remaining is not None:
+            self._net.quota(remaining=rate.remaining, reset=rate.reset)
 
     def _limited(self, call: _Call, answer: httpx2.Response) -> Iterator[bytes]:
         total = 0

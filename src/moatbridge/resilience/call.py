@@ -14,7 +14,8 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from moatbridge.adapter import Adapter
 from moatbridge.errors import (
@@ -91,8 +92,21 @@ class Caller:
         self._stop = stop
         self._busy = threading.Lock()
 
-    def run(self, adapter: Adapter[Any], call: Call, work: Callable[[], T]) -> T:
+    def run(
+        self,
+        adapter: Adapter[Any],
+        call: Call,
+        work: Callable[[], T],
+        *,
+        failed: Callable[[T], bool] = lambda _result: False,
+    ) -> T:
         """Run ``work`` under the call's deadline.
+
+        Args:
+            adapter: What ``work`` talks to.
+            call: What is being called.
+            work: The call.
+            failed: Whether a result tells, without an error, that the system failed.
 
         Raises:
             MoatbridgeError: See the module; always with system and stream.
@@ -103,12 +117,27 @@ class Caller:
             raise RuntimeError(msg)
         try:
             self._pass_gates(call)
-            return self._run(adapter, call, work)
+            return self._run(adapter, call, work, failed)
         except MoatbridgeError as error:
             stream = f"{self._system}/{call.stream}" if call.stream else None
             raise error.at(system=self._system, stream=stream)  # noqa: B904 - itself
         finally:
             self._busy.release()
+
+    def check(self, cls: str) -> None:
+        """Ask breaker and quota whether a call would be refused now.
+
+        Args:
+            cls: Class of the call.
+
+        Raises:
+            MoatbridgeError: ``breaker.*`` or ``quota.wait``.
+        """
+        if self._breaker is not None:
+            self._breaker.check()
+        wait = 0.0 if self._quota is None else self._quota.wait(cls)
+        if wait > PATIENCE:
+            raise self._used_up(cls, wait)
 
     def quietly(self, adapter: Adapter[Any], seconds: float, work: Any) -> None:
         """Run a clean-up under a deadline; what it raises is nobody's business."""
@@ -120,8 +149,14 @@ class Caller:
         finally:
             self.broken = self._disarm(deadline) or self.broken
 
-    def _run(self, adapter: Adapter[Any], call: Call, work: Callable[[], T]) -> T:
-        deadline = self._arm(adapter, call.name, call.seconds)
+    def _run(
+        self,
+        adapter: Adapter[Any],
+        call: Call,
+        work: Callable[[], T],
+        failed: Callable[[T], bool],
+    ) -> T:
+        deadline = self._arm(adapter, call.name, call.seconds, call.quota or "read")
         failure: Exception | None = None
         result: T | None = None
         try:
@@ -133,11 +168,12 @@ class Caller:
             raise
         finally:
             fired = self._disarm(deadline)
+            self._pay(call)
         if fired:
             failure = self._overdue(adapter, call, deadline)
         if failure is None:
-            self._succeeded()
-            return result  # type: ignore[return-value] # no failure means a result
+            self._ended(failed=failed(cast("T", result)))
+            return cast("T", result)
         typed = self._typed(failure, adapter, call)
         self._failed(typed, call)
         if typed is failure:
@@ -154,30 +190,43 @@ class Caller:
         until = time.monotonic() + PATIENCE
         while (wait := quota.take(cls)) > 0:
             if time.monotonic() + wait > until or self._stop.wait(wait):
-                raise NotApplied(
-                    f"The {cls} quota of system {self._system} is used up for now.",
-                    code="quota.wait",
-                    retry_after=wait,
-                )
+                raise self._used_up(cls, wait)
 
-    def _arm(self, adapter: Adapter[Any], name: str, seconds: float) -> Deadline:
+    def _used_up(self, cls: str, wait: float) -> NotApplied:
+        return NotApplied(
+            f"The {cls} quota of system {self._system} is used up for now.",
+            code="quota.wait",
+            system=self._system,
+            retry_after=wait,
+        )
+
+    def _arm(
+        self, adapter: Adapter[Any], name: str, seconds: float, cls: str = "read"
+    ) -> Deadline:
         label = f"{self._system} {name}"
         deadline = self._watchdog.arm(
             seconds, lambda: _end(adapter, self._net), label=label, floor=self._floor
         )
         self._net.deadline = deadline
+        self._net.requests = 0
+        if self._quota is not None:
+            self._net.on_quota = partial(self._quota.report, cls)
         return deadline
 
     def _disarm(self, deadline: Deadline) -> bool:
-        self._net.deadline = None
+        self._net.deadline = self._net.on_quota = None
         fired = self._watchdog.disarm(deadline)
         if not fired:
             self._net.forget_closed()
         return fired
 
-    def _succeeded(self) -> None:
+    def _pay(self, call: Call) -> None:
+        if self._quota is not None and call.quota is not None:
+            self._quota.charge(call.quota, self._net.requests - 1)
+
+    def _ended(self, *, failed: bool) -> None:
         if self._breaker is not None:
-            self._breaker.record(failed=False)
+            self._breaker.record(failed=failed)
 
     def _failed(self, error: MoatbridgeError, call: Call) -> None:
         throttled = isinstance(error, NotApplied) and error.retry_after is not None
@@ -185,10 +234,9 @@ class Caller:
         refused = isinstance(error, ConfigurationError)
         if lost or refused:
             self.broken = True
-        if self._breaker is not None:
-            self._breaker.record(failed=lost)
-            if refused:
-                self._breaker.block(error.code)
+        self._ended(failed=lost)
+        if self._breaker is not None and refused:
+            self._breaker.block(error.code)
         if throttled and self._quota is not None and isinstance(error, NotApplied):
             self._quota.report(call.quota or "read", retry_after=error.retry_after)
 

@@ -22,6 +22,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from moatbridge.resilience.heart import current
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -55,7 +57,7 @@ class Deadline:
     """
 
     __slots__ = (
-        "_at", "_expire", "_latest", "_moved_since", "_quantum", "_window",
+        "_at", "_expire", "_heart", "_latest", "_moved_since", "_quantum", "_window",
         "done", "fired", "label", "moved", "stuck",
     )  # fmt: skip
 
@@ -77,6 +79,7 @@ class Deadline:
         self._at = now + seconds
         self._latest = now + max(ceiling, CEILING_FACTOR * seconds)
         self._expire = expire
+        self._heart = current()
         self._window = min(seconds, WINDOW)
         self._quantum = floor * self._window
         self._moved_since = 0
@@ -137,6 +140,8 @@ class Watchdog:
                 at least 20 times ``seconds``.
         """
         deadline = Deadline(seconds, expire, label=label, floor=floor, ceiling=ceiling)
+        if deadline._heart is not None:  # noqa: SLF001 - same module
+            deadline._heart.began(deadline)  # noqa: SLF001 - same module
         with self._wake:
             self._armed += 1
             if self._thread is None:
@@ -146,6 +151,8 @@ class Watchdog:
 
     def disarm(self, deadline: Deadline) -> bool:
         """End a deadline; True if it had fired. Idempotent."""
+        if deadline._heart is not None:  # noqa: SLF001 - same module
+            deadline._heart.ended(deadline)  # noqa: SLF001 - same module
         with self._wake:
             if not deadline.done:
                 deadline.done = True

@@ -26,7 +26,7 @@ from moatbridge.resilience.resolver import Resolver
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from moatbridge.resilience.deadline import Deadline
 
@@ -62,6 +62,8 @@ class SystemNet(Net):
     ) -> None:
         self.tls: TlsSettings = tls or TlsSettings()
         self.deadline: Deadline | None = None
+        self.on_quota: Callable[..., None] | None = None
+        self.requests: int = 0
         self._system = system
         self._policy = policy
         self._resolver = resolver
@@ -99,6 +101,21 @@ class SystemNet(Net):
         """See `Net.progress`."""
         if self.deadline is not None:
             self.deadline.progress(count)
+
+    def asked(self) -> None:
+        """See `Net.asked`."""
+        self.requests += 1
+
+    def quota(
+        self,
+        *,
+        retry_after: float | None = None,
+        remaining: float | None = None,
+        reset: float | None = None,
+    ) -> None:
+        """See `Net.quota`; it counts for the class of the call that is out."""
+        if self.on_quota is not None:
+            self.on_quota(retry_after=retry_after, remaining=remaining, reset=reset)
 
     def tls_context(self) -> ssl.SSLContext:
         """See `Net.tls_context`; made once, since reading the store takes time.

@@ -9,6 +9,7 @@ for too long; nothing is asked of the peer to find that out (scale 16).
 from __future__ import annotations
 
 import contextlib
+import random
 import threading
 import time
 from collections import deque
@@ -36,6 +37,7 @@ MAX_AGE: Final = 3600.0
 """Seconds after which a connection is replaced however well it is."""
 
 _PATIENCE: Final = 30.0
+_SEAT_POLL: Final = 0.1
 
 
 @dataclass(slots=True)
@@ -67,7 +69,8 @@ class SessionPool:
         registry: Where the adapters come from.
         stop: Set it to end every wait of every session.
         watchdog: None makes one that ends with the pool.
-        quotas: Where token buckets are kept; None: in this process.
+        quotas: Where token buckets and seats are kept, shared with other processes
+            or not; None: in this process.
         redactor: Learns each system's secrets before a connection is made.
         max_age: Seconds a connection may live.
     """
@@ -103,22 +106,27 @@ class SessionPool:
 
         Args:
             system: Its name.
-            timeout: Seconds to wait while ``in_flight`` sessions are lent already.
+            timeout: Seconds to wait while ``in_flight`` sessions are lent already, here
+                or by other workers of the same store.
 
         Raises:
             ConfigurationError: Unknown system, or it cannot be opened as configured.
             NotApplied: ``pool.busy``, or it cannot be reached now.
         """
         shared = self._system(system)
+        until = time.monotonic() + timeout
         if not shared.slots.acquire(timeout=timeout):
-            words = f"All {shared.config.in_flight} connections to {system} are in use."
-            raise NotApplied(words, code="pool.busy", system=system, retry_after=1.0)
+            raise _busy(system, shared)
         try:
-            lent = self._borrow(system, shared)
+            seat = self._seat(system, shared, until)
             try:
-                yield lent.session
+                lent = self._borrow(system, shared)
+                try:
+                    yield lent.session
+                finally:
+                    self._give_back(shared, lent)
             finally:
-                self._give_back(shared, lent)
+                self._quotas.leave(seat)
         finally:
             shared.slots.release()
 
@@ -159,6 +167,17 @@ class SessionPool:
         """Close it."""
         self.close()
 
+    def _seat(self, name: str, shared: _System, until: float) -> str:
+        """One of the system's seats, which all workers of the store share."""
+        while True:
+            seat = self._quotas.enter(name, shared.config.in_flight)
+            if seat is not None:
+                return seat
+            left = until - time.monotonic()
+            nap = min(left, _SEAT_POLL * (0.5 + random.random()))  # noqa: S311 - jitter
+            if nap <= 0 or self.stop.wait(nap):
+                raise _busy(name, shared)
+
     def _system(self, name: str) -> _System:
         with self._lock:
             if self._closed:
@@ -179,7 +198,7 @@ class SessionPool:
             config=config,
             cls=cls,
             policy=self._policy(name, config, cls),
-            breaker=Breaker(name),
+            breaker=Breaker(name, store=self._quotas),
             quota=SystemQuota(name, limits, self._quotas),
             budget=RetryBudget(),
             slots=threading.BoundedSemaphore(config.in_flight),
@@ -250,3 +269,8 @@ class SessionPool:
                 shared.idle.append(lent)
         if not keep:
             lent.session.close()
+
+
+def _busy(name: str, shared: _System) -> NotApplied:
+    words = f"All {shared.config.in_flight} connections to {name} are in use."
+    return NotApplied(words, code="pool.busy", system=name, retry_after=1.0)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 from moatbridge.changes import Batch, Receipt
 from moatbridge.config.systems import DeadlineConfig
 from moatbridge.errors import ConfigurationError, NotApplied, OutcomeUnknown
+from moatbridge.resilience.answers import all_unknown, fit, piece
 from moatbridge.resilience.call import BUG, Call, Caller
 from moatbridge.resilience.retry import Retry
 
@@ -123,6 +124,17 @@ class Session:
         self._open = False
         self._caller.quietly(self.adapter, _CLOSE, self.adapter.close)
         self.net.release()
+
+    def ready(self) -> None:
+        """Make sure that a write could be made now, before it counts as made.
+
+        Raises:
+            NotApplied: ``breaker.open``, ``quota.wait``, or the connection broke off
+                and the system cannot be reached now.
+            ConfigurationError: ``breaker.blocked``, or as `open`.
+        """
+        self._caller.check("write")
+        self._retry(self._ready)
 
     def host_keys(self) -> Sequence[str]:
         """See `Adapter.host_keys`; on a session that is not open."""
@@ -323,7 +335,7 @@ class Session:
         answers: list[T] = []
         for start in range(0, len(asked), FETCH):
             some = asked[start : start + FETCH]
-            answers += self._read(name, partial(_piece, work, some), stream)
+            answers += self._read(name, partial(piece, work, some), stream)
         return answers
 
     def _each(
@@ -359,7 +371,10 @@ class Session:
         adapter = cast("Any", self.adapter)
         call = self._call("write", stream, quota="write", write=True)
         return self._caller.run(
-            adapter, call, lambda: _fit(adapter.write(stream, intents), intents)
+            adapter,
+            call,
+            lambda: fit(adapter.write(stream, intents), intents),
+            failed=all_unknown,
         )
 
     def _learn(self, receipts: Sequence[Receipt]) -> None:
@@ -370,21 +385,4 @@ class Session:
             self._caller.broken = True
 
 
-def _fit(answers: Sequence[T], asked: Sequence[Any]) -> list[T]:
-    fitting = list(answers)
-    if len(fitting) != len(asked):
-        raise WrongCountError
-    return fitting
-
-
-def _piece(
-    work: Callable[[Any, Sequence[Any]], Sequence[T]], some: Sequence[Any], adapter: Any
-) -> list[T]:
-    return _fit(work(adapter, some), some)
-
-
-class WrongCountError(Exception):
-    """An adapter returned more or fewer answers than it was asked (``adapter.bug``)."""
-
-
-__all__ = ["BUG", "FETCH", "Session", "WrongCountError"]
+__all__ = ["BUG", "FETCH", "Session"]

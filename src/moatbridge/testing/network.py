@@ -117,6 +117,14 @@ class RecordingNet(Net):
         """As the wrapped one."""
         self._inner.progress(count)
 
+    def asked(self) -> None:
+        """As the wrapped one."""
+        self._inner.asked()
+
+    def quota(self, **told: float | None) -> None:
+        """As the wrapped one."""
+        self._inner.quota(**told)
+
     def tls_context(self) -> ssl.SSLContext:
         """As the wrapped one."""
         return self._inner.tls_context()

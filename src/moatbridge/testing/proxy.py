@@ -7,8 +7,9 @@ import contextlib
 import socket
 import struct
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from moatbridge.testing.faults import Direction, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -17,48 +18,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _TURNS: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What goes wrong. Counts are bytes of all answers since the fault was set.
-
-    Args:
-        refuse: Reset every new connection.
-        blackhole: Accept and never answer.
-        stall_after: Bytes of the answer after which nothing moves any more.
-        reset_after: Bytes of the answer after which the connection is reset.
-        cut_answer: Bytes of the answer after which the connection ends in good order.
-        half_close: Bytes of the answer after which only our sending side ends.
-        latency: Seconds before each piece of the answer.
-        drip: Pieces of that many bytes, one every ``latency`` seconds.
-    """
-
-    refuse: bool = False
-    blackhole: bool = False
-    stall_after: int | None = None
-    reset_after: int | None = None
-    cut_answer: int | None = None
-    half_close: int | None = None
-    latency: float = 0.0
-    drip: int | None = None
-
-    @property
-    def limit(self) -> int | None:
-        """Bytes of the answer that still pass."""
-        limits = (self.stall_after, self.reset_after, self.cut_answer, self.half_close)
-        return min((n for n in limits if n is not None), default=None)
+_PIECE: Final = 65536
 
 
 class FaultProxy:
     """Stands before a server; runs in a thread of its own, on a free loopback port.
 
-    ``proxy.fault = Fault(stall_after=100)`` takes effect at once, on live connections
-    too, and ``proxy.fault = Fault()`` lets stalled ones go on.
+    ``proxy.fault = Fault(stall_after=100)`` takes effect on answers at once, on live
+    connections too, and ``proxy.fault = Fault()`` lets stalled ones go on.
+    ``proxy.asking`` does the same to requests; what concerns whole connections
+    (``refuse``, ``blackhole``, ``duplicate_connection``) belongs to ``fault``.
 
     Attributes:
         accepted: Connections so far.
         passed: Bytes of answers since the fault was set.
+        asked: Bytes of requests since their fault was set.
         stuck: Set while an answer, or a swallowed request, waits for ever.
 
     Args:
@@ -73,19 +47,37 @@ class FaultProxy:
             target=self._loop.run_forever, name="fault-proxy", daemon=True
         )
         self._moved = asyncio.Event()
-        self._fault = Fault()
+        self._answers, self._requests = Direction(), Direction()
         self.accepted: int = 0
-        self.passed: int = 0
         self.stuck: threading.Event = threading.Event()
 
     @property
     def fault(self) -> Fault:
-        """What goes wrong now."""
-        return self._fault
+        """What goes wrong now with answers and connections."""
+        return self._answers.fault
 
     @fault.setter
     def fault(self, fault: Fault) -> None:
-        self._do(self._switch(fault))
+        self._do(self._switch(self._answers, fault))
+
+    @property
+    def asking(self) -> Fault:
+        """What goes wrong now with requests."""
+        return self._requests.fault
+
+    @asking.setter
+    def asking(self, fault: Fault) -> None:
+        self._do(self._switch(self._requests, fault))
+
+    @property
+    def passed(self) -> int:
+        """Bytes of answers since the fault was set."""
+        return self._answers.passed
+
+    @property
+    def asked(self) -> int:
+        """Bytes of requests since their fault was set."""
+        return self._requests.passed
 
     def __enter__(self) -> Self:
         """Listen; ``endpoint`` tells where."""
@@ -109,10 +101,10 @@ class FaultProxy:
             self._loop.close()
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
-    async def _switch(self, fault: Fault) -> None:
-        self._fault, self.passed = fault, 0
+    async def _switch(self, direction: Direction, fault: Fault) -> None:
+        direction.fault, direction.passed = fault, 0
         self.stuck.clear()
         self._moved.set()
 
@@ -135,62 +127,82 @@ class FaultProxy:
     ) -> None:
         self.accepted += 1
         with contextlib.suppress(OSError, asyncio.CancelledError):
-            await self._carry(reader, writer)
+            await self._connection(reader, writer)
         writer.transport.abort()
 
-    async def _carry(
+    async def _connection(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        if self._fault.refuse:
+        if self.fault.refuse:
             return _reset(writer)
-        if self._fault.blackhole:
+        if self.fault.blackhole:
             return await self._wait_for_a_switch()
-        up_reader, up_writer = await asyncio.open_connection(*self._target)
-        asking = asyncio.ensure_future(self._ask(reader, up_writer))
-        try:
-            await self._answer(up_reader, writer)
-        finally:
-            asking.cancel()
-            up_writer.transport.abort()
+        async with contextlib.AsyncExitStack() as stack:
+            up_reader, up_writer = await self._dial(stack)
+            servers = [up_writer]
+            if self.fault.duplicate_connection:
+                second, other = await self._dial(stack)
+                _in_background(stack, _swallow(second))
+                servers.append(other)
+            _in_background(stack, self._ask(reader, servers))
+            await self._carry(self._answers, up_reader, [writer])
         return None
 
-    async def _ask(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        while piece := await reader.read(65536):
-            writer.write(piece)
-            await writer.drain()
-        writer.transport.abort()
+    async def _dial(
+        self, stack: contextlib.AsyncExitStack
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection(*self._target)  # TCP_NODELAY
+        stack.callback(writer.transport.abort)
+        return reader, writer
 
-    async def _answer(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    async def _ask(
+        self, reader: asyncio.StreamReader, servers: list[asyncio.StreamWriter]
     ) -> None:
-        while piece := await reader.read(65536):
+        with contextlib.suppress(OSError):
+            await self._carry(self._requests, reader, servers)
+        for server in servers:
+            server.close()
+
+    async def _carry(
+        self,
+        direction: Direction,
+        reader: asyncio.StreamReader,
+        writers: list[asyncio.StreamWriter],
+    ) -> None:
+        last = b""
+        while piece := await reader.read(_PIECE):
             while piece:
-                await asyncio.sleep(self._fault.latency)
-                room = self._room(len(piece))
+                await direction.pause(len(piece))
+                room = direction.room(len(piece))
                 now, piece = piece[:room], piece[room:]
-                self.passed += len(now)
-                writer.write(now)
-                await writer.drain()
-                if room == 0 and not await self._at_limit(writer):
+                last = now or last
+                await _write(writers, direction.changed(now))
+                if room == 0 and not await self._at_limit(direction, writers, last):
                     return
 
-    def _room(self, size: int) -> int:
-        """Bytes that may pass now."""
-        size = min(size, self._fault.drip or size)
-        limit = self._fault.limit
-        return size if limit is None else max(0, min(size, limit - self.passed))
-
-    async def _at_limit(self, writer: asyncio.StreamWriter) -> bool:
+    async def _at_limit(
+        self, direction: Direction, writers: list[asyncio.StreamWriter], last: bytes
+    ) -> bool:
         """What happens at the limit; True once bytes may move again."""
-        if self._fault.reset_after is not None:
-            _reset(writer)
+        fault = direction.fault
+        if fault.reset_after is not None:
+            for writer in writers:
+                _reset(writer)
             return False
-        if self._fault.cut_answer is not None:
+        if fault.cut_answer is not None:
+            for writer in writers:
+                writer.close()
+                await writer.wait_closed()
             return False
-        if self._fault.half_close is not None:
-            writer.write_eof()
+        if fault.flood_after is not None:
+            while direction.fault is fault:
+                await _write(writers, last or b"\0" * 512)
+                direction.passed += len(last) or 512
+                await asyncio.sleep(0)  # the others' turn
+            return True
+        if fault.half_close is not None:
+            for writer in writers:
+                writer.write_eof()
         await self._wait_for_a_switch()
         return True
 
@@ -200,7 +212,28 @@ class FaultProxy:
         await self._moved.wait()
 
 
+async def _write(writers: list[asyncio.StreamWriter], piece: bytes) -> None:
+    for writer in writers:
+        writer.write(piece)
+        await writer.drain()
+
+
+async def _swallow(reader: asyncio.StreamReader) -> None:
+    with contextlib.suppress(OSError):
+        while await reader.read(_PIECE):
+            pass
+
+
+def _in_background(
+    stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None]
+) -> None:
+    stack.callback(asyncio.ensure_future(work).cancel)
+
+
 def _reset(writer: asyncio.StreamWriter) -> None:
     sock = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
+
+
+__all__ = ["Fault", "FaultProxy"]

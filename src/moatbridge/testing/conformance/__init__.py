@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from moatbridge.testing.conformance.base import requires
 from moatbridge.testing.conformance.following import Following
+from moatbridge.testing.conformance.hanging import Hanging
 from moatbridge.testing.conformance.lifecycle import Lifecycle
 from moatbridge.testing.conformance.network import Network
 from moatbridge.testing.conformance.reading import Fetching, Scanning
@@ -26,6 +27,6 @@ __all__ = ["AdapterConformance", "requires"]
 
 
 class AdapterConformance(
-    Lifecycle, Scanning, Fetching, Following, Writing, Safety, Network
+    Lifecycle, Scanning, Fetching, Following, Writing, Safety, Network, Hanging
 ):
     """Subclass it, name the adapter and its features, give the fixture ``harness``."""
