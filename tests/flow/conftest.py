@@ -7,6 +7,12 @@ from moatbridge.resilience import crash
 from moatbridge.resilience.retry import Retry
 
 
+@pytest.fixture(autouse=True)
+def restless(monkeypatch):
+    """What found no work looks again soon: what waits for another flow waits less."""
+    monkeypatch.setattr("moatbridge.flow.slices.REST", 0.1)
+
+
 @pytest.fixture
 def at_once(monkeypatch):
     """Retries inside a call do not wait."""

@@ -264,7 +264,7 @@ class DecisionWorld:
     def lift(self, scope):
         """The kill switch, once every thread has seen it and what waited is due."""
         self.bridge.switch_on(scope, "over")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self.bridge.killed("decisions", "erp") and time.monotonic() < deadline:
             time.sleep(0.01)
         with self.bridge.ledger.write() as tx:

@@ -120,7 +120,7 @@ class StillWorld(World):
                 "partition": ("not_before",),
                 "parcel": ("not_before", "deadline", "first_sent", "last_sent"),
                 "link": ("quiet_until", "remove_at"),
-                "run": ("created", "planned"),
+                "run": ("created", "planned", "finished"),
             }.items():
                 for column in columns:
                     tx.run(

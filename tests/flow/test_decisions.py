@@ -145,7 +145,8 @@ def test_a_refusal_of_the_system_of_record_is_told_once(world, word, says):
     assert world.run().waiting == {"rejected": 1}
 
 
-def test_a_lost_answer_of_the_system_of_record_decides_once(world):
+def test_a_lost_answer_of_the_system_of_record_decides_once(world, monkeypatch):
+    monkeypatch.setattr("moatbridge.flow.policies.SOON", 0.2)
     world.systems["erp"].lose_answers = 1
     world.reply("r1", "approve")
     assert world.run().state == "done"

@@ -11,6 +11,7 @@ from moatbridge.registry import Registry
 from moatbridge.run import Bridge
 from moatbridge.testing import MemoryAdapter, MemoryStream, MemorySystem
 from moatbridge.testing.memory import HUB
+from servers.places import place_for
 
 PEOPLE = tuple(Field(name) for name in ("uid", "given", "family", "mail", "phone"))
 
@@ -67,7 +68,7 @@ class World:
         }
         return {
             "adapters": ["memory"],
-            "ledger": {"url": f"sqlite:///{self.folder}/ledger.db"},
+            "ledger": place_for(self.folder).settings,
             "systems": {
                 "hr": {"adapter": "memory", "system": self.hr.name},
                 "social": {
@@ -204,7 +205,8 @@ def test_a_refused_record_is_isolated_and_replayed_after_repair(world):
     assert world.bridge.review("people") == []
 
 
-def test_a_lost_answer_at_a_keyed_target_has_one_effect(world):
+def test_a_lost_answer_at_a_keyed_target_has_one_effect(world, monkeypatch):
+    monkeypatch.setattr("moatbridge.flow.policies.SOON", 0.2)
     world.social.lose_answers = 1
     result = applied(world)
     assert result.state == "done", result

@@ -94,12 +94,12 @@ def test_every_path_that_touches_a_link_sets_its_bit_and_none_is_forgotten(world
             world.put(number, family=f"Live{number}")
             world.live()
         polls.extend(
-            world.value("SELECT hex(bits) FROM seen WHERE part='live'") for _ in (0,)
+            world.value("SELECT bits FROM seen WHERE part='live'") for _ in (0,)
         )
 
     once("read.done", two_polls)
     world.scan()
-    bits = int.from_bytes(bytes.fromhex(polls[0]), "little")
+    bits = int.from_bytes(polls[0], "little")
     links = {
         world.value("SELECT link_id FROM link WHERE a_key=?", f"u000{n}")
         for n in (1, 2)

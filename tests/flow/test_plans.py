@@ -55,7 +55,7 @@ def test_a_plan_older_than_24_hours_is_refused(worlds, monkeypatch):
     world = worlds()
     plan = world.bridge.plan("people")
     monkeypatch.setattr(
-        "moatbridge.run.bridge.wall_clock", lambda: time.time() + 25 * 3600
+        "moatbridge.ledger.Ledger.now", lambda _ledger: time.time() + 25 * 3600
     )
     with pytest.raises(GuardStopped) as error:
         world.bridge.apply(plan, confirm=plan.verdict.count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -103,10 +104,10 @@ class FolderWorld(World):
 
     def position(self):
         with self.bridge.ledger.read() as tx:
-            return tx.value(
-                "SELECT json_extract(cursor, '$.at.sightings') FROM partition WHERE kind='scan' "
-                "ORDER BY generation DESC LIMIT 1"
+            cursor = tx.value(
+                "SELECT cursor FROM partition WHERE kind='scan' ORDER BY generation DESC LIMIT 1"
             )
+        return json.loads(cursor)["at"].get("sightings")
 
 
 @pytest.fixture

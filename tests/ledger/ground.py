@@ -6,13 +6,15 @@ from moatbridge.ledger import Ledger, admission, flows, frozen, parcels, runs
 from moatbridge.ledger.admission import Candidate
 from moatbridge.ledger.keys import key_hash
 from moatbridge.ledger.staging import Staged, Stager
+from servers.places import Place
 
 
 class Ground:
-    def __init__(self, folder, **settings):
+    def __init__(self, folder, place=None, **settings):
         self.folder = folder
+        self.place = place or Place(f"sqlite:///{folder}/ledger.db")
         self.settings = settings
-        self.ledger = Ledger(f"sqlite:///{folder}/ledger.db", **settings)
+        self.ledger = self.open()
         with self.ledger.write() as tx:
             self.row = flows.ensure(
                 tx, "default", "people", "hr/people", "social/people"
@@ -28,6 +30,9 @@ class Ground:
                 actor="test",
             )
         self.lease = self.claim("lane/0")
+
+    def open(self):
+        return Ledger(self.place.url, password=self.place.password, **self.settings)
 
     def claim(self, part="lane/0", owner="a"):
         return self.ledger.leases.claim(self.row.flow_id, part, owner)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from moatbridge.errors import ConfigurationError, NotApplied
-from moatbridge.ledger import Ledger, database, schema
+from moatbridge.ledger import Ledger, sqlite
 
 
 def url(folder):
@@ -23,8 +23,11 @@ def url(folder):
     [
         ("sqlite:///:memory:", "ledger.url"),
         ("sqlite://", "ledger.url"),
-        ("postgresql+psycopg://db/x", "ledger.url"),
+        ("postgresql+psycopg://mb:hunter2@db/led", "ledger.url"),
         ("postgresql+psycopg://mb:hunter2/x@db/led", "ledger.url"),
+        ("postgresql+psycopg://mb@db/led?password=hunter2", "ledger.url"),
+        ("postgresql+psycopg://mb@db/", "ledger.url"),
+        ("postgresql://mb@db/led", "ledger.url"),
         ("mysql://db/x", "ledger.url"),
         ("sqlite:///file:ledger.db", "ledger.url"),
         ("sqlite:////tmp/ledger.db?mode=memory", "ledger.url"),
@@ -45,7 +48,7 @@ def test_a_network_file_system_is_refused(kind, tmp_path, monkeypatch):
         f"server:/x {tmp_path.parent} {kind} rw 0 0",
         "proc /proc proc rw 0 0",
     ]
-    monkeypatch.setattr(database, "_mount_table", lambda: table)
+    monkeypatch.setattr(sqlite, "_mount_table", lambda: table)
     with pytest.raises(ConfigurationError) as error:
         Ledger(url(tmp_path))
     assert error.value.code == "ledger.network-file-system"
@@ -57,7 +60,7 @@ def test_a_local_mount_below_a_network_one_is_fine(tmp_path, monkeypatch):
         f"server:/x {tmp_path.parent} nfs4 rw 0 0",
         f"/dev/sdb1 {tmp_path} ext4 rw 0 0",
     ]
-    monkeypatch.setattr(database, "_mount_table", lambda: table)
+    monkeypatch.setattr(sqlite, "_mount_table", lambda: table)
     Ledger(url(tmp_path)).close()
 
 
@@ -65,27 +68,10 @@ def test_spaces_in_mount_points_are_understood(tmp_path, monkeypatch):
     folder = tmp_path / "a b"
     folder.mkdir()
     monkeypatch.setattr(
-        database, "_mount_table", lambda: [f"s:/ {tmp_path}/a\\040b nfs rw 0 0"]
+        sqlite, "_mount_table", lambda: [f"s:/ {tmp_path}/a\\040b nfs rw 0 0"]
     )
     with pytest.raises(ConfigurationError):
         Ledger(url(folder))
-
-
-def test_a_newer_schema_is_refused_and_left_alone(tmp_path):
-    Ledger(url(tmp_path)).close()
-    raw = sqlite3.connect(tmp_path / "ledger.db")
-    raw.execute(
-        "UPDATE meta SET value=? WHERE name='schema'", (str(schema.VERSION + 1),)
-    )
-    raw.commit()
-    before = raw.execute("SELECT name, value FROM meta ORDER BY name").fetchall()
-    with pytest.raises(ConfigurationError) as error:
-        Ledger(url(tmp_path))
-    assert error.value.code == "ledger.newer-schema"
-    assert (
-        raw.execute("SELECT name, value FROM meta ORDER BY name").fetchall() == before
-    )
-    raw.close()
 
 
 def test_opening_again_changes_nothing(tmp_path):
@@ -273,7 +259,7 @@ def test_opening_again_keeps_the_locks_of_this_process(tmp_path):
     )
     with ledger.write() as tx:
         tx.run("UPDATE meta SET value='42' WHERE name='next_link'")
-        database._make_private(ledger.db.path)
+        sqlite._make_private(ledger.db.path)
         ran = subprocess.run(
             [sys.executable, "-c", script, ledger.db.path],
             capture_output=True,

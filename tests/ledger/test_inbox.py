@@ -98,7 +98,8 @@ def test_a_dead_letter_keeps_its_delivery(ground):
     assert place == "inbox/1/data[3]"
     with ground.ledger.write() as tx:
         tx.run(
-            "INSERT INTO reject(flow_id, k, location, reason, created, last) VALUES(1, x'01', ?, 'r', 0, 0)",
+            "INSERT INTO reject(flow_id, k, location, reason, created, last) VALUES(1, ?, ?, 'r', 0, 0)",
+            b"1",
             place,
         )
         inbox.prune(tx, "default", "hooks", read_to=2, keep_ids=-1)
@@ -128,16 +129,11 @@ def test_what_is_not_plain_data_is_the_adapters_bug():
         delivery("a", Change(Ref("1"), data={"x": object()}))
 
 
-def test_a_ledger_of_the_first_schema_gets_the_inbox(tmp_path):
-    from moatbridge.ledger import Ledger
-
-    url = f"sqlite:///{tmp_path}/old.db"
-    old = Ledger(url)
-    with old.write() as tx:
+def test_a_ledger_of_the_first_schema_gets_the_inbox(ground):
+    with ground.ledger.write() as tx:
         tx.run("DROP TABLE inbox")
         tx.run("UPDATE meta SET value='1' WHERE name='schema'")
-    old.close()
-    new = Ledger(url)
+    new = ground.open()
     with new.write() as tx:
         assert list(inbox.insert(tx, "default", [delivery("a")])) == [True]
         assert tx.value("SELECT value FROM meta WHERE name='schema'") != "1"

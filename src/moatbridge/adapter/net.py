@@ -87,6 +87,31 @@ class Net(ABC):
     def progress(self, count: int) -> None:
         """Report bytes moved; above the transfer floor they prolong the call."""
 
+    def asked(self) -> None:  # noqa: B027 - nothing happens in a net without quotas
+        """Report that a request is sent, where one call may send several of them.
+
+        The quota counts requests: those beyond the first are paid by the next call.
+        """
+
+    def quota(
+        self,
+        *,
+        retry_after: float | None = None,
+        remaining: float | None = None,
+        reset: float | None = None,
+    ) -> None:
+        """Report what an answer said about the peer's own quota, if it said anything.
+
+        The core obeys, for every worker. A refusal that the adapter raises or returns
+        with ``retry_after`` needs no report. Nothing happens in a `Net` without quotas.
+
+        Args:
+            retry_after: Seconds to wait before the next call.
+            remaining: Calls that are left in the peer's window.
+            reset: Seconds until that window starts again.
+        """
+        del retry_after, remaining, reset
+
     @abstractmethod
     def tls_context(self) -> ssl.SSLContext:
         """A verifying client context made from the system's ``tls`` settings.

@@ -6,22 +6,26 @@ import math
 import os
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
 from moatbridge.config.answers import SYSTEM, with_answers
 from moatbridge.errors import ConfigurationError, MoatbridgeError
 from moatbridge.flow.answering import AnswerSource, answer_stream, open_tail
-from moatbridge.flow.compiling import Described, compile_route, translated
+from moatbridge.flow.compiling import compile_route, translated
 from moatbridge.flow.control import ensure_partitions
+from moatbridge.flow.described import Described, recall, remember
 from moatbridge.flow.keeping import Keeper
 from moatbridge.guard import Kill, KillFlag, KillState, evaluate, file_there
 from moatbridge.ledger import Ledger, killswitch
 from moatbridge.ledger.leases import KINDS
+from moatbridge.ledger.quota import LedgerQuotas
+from moatbridge.ledger.retention import Keep
 from moatbridge.registry import Registry
 from moatbridge.resilience.pool import SessionPool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from moatbridge.flow.route import Route
     from moatbridge.ledger import Lease
     from moatbridge.ledger.leases import Due
+    from moatbridge.resilience.heart import Heart
     from moatbridge.resilience.session import Session
     from moatbridge.translate import BoundTranslator
 
@@ -64,15 +69,20 @@ class Bridge:
         config = with_answers(config)
         self.config: BridgeConfig = config
         self.registry: Registry = registry or Registry(allow=config.adapters)
-        self.ledger: Ledger = Ledger(
-            config.ledger.url, durability=config.ledger.durability, scope=scope
+        self.ledger: Ledger = Ledger.configured(config.ledger, scope=scope)
+        self._quotas = LedgerQuotas(self.ledger)
+        self._pool = SessionPool(
+            config, self.registry, quotas=self._quotas, redactor=redactor
         )
-        self._pool = SessionPool(config, self.registry, redactor=redactor)
-        self._keeper = Keeper(self.ledger.leases, interval=config.run.ttl / 3)
+        self._keeper = Keeper(self.ledger, ttl=config.run.ttl)
         self._routes: dict[str, Route] = {}
         self._described: dict[str, Described] = {}
+        self.zones: frozenset[str] | None = None
+        """Zones that this process reaches; None: all. Set it before anything else."""
+
         self._tidied: dict[int, float] = {}
         self._lock = threading.RLock()
+        self._making: dict[str, threading.RLock] = {}
         self._kill = KillFlag(self._kill_state)
         self._kill.__enter__()
         self._closed = False
@@ -89,9 +99,10 @@ class Bridge:
         return found.records, found.seconds
 
     @property
-    def keep(self) -> tuple[float, float]:
-        """Seconds for which before-images and finished parcels are kept."""
-        return self.config.ledger.keep_undo, self.config.ledger.keep_history
+    def keep(self) -> Keep:
+        """How long the ledger keeps what."""
+        found = self.config.ledger
+        return Keep(found.keep_payload, found.keep_undo, found.keep_history)
 
     def untidy(self, flow_id: int) -> bool:
         """Whether this flow was not tidied up for an hour; asking counts as doing."""
@@ -114,11 +125,23 @@ class Bridge:
             raise ConfigurationError(
                 f"No flow named {flow!r} (configured: {known}).", code="flow.unknown"
             )
-        with self._lock:
+        found = self._routes.get(flow)
+        if found is not None:
+            return found
+        with self._only_one_makes(f"flow {flow}"):
             if flow not in self._routes:
-                self._routes[flow] = compile_route(self, flow)
-                self._open_answers(self._routes[flow])
+                route = compile_route(self, flow)
+                self._open_answers(route)
+                self._routes[flow] = route
             return self._routes[flow]
+
+    def _only_one_makes(self, what: str) -> threading.RLock:
+        """A lock of its own for each flow and system: one that is slow stops no other.
+
+        A flow's lock is taken before those of its systems, never after.
+        """
+        with self._lock:
+            return self._making.setdefault(what, threading.RLock())
 
     def _open_answers(self, route: Route) -> None:
         """Answers flow from the first one on, without a pass."""
@@ -143,12 +166,16 @@ class Bridge:
             ConfigurationError: The system has no such stream.
             NotApplied: It cannot be reached now.
         """
-        with self._lock:
+        system = address.partition("/")[0]
+        with self._only_one_makes(f"system {system}"):
             if address not in self._described:
-                if address.startswith(f"{SYSTEM}/"):
+                if system == SYSTEM:
                     self._describe_answers(address)
+                elif self._is_foreign(system):
+                    zone = self.config.systems[system].zone
+                    self._described[address] = recall(self.ledger, address, zone)
                 else:
-                    self._describe_system(address.partition("/")[0])
+                    self._describe_system(system)
             if address not in self._described:
                 known = ", ".join(sorted(self._described)) or "none"
                 raise ConfigurationError(
@@ -159,14 +186,25 @@ class Bridge:
             return self._described[address]
 
     def _describe_system(self, system: str) -> None:
+        found: dict[str, Described] = {}
         with self.session(system) as session:
             probe = session.probe()
             for stream in session.streams():
                 abilities = probe.abilities.get(stream.name, stream.abilities)
                 writes = "CanWrite" in abilities and "CanWrite" in stream.abilities
-                self._described[f"{system}/{stream.name}"] = Described(
+                found[f"{system}/{stream.name}"] = Described(
                     stream, probe, session.traits(stream.name) if writes else None
                 )
+        if len({each.zone for each in self.config.systems.values()}) > 1:
+            remember(self.ledger, found.items())
+        self._described |= found
+
+    def _is_foreign(self, system: str) -> bool:
+        """Whether the system lies in a zone that this process does not serve."""
+        settings = self.config.systems.get(system)
+        if self.zones is None or settings is None:
+            return False
+        return settings.zone not in self.zones
 
     def _describe_answers(self, address: str) -> None:
         flow = address.partition("/")[2]
@@ -177,7 +215,20 @@ class Bridge:
         )
 
     def session(self, system: str) -> AbstractContextManager[Session]:
-        """Borrow an open session of the system for one thread."""
+        """Borrow an open session of the system for one thread.
+
+        Raises:
+            ConfigurationError: ``run.zone-foreign``: it lies in a zone that this
+                process does not serve; its secrets are not even read.
+        """
+        if self._is_foreign(system):
+            raise ConfigurationError(
+                f"System {system} lies in zone {self.config.systems[system].zone}, "
+                "which this worker does not serve, and this step must ask it. Give a "
+                "worker both zones.",
+                code="run.zone-foreign",
+                system=system,
+            )
         return self._pool.session(system)
 
     def host_keys(self, system: str) -> Sequence[str]:
@@ -198,9 +249,28 @@ class Bridge:
             return None
         return AnswerSource(self.ledger, route.agreed_by)
 
-    def renewing(self, lease: Lease) -> AbstractContextManager[None]:
-        """Keep a lease alive while a slice works."""
-        return self._keeper.keep(lease)
+    def renewing(self, lease: Lease, heart: Heart) -> AbstractContextManager[None]:
+        """Keep a lease alive while a slice works, as long as it moves."""
+        return self._keeper.keep(lease, heart)
+
+    @property
+    def patience(self) -> float:
+        """Seconds within which a slice must have achieved something."""
+        return self._keeper.patience
+
+    def give_back(self) -> int:
+        """Release all leases of this process by force; see `Keeper.give_back`."""
+        return self._keeper.give_back()
+
+    @contextmanager
+    def hurrying(self) -> Iterator[None]:
+        """Within, no call waits for a retry or for quota: slices are about to end."""
+        self._pool.stop.set()
+        try:
+            yield
+        finally:
+            if not self._closed:
+                self._pool.stop.clear()
 
     def due(
         self, flows: Sequence[str], kinds: Sequence[str] = KINDS
@@ -240,6 +310,7 @@ class Bridge:
         self._keeper.close()
         self._kill.__exit__(None, None, None)
         self._pool.close()
+        self._quotas.close()
         self.ledger.close()
 
     def __enter__(self) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from moatbridge.changes import Receipt
 from moatbridge.errors import (
@@ -13,12 +13,17 @@ from moatbridge.errors import (
     OutcomeUnknown,
     Rejected,
 )
+from moatbridge.resilience.breaker import PAUSE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from moatbridge.changes import Intent
     from moatbridge.resilience.session import Session
+
+
+_AWAY: Final = (".unreachable", ".dns")
+"""Ends of codes of a system that was not even reached."""
 
 
 def call(
@@ -36,7 +41,10 @@ def call(
         receipt = Receipt("rejected", code=error.code)
         failure = None
     except NotApplied as error:
-        receipt = Receipt("not_applied", code=error.code, retry_after=error.retry_after)
+        wait = error.retry_after
+        if wait is None and error.code.endswith(_AWAY):
+            wait = PAUSE  # the breaker decides how often an absent system is asked
+        receipt = Receipt("not_applied", code=error.code, retry_after=wait)
         failure = error
     except ConfigurationError as error:
         receipt, failure = Receipt("not_applied", code=error.code), error

@@ -55,8 +55,14 @@ class Carry:
         """A new entity that holds only these paths; absent stays absent."""
         return _object(entity, self._root)
 
-    def base(self, entity: dict[str, Any]) -> bytes:
+    def base(
+        self,
+        entity: dict[str, Any],
+        former: bytes | None = None,
+        there: dict[str, Any] | None = None,
+    ) -> bytes:
         """Four bytes per path (after four for the layout): ``link.base``."""
+        del former, there  # only a pair remembers more than what is sent
         hashes = [self._layout]
         for path in self._parsed:
             value = _value(entity, path)

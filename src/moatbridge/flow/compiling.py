@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.config.answers import SYSTEM, decider_of
@@ -11,6 +10,7 @@ from moatbridge.errors import ConfigurationError
 from moatbridge.flow.answering import ANSWERS, INTERNAL, translator_of
 from moatbridge.flow.carry import Carry
 from moatbridge.flow.guarantee import check_required, guarantee
+from moatbridge.flow.owning import owning
 from moatbridge.flow.readership import circles
 from moatbridge.flow.references import nests
 from moatbridge.flow.route import End, Reference, Route
@@ -24,25 +24,16 @@ from moatbridge.translate import Translator, join_report
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from moatbridge.adapter import Probe, Stream, WriteTraits
+    from moatbridge.adapter import WriteTraits
     from moatbridge.config import BridgeConfig, FlowConfig
     from moatbridge.flow.bridge import Bridge
+    from moatbridge.flow.described import Described
     from moatbridge.ledger.flows import FlowRow
     from moatbridge.translate import BoundTranslator
 
-EXISTENCE: Final = "."
 _ALWAYS: Final = ("externalId", "active")
 """Paths a native target is asked for beyond what the source names: our key, and the
 switch that disables."""
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """What an open connection said about one stream."""
-
-    stream: Stream
-    probe: Probe
-    traits: WriteTraits | None
 
 
 def compile_route(bridge: Bridge, name: str) -> Route:
@@ -59,10 +50,15 @@ def compile_route(bridge: Bridge, name: str) -> Route:
     settings = settled(name, settings, source=source, entity=target.bound.entity)
     row = _row(bridge, name, settings)
     shared, lines = _carried(settings, source, target)
-    owner = _owner(config, settings)
-    mine = [path for path in shared if owner(path) == source.address]
-    rival = _opposite(config, settings)
-    theirs = [path for path in shared if owner(path) != source.address]
+    owns = owning(
+        config,
+        settings,
+        name=name,
+        side=row.side,
+        source=source,
+        target=target,
+        shared=shared,
+    )
     promise = guarantee(
         traits,
         retry_for=settings.retry_for,
@@ -70,10 +66,9 @@ def compile_route(bridge: Bridge, name: str) -> Route:
         can_find=target.can("CanFind"),
     )
     check_required(name, promise, settings.require)
-    creates = rival is None or owner(EXISTENCE) == source.address
     if settings.decide is None:  # a reply is taken once, whatever the target does
         searched = target.can("CanFind") or target.can("CanScan")
-        _check_first_run(name, settings, traits, creates=creates and searched)
+        _check_first_run(name, settings, traits, creates=owns.creates and searched)
     _check_needs(name, source, target)
     rules = effective(config.guard, settings.guard)
     judged = _judged(bridge, name, source, target, shared)
@@ -90,13 +85,13 @@ def compile_route(bridge: Bridge, name: str) -> Route:
         express=target.bound.restrict(
             dict.fromkeys((*source.bound.paths, *shared, *_ALWAYS)),
         ),
-        carry=Carry(mine),
+        carry=owns.carry,
         initial=Carry(shared),
-        back=Carry(theirs) if rival is not None else None,
+        back=owns.back,
         rules=rules,
         judged=judged,
         seed=bridge.ledger.seed(name, source.probe.server),
-        creates=creates,
+        creates=owns.creates,
         parcel=_parcel(config.ledger.parcel, traits),
         source_named=_named(config, source.address) or nests(source.bound.entity),
         target_named=_named(config, target.address),
@@ -105,6 +100,9 @@ def compile_route(bridge: Bridge, name: str) -> Route:
         writeback=_writeback(bridge, name, settings, source, target),
         agreed_by=_agreed_by(bridge, name),
         circles=circles(bridge, source, target, references),
+        contested=owns.contested,
+        keep_undo=config.ledger.keep_undo,
+        keep_payload=config.ledger.keep_payload,
     )
 
 
@@ -251,37 +249,6 @@ def _row(bridge: Bridge, name: str, settings: FlowConfig) -> FlowRow:
         return flows.ensure(
             tx, bridge.ledger.scope, name, settings.source, settings.target
         )
-
-
-def _opposite(config: BridgeConfig, settings: FlowConfig) -> FlowConfig | None:
-    for other in config.flows.values():
-        if (other.source, other.target) == (settings.target, settings.source):
-            return other
-    return None
-
-
-def _owner(config: BridgeConfig, settings: FlowConfig) -> Any:
-    """Who owns a path: the exact entry, then the field's, then ``*`` (delivery 47)."""
-    rival = _opposite(config, settings)
-    if rival is None:
-        return lambda _path: settings.source
-    table = settings.owner or rival.owner or {}
-    first = next(
-        f
-        for f in config.flows.values()
-        if {f.source, f.target} == {settings.source, settings.target}
-    )
-
-    def owner(path: str) -> str:
-        if path == EXISTENCE:
-            return str(table.get(EXISTENCE, first.source))
-        head = path.partition(".")[0].partition("[")[0]
-        for key in (path, head, "*"):
-            if key in table:
-                return str(table[key])
-        return first.source
-
-    return owner
 
 
 def _check_first_run(

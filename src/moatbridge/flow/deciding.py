@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.errors import TranslationError
 from moatbridge.flow.adopt import adopt
+from moatbridge.flow.agreement import PairCarry
+from moatbridge.flow.conflicts import STAMP
 from moatbridge.flow.folding import PARTIAL
+from moatbridge.flow.leaving import leaver
 from moatbridge.flow.readership import NOBODY, own_audience, read_by
 from moatbridge.flow.removals import GONE
 from moatbridge.flow.rendering import rendered
 from moatbridge.flow.sealing import seal, thread_of
 from moatbridge.guard import Context, Outgoing, judge
 from moatbridge.ledger import runs
-from moatbridge.ledger.keys import key_hash
+from moatbridge.ledger.keys import keepable
 from moatbridge.ledger.staging import Staged
 from moatbridge.ledger.states import LinkState
 
@@ -50,6 +52,7 @@ class Seen:
     fp: bytes
     mark: Mark | None = None
     waits: bool = False
+    stamp: Any = None
 
 
 class Decider:
@@ -93,7 +96,7 @@ class Decider:
             force: Stage linked records even when nothing about them changed.
         """
         salt = self._ledger.ledger_id.encode()
-        context = Context(now=time.time(), memory=self._memory, salt=salt)
+        context = Context(now=self._ledger.now(), memory=self._memory, salt=salt)
         new: list[tuple[Seen, dict[str, Any]]] = []
         readable = self._readable(differing, known, result)
         self._readers = read_by(
@@ -156,6 +159,7 @@ class Decider:
                 )
                 continue
             result.fine.append(one.k)
+            one.stamp = entity.get(STAMP)
             found.append((one, entity, link))
         return found
 
@@ -206,18 +210,21 @@ class Decider:
                 (link.link_id, one.change.ref.name, link.name(self._route.row.side))
             )
         new = force or one.waits
+        self._drift(entity, link, result)
         if not new and mark.out_fp == out_fp and mark.fp is not None:
             result.touched.append((one.fp, one.k, mark.fp))
-            result.count("irrelevant" if self._route.back is None else "drift-or-echo")
-            if (
-                self._route.back is not None
-                and self._route.config.on_drift == "restore"
-            ):
-                result.restore.append(
-                    key_hash(link.key(1 - self._route.row.side) or "")
-                )
+            result.count("irrelevant")
             return
         self._stage(one, carried, "update", link, out_fp, context, result, renew=back)
+
+    def _drift(self, entity: dict[str, Any], link: Link, result: Observation) -> None:
+        """This side changed what the other one owns (delivery 47)."""
+        carry = self._route.carry
+        if not isinstance(carry, PairCarry) or not carry.drifted(entity, link.base):
+            return
+        result.count("drift")
+        if self._route.config.on_drift == "restore":
+            result.restore.append(link.link_id)
 
     def _create(
         self,
@@ -331,19 +338,20 @@ class Decider:
         if readers.narrowed:
             payload["audience"] = readers.audience
             result.count("narrowed")
-        if changed:
-            values = self._route.carry.values(verdict.entity or entity)
-            payload["changed"] = changed
-            payload["blank"] = [p for p in changed if values.get(p) in (None, [], "")]
+        payload |= self._noted(one, verdict.entity or entity, changed)
         if adopt is not None:
             payload["adopt"] = adopt
         if renew:
             payload["renew"] = True
-        if one.change.partial:
-            payload[PARTIAL] = True
         payload |= dict.fromkeys(_NOTED.intersection(verdict.rules), True)
+        text = json.dumps(payload, ensure_ascii=False)
+        if not keepable(text):
+            result.rejects.append(
+                (one.k, ref_json(one.change.ref), "translate", "record.size", None)
+            )
+            return
         if verdict.decision == "hold" and link and entity.get("active") is False:
-            result.upserts.append(self._leaver(one, link))
+            result.upserts.append(leaver(self._route, one, link))
         result.upserts.append(
             Staged(
                 k=one.k,
@@ -353,7 +361,7 @@ class Decider:
                 prev_fp=one.mark.fp if one.mark else None,
                 fp=None if one.change.partial else one.fp,
                 out_fp=out_fp,
-                payload=json.dumps(payload, ensure_ascii=False),
+                payload=text,
                 label=verdict.label or self._route.source.bound.label,
                 version=one.change.version,
                 round=link.round if link else round_,
@@ -362,25 +370,20 @@ class Decider:
             )
         )
 
-    def _leaver(self, one: Seen, link: Link) -> Staged:
-        """Whoever leaves is disabled at once, whatever else waits for a person."""
-        entity = {"active": False}
-        payload = {
-            "entity": entity, "changed": ["active"], "blank": [], PARTIAL: True,
-        }  # fmt: skip
-        return Staged(
-            k=one.k,
-            ref=(one.key, one.change.ref.name),
-            op="update",
-            link_id=link.link_id,
-            prev_fp=one.mark.fp if one.mark else None,
-            fp=None,
-            out_fp=out_fingerprint(self._route.source.bound, entity),
-            payload=json.dumps(payload),
-            label=self._route.source.bound.label,
-            round=link.round,
-            lane=self._route.lane_of(one.key),
-        )
+    def _noted(
+        self, one: Seen, entity: dict[str, Any], changed: tuple[str, ...] | None
+    ) -> dict[str, Any]:
+        """What is kept beside the entity: for the guard, and for later judgement."""
+        noted: dict[str, Any] = {}
+        if changed:
+            values = self._route.carry.values(entity)
+            noted["changed"] = changed
+            noted["blank"] = [p for p in changed if values.get(p) in (None, [], "")]
+        if one.change.partial:
+            noted[PARTIAL] = True
+        if self._route.contested:
+            noted[STAMP] = one.stamp
+        return noted
 
 
 def out_fingerprint(bound: BoundTranslator, entity: dict[str, Any]) -> bytes:

@@ -9,34 +9,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moatbridge.errors import (
-    ConfigurationError,
-    LeaseLost,
-    MoatbridgeError,
-)
-from moatbridge.flow import standing
-from moatbridge.flow.calling import call
+from moatbridge.errors import ConfigurationError, LeaseLost
+from moatbridge.flow import loops, standing
 from moatbridge.flow.doubt import Doubt
 from moatbridge.flow.folding import stage_stale
 from moatbridge.flow.outcomes import results_of
 from moatbridge.flow.policies import policy_of
-from moatbridge.flow.preparing import prepare, thaw
+from moatbridge.flow.preparing import prepare
+from moatbridge.flow.recording import record
+from moatbridge.flow.retract import delivering as undoing
+from moatbridge.flow.retract.images import note_stored
+from moatbridge.flow.sending import send
 from moatbridge.guard import window_counts
 from moatbridge.ledger import (
     admission,
-    audit,
     counts,
     flows,
     holds,
-    incidents,
     killswitch,
     marks,
     parcels,
     runs,
     settlement,
 )
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.states import State
+from moatbridge.ledger.undo import UNDO
 from moatbridge.resilience.crash import crash_point
 
 if TYPE_CHECKING:
@@ -119,6 +116,7 @@ class Lane:
         if parcel is None:
             return False
         crash_point("claim.done")
+        self.target.ready()  # while it is away nothing goes in flight, nothing is tried
         if parcel.state is State.PLANNED:
             flying = self._admit(parcel, items)
         elif parcel.state in {State.IN_FLIGHT, State.UNKNOWN}:
@@ -134,6 +132,17 @@ class Lane:
 
     def _admit(self, parcel: Parcel, items: Sequence[Item]) -> Parcel | None:
         route, row = self._route, self._route.row
+        if parcel.part == UNDO:
+            flies = undoing.admit(
+                route,
+                self._ledger,
+                self._lease,
+                parcel,
+                items,
+                target=self.target,
+                check=self._check_switch,
+            )
+            return self._reload(parcel) if flies else None
         with self._ledger.read() as tx:
             agreed = runs.get(tx, parcel.run_id).kind == "review"
         ready = prepare(
@@ -153,6 +162,7 @@ class Lane:
             parcels.settle_one(tx, parcel, ready.cancelled)
             standing.withdrawn(tx, route, items, ready.returned)
             standing.refuse(tx, route, items, ready.refused)
+            loops.hold(tx, route, ready, agreed=agreed)
             admitted = admission.admit(
                 tx,
                 flow_id=row.flow_id,
@@ -189,7 +199,7 @@ class Lane:
         """What refers to a post that is not there yet follows it, or waits for it."""
         if not unready:
             return
-        wait = 0.0 if moved else wall_clock() + admission.BLOCKED
+        wait = 0.0 if moved else tx.now() + admission.BLOCKED
         stale = parcels.staged_again(tx, parcel, unready)
         parcels.settle_one(
             tx, parcel, [(pos, State.CANCELLED, "replaced") for pos in stale]
@@ -277,7 +287,7 @@ class Lane:
         """Put an admitted parcel in flight (again): same bytes, same keys."""
         with self._ledger.step(self._lease) as tx:
             self._check_switch(tx)
-            now = wall_clock()
+            now = tx.now()
             parcels.move(
                 tx,
                 parcel,
@@ -295,41 +305,31 @@ class Lane:
         )
 
     def _reload(self, parcel: Parcel) -> Parcel:
+        now = self._ledger.now()
         return parcel._replace(
             state=State.IN_FLIGHT,
             attempt=parcel.attempt + 1,
             fence=self._lease.fence,
-            last_sent=wall_clock(),
-            deadline=parcel.deadline or wall_clock() + self._route.guarantee.retry_for,
+            last_sent=now,
+            deadline=parcel.deadline or now + self._route.guarantee.retry_for,
         )
 
     # --- the calls, and transaction C -----------------------------------------
 
     def _send(self, parcel: Parcel) -> None:
         items = self._flying(parcel)
-        size = max(1, self._route.traits.max_batch)
-        receipts: dict[int, tuple[Receipt, int]] = {}
-        started: set[int] = set()
-        failure: MoatbridgeError | None = None
-        for number, start in enumerate(range(0, len(items), size)):
-            if number and (self._killed() or self._stopping()):
-                break
-            part = items[start : start + size]
-            intents = [
-                thaw(i, fence=self._lease.fence, attempt=parcel.attempt)[0]
-                for i in part
-            ]
-            crash_point("send.half")
-            answers, failure = call(self.target, self._route.target.name, intents)
-            started.update(item.pos for item in part)
-            for item, receipt in zip(part, answers, strict=True):
-                receipts[item.pos] = (receipt, number)
-            if failure is not None:
-                break
+        sent = send(
+            self.target,
+            self._route.target.name,
+            parcel,
+            items,
+            traits=self._route.traits,
+            go_on=lambda: not (self._killed() or self._stopping()),
+        )
         crash_point("answer.read")
-        self.settle(parcel, items, receipts, started=started)
-        if isinstance(failure, ConfigurationError):
-            raise failure
+        self.settle(parcel, items, sent.receipts, started=sent.started)
+        if isinstance(sent.failure, ConfigurationError):
+            raise sent.failure
 
     def _flying(self, parcel: Parcel) -> list[Item]:
         """The parcel's intents, if it is still we who sent it off."""
@@ -352,6 +352,9 @@ class Lane:
         """Transaction C: what the receipts say becomes durable."""
         route, row = self._route, self._route.row
         results = results_of(route, items, receipts, started, self.target)
+        takes_back = parcel.part == UNDO
+        if takes_back:
+            results = undoing.outcomes(results)
         crash_point("settle.in")
         with self._ledger.step(self._lease) as tx:
             clashes = settlement.settle(
@@ -361,34 +364,13 @@ class Lane:
                 side=row.side,
                 parcel=parcel,
                 results=results,
-                policy=self._policy,
+                policy=undoing.policy_of(self._policy) if takes_back else self._policy,
             )
+            note_stored(tx, route, parcel, items, receipts)
+            if takes_back:
+                undoing.settled(tx, row.flow_id, results)
             if route.told_once:
                 stage_stale(tx, route, parcel, results)
             self.decided = standing.answered(tx, route, results) or self.decided
-            self._note_incidents(tx, receipts, clashes)
-            tally: dict[str, int] = {}
-            for result in results:
-                tally[result.state.name] = tally.get(result.state.name, 0) + 1
-            audit.record(
-                tx,
-                "parcel",
-                flow=route.name,
-                run=parcel.run_id,
-                target=route.target.address,
-                fields=list(route.carry.paths),
-                label=route.source.bound.label,
-                outcome=tally,
-            )
-
-    def _note_incidents(
-        self,
-        tx: Transaction,
-        receipts: dict[int, tuple[Receipt, int]],
-        clashes: int,
-    ) -> None:
-        """What the target did and must not; often enough, it is switched off."""
-        found = [r.incident for r, _call in receipts.values() if r.incident]
-        found += ["ref-clash"] * clashes
-        row = self._route.row
-        incidents.note(tx, row.flow_id, self._route.target.system, found)
+            loops.note(tx, route, results)
+            record(tx, route, parcel, results, receipts, clashes=clashes)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from moatbridge.adapter import Query
 from moatbridge.changes import Receipt
 from moatbridge.flow.adopt import target_field
-from moatbridge.flow.preparing import thaw
+from moatbridge.flow.thawing import thaw
 from moatbridge.ledger import parcels
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Doubt:
 
     def resolve(self, parcel: Parcel, items: Sequence[Item]) -> Parcel | None:
         """The parcel, in flight once more; None if it is settled, parked or waits."""
-        traits, now = self._route.traits, wall_clock()
+        traits, now = self._route.traits, self._ledger.now()
         parcel = self._as_unknown(parcel)
         if traits.dedup == "keyed":
             first = parcel.first_sent or now

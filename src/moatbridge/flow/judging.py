@@ -19,7 +19,6 @@ from moatbridge.guard import (
     judge_plan,
 )
 from moatbridge.ledger import counts, marks, runs
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def judge_run(
     )
     _gather(route, ledger, run.run_id, summary)
     context = Context(
-        now=wall_clock(),
+        now=ledger.now(),
         memory=counts.Window(ledger.db, route.row.flow_id),
         salt=ledger.ledger_id.encode(),
     )
@@ -185,7 +184,8 @@ def approve(tx: Transaction, run_id: int, given: Approval) -> None:
     count = given.count if given.count is not None else (old[0].count if old else None)
     tx.run(
         "INSERT INTO approval(run_id, principal, digest, at, accepted, count) "
-        "VALUES(?,?,?,?,?,?) ON CONFLICT DO UPDATE SET digest=excluded.digest, "
+        "VALUES(?,?,?,?,?,?) ON CONFLICT(run_id, principal) DO UPDATE SET "
+        "digest=excluded.digest, "
         "at=excluded.at, accepted=excluded.accepted, count=excluded.count",
         run_id,
         given.principal,

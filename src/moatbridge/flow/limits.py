@@ -8,10 +8,9 @@ one by one.
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from moatbridge.guard import Context, LiveWindow, deactivates, post_keys
+from moatbridge.guard import Context, LiveWindow, counted, deactivates, post_keys
 from moatbridge.ledger import counts, marks
 
 if TYPE_CHECKING:
@@ -97,9 +96,28 @@ class Limits:
             links = marks.count_live(tx, route.row.pair_id)
         memory = _Staged(self._ledger, route.row.flow_id, self._day, self._run_id)
         salt = self._ledger.ledger_id.encode()
-        context = Context(now=time.time(), memory=memory, salt=salt)
+        context = Context(now=self._ledger.now(), memory=memory, salt=salt)
         only = None if self._live else {_POSTS}
         return LiveWindow(route.rules, context, links=links, only=only)
+
+
+def counted_as(
+    route: Route, op: Operation, payload: dict[str, Any]
+) -> list[tuple[str, str]]:
+    """What an intent counts as against the day's windows: (rule, key)."""
+    op = "renew" if payload.get("renew") else op
+    changed = payload.get("changed", ())
+    return list(
+        counted(
+            op,
+            changed,
+            payload.get("blank", ()),
+            deactivates=deactivates(op, changed, payload.get("entity") or {}),
+            privileged=payload.get("privileged", False),
+            external=payload.get("external", False),
+            posts=post_keys(route.target.system) if route.entity == "Post" else (),
+        )
+    )
 
 
 class _Staged:

@@ -13,7 +13,6 @@ from moatbridge.flow.judging import judge_run, verdict_to_json
 from moatbridge.flow.opening import LIVE, only_follows
 from moatbridge.guard import Finding
 from moatbridge.ledger import audit, inbox, runs, scans
-from moatbridge.ledger.clock import wall_clock
 
 if TYPE_CHECKING:
     from moatbridge.flow.route import Route
@@ -56,7 +55,7 @@ def end_without_pass(
             run.run_id,
             "planned" if asks else "nothing",
             plan_digest=digest,
-            planned=wall_clock(),
+            planned=tx.now(),
             verdict={**verdict_to_json(summary, verdict), "without_pass": why},
         )
         audit.record(tx, why, flow=route.name, run=run.run_id)

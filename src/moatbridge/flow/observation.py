@@ -34,7 +34,7 @@ class Observation:
     blind: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     restored: list[bytes] = field(default_factory=list)
-    restore: list[bytes] = field(default_factory=list)
+    restore: list[int] = field(default_factory=list)
     taken: list[Reply] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     waiting: list[bytes] = field(default_factory=list)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from moatbridge.changes import Receipt, Record
 from moatbridge.errors import MoatbridgeError
-from moatbridge.flow.echo import echo_mark
-from moatbridge.flow.preparing import thaw
+from moatbridge.flow.echo import agreed
+from moatbridge.flow.thawing import thaw
 from moatbridge.ledger.keys import key_hash
 from moatbridge.ledger.settlement import Result
 from moatbridge.ledger.states import State
@@ -28,6 +29,7 @@ _STATES = {
     "rejected": State.REJECTED,
 }
 _PROGRESS_LIMIT = 1024
+_CODE_LIMIT = 200
 
 
 def results_of(
@@ -59,7 +61,8 @@ def _result(
     route: Route, item: Item, receipt: Receipt, call: int, stored: Data | None
 ) -> Result:
     state = _STATES[receipt.outcome]
-    intent, base = thaw(item, fence=0, attempt=0)
+    intent, noted = thaw(item, fence=0, attempt=0)
+    receipt = replace(receipt, code=receipt.code[:_CODE_LIMIT])
     if state is State.RETRY and receipt.reason == "stale":
         state = State.CANCELLED
     if state is State.REJECTED and receipt.reason == "gone" and intent.op == "delete":
@@ -80,14 +83,16 @@ def _result(
     if item.op == "delete":
         gone = key_hash(ref.key) if ref else None
         return Result(item, state, receipt.code, gone=gone, call=call)
+    base, mark = agreed(route, ref, stored, noted) if ref else (noted.base, None)
     return Result(
         item,
         state,
         receipt.code,
         target=(ref.key, ref.name, receipt.version) if ref else None,
-        mark=echo_mark(route, ref, stored) if ref else None,
+        mark=mark,
         base=base,
         call=call,
+        paths=noted.changed,
     )
 
 

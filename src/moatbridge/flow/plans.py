@@ -62,6 +62,8 @@ class Plan:
         examples: Operation -> a few of them; removals up to 100.
         first_run: Nothing was ever applied by this flow.
         attachments: Attachments of what would be sent; nobody looked into them.
+        retranslated: Records that say the same as before, though the translator changed
+            since the last pass; None if it did not.
         without_pass: Why nothing was read: ``nothing-new``, or ``follows`` (the source
             only tells changes); empty if there was a pass.
     """
@@ -84,6 +86,7 @@ class Plan:
     first_run: bool
     without_pass: str = ""
     attachments: int = 0
+    retranslated: int | None = None
 
     @property
     def empty(self) -> bool:
@@ -151,6 +154,7 @@ def load_plan(route: Route, ledger: Ledger, run_id: int | None = None) -> Plan:
         first_run=bool(facts["first_run"]),
         without_pass=facts.get("without_pass", ""),
         attachments=int(facts.get("attachments", 0)),
+        retranslated=facts.get("retranslated"),
     )
 
 

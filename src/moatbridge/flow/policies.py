@@ -30,6 +30,7 @@ def policy_of(route: Route) -> Policy:
         unknown=unknown,
         unknown_wait=wait,
         quiet=traits.max_request_life if lingering else 0.0,
+        keep_payload=route.keep_payload > 0,
         named=route.target_named,
         undo_window=(
             config.undo_window if config.deletes == "disable_then_remove" else None

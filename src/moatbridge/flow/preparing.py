@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from moatbridge.changes import Absent, Intent, OutOfScope, Record, Ref
+from moatbridge.changes import Absent, OutOfScope, Record, Ref
 from moatbridge.errors import TranslationError
-from moatbridge.flow import references
-from moatbridge.flow.echo import echo_mark
+from moatbridge.flow import conflicts, references
+from moatbridge.flow.echo import base_of, echo_mark, said
 from moatbridge.flow.folding import PLANNED
+from moatbridge.flow.limits import counted_as
+from moatbridge.flow.lost import back_again, named
 from moatbridge.flow.readership import NOBODY, Readership, readerships
 from moatbridge.flow.references import Resolution
+from moatbridge.flow.retract.images import image_of, kept
+from moatbridge.flow.sameness import canonical
 from moatbridge.flow.sealing import digest_of, seals, shown
 from moatbridge.flow.settings import CONTENT
 from moatbridge.flow.standing import notes, recheck
-from moatbridge.guard import Context, Outgoing, counted, deactivates, judge, post_keys
+from moatbridge.guard import Context, Outgoing, judge
 from moatbridge.ledger import counts, frozen, marks
 from moatbridge.ledger.admission import Candidate
 from moatbridge.ledger.states import State
@@ -94,6 +97,7 @@ class _Planned:
     target: Ref | None = None
     version: str | None = None
     before: Record | None = None
+    conflict: tuple[str, ...] = ()
 
 
 def prepare(
@@ -123,6 +127,7 @@ def prepare(
     no, items = recheck(route, ledger, items, grounds)
     planned = _load(route, ledger, items)
     returned = _returned(route, planned, source)
+    returned += back_again(route, [(p.item, p.payload) for p in planned], target)
     _fetch_before(route, planned, target)
     _look_at_readers(route, planned, target)
     result = Prepared(returned=returned)
@@ -134,21 +139,23 @@ def prepare(
             result.unready.append(one.item.pos)
             continue
         try:
+            _settle_conflicts(route, one, agreed=agreed)
             hold = _void(route, one) if agreed else _held(route, ledger, one)
             candidate = _candidate(route, one)
         except TranslationError as error:
             result.rejected.append((one.item.pos, error.code))
             continue
         if hold is not None:
-            sealed = _sealed(route, one)
-            result.held.append((one.item.pos, *hold, sealed, one.readers.detail))
+            detail = ", ".join(one.conflict) or one.readers.detail
+            result.held.append((one.item.pos, *hold, _sealed(route, one), detail))
             continue
         result.candidates.append(candidate)
         missing = one.resolved.missing
         if missing and route.config.on_unresolved == "wait":
             result.waits[one.item.pos] = missing
         if result.candidates[-1].frozen is not None:
-            result.counted.append((one.item.pos, _counted(route, one)))
+            found = counted_as(route, one.op, one.payload)
+            result.counted.append((one.item.pos, found))
     return result
 
 
@@ -162,6 +169,8 @@ def _void(route: Route, one: _Planned) -> tuple[str, str] | None:
 
 def _sealed(route: Route, one: _Planned) -> str | None:
     """What the next person sees and agrees to."""
+    if one.conflict:
+        return json.dumps(one.payload | {"before": shown(route, one.before)})
     if not seals(route):
         return None
     digest = digest_of(route, one.op, one.entity, one.readers)
@@ -178,6 +187,8 @@ def _held(route: Route, ledger: Ledger, one: _Planned) -> tuple[str, str] | None
     A reply may have been staged before anybody knew its parent, and a group may have
     other members by now.
     """
+    if one.conflict:
+        return conflicts.CONFLICT, "owner"
     edit = one.op == "update" and one.before is not None
     if one.entity is None or not (edit or one.readers.parent or one.readers.outside):
         return None
@@ -195,7 +206,7 @@ def _held(route: Route, ledger: Ledger, one: _Planned) -> tuple[str, str] | None
         ),
         route.rules,
         Context(
-            now=time.time(),
+            now=ledger.now(),
             memory=counts.Window(ledger.db, route.row.flow_id),
             salt=ledger.ledger_id.encode(),
         ),
@@ -204,6 +215,20 @@ def _held(route: Route, ledger: Ledger, one: _Planned) -> tuple[str, str] | None
         return None
     reason = verdict.reasons[0] if verdict.reasons else "guard-bug"
     return reason, ", ".join(verdict.rules)
+
+
+def _settle_conflicts(route: Route, one: _Planned, *, agreed: bool) -> None:
+    """Leave out what the other side changed, or let a person decide."""
+    if not route.contested or one.op != "update" or one.entity is None:
+        return
+    one.payload, one.entity, one.conflict = conflicts.settle(
+        route,
+        one.payload,
+        one.entity,
+        there=_decoded(route, one),
+        base=one.link.base if one.link else None,
+        agreed=agreed,
+    )
 
 
 def _judged(route: Route, one: _Planned) -> dict[str, Any] | None:
@@ -217,30 +242,13 @@ def _decoded(route: Route, one: _Planned) -> dict[str, Any] | None:
     return route.target.bound.decode(one.before.data, one.before.incomplete)
 
 
-def _counted(route: Route, one: _Planned) -> list[tuple[str, str]]:
-    payload = one.payload
-    op: Operation = "renew" if payload.get("renew") else one.op
-    changed = payload.get("changed", ())
-    return list(
-        counted(
-            op,
-            changed,
-            payload.get("blank", ()),
-            deactivates=deactivates(op, changed, payload.get("entity") or {}),
-            privileged=payload.get("privileged", False),
-            external=payload.get("external", False),
-            posts=post_keys(route.target.system) if route.entity == "Post" else (),
-        )
-    )
-
-
 def _load(route: Route, ledger: Ledger, items: Sequence[Item]) -> list[_Planned]:
     payloads = [json.loads(item.payload) for item in items]
     with ledger.read() as tx:
         links = marks.links(tx, [i.link_id for i in items if i.link_id])
         for item, payload in zip(items, payloads, strict=True):
             linked = links.get(item.link_id or 0)
-            if item.op == "create" and linked and linked.key(1 - route.row.side):
+            if item.op == "create" and named(linked, payload, 1 - route.row.side):
                 payload["entity"] = route.carry.cut(payload["entity"])  # created since
         resolved = references.resolve(tx, route, [p["entity"] for p in payloads])
     other = 1 - route.row.side
@@ -250,7 +258,7 @@ def _load(route: Route, ledger: Ledger, items: Sequence[Item]) -> list[_Planned]
         held = None if found.entity is None else route.express(found.entity)
         one = _Planned(item, payload, link, cast("Any", item.op), held, found)
         one.incomplete = route.entity in CONTENT and found.incomplete
-        if link is not None and (key := link.key(other)):
+        if link is not None and (key := named(link, payload, other)):
             one.target = Ref.from_key(key, link.name(other))
             one.version = link.version(other)
         elif "adopt" in payload:
@@ -321,7 +329,7 @@ def _look_at_readers(
 def _candidate(route: Route, one: _Planned) -> Candidate:
     bound = route.target.bound
     before = one.before.data if one.before else None
-    linked = one.link is not None and one.link.key(1 - route.row.side) is not None
+    linked = named(one.link, one.payload, 1 - route.row.side) is not None
     adopted = one.target is not None and not linked
     target = (
         (one.target.key, one.target.name, one.version)
@@ -330,7 +338,8 @@ def _candidate(route: Route, one: _Planned) -> Candidate:
     )
     if _nothing_to_do(route, one):
         mark = echo_mark(route, one.target, before) if adopted and one.target else None
-        return Candidate(one.item, None, target=target, mark=mark)
+        base = _agreed(route, one, same=True) if one.op == "update" else None
+        return Candidate(one.item, None, target=target, mark=mark, base=base)
     record: dict[str, Any] | None = None
     owned: tuple[str, ...] = ()
     if one.entity is not None:
@@ -339,9 +348,10 @@ def _candidate(route: Route, one: _Planned) -> Candidate:
         else:
             record = bound.encode(one.entity, before)
         owned = bound.owned_by(one.entity)
-    base = None
-    if one.entity is not None and one.op != "disable":
-        base = base64.b64encode(route.carry.base(one.payload["entity"])).decode()
+    base = _agreed(route, one)
+    image = image_of(
+        route, op=one.op, entity=one.entity, before=one.before, record=record
+    )
     text = frozen.dumps(
         {
             "op": "update" if one.op == "disable" else one.op,
@@ -350,13 +360,26 @@ def _candidate(route: Route, one: _Planned) -> Candidate:
             "owned": owned,
             "before": before,
             "version": one.version if route.traits.conditional else None,
-            "base": base,
+            "base": base64.b64encode(base).decode() if base is not None else None,
+            **said(route, one.payload),
+            **kept(image),
             **notes(one.payload),
             **({PLANNED: one.payload} if route.told_once else {}),
         }
     )
-    image = frozen.dumps(before) if before is not None else None
-    return Candidate(one.item, text, before=image, target=target)
+    item = one.item._replace(op=one.op)  # what it amounts to: undoing rests on that
+    return Candidate(
+        item, text, before=image.to_text() if image else None, target=target
+    )
+
+
+def _agreed(route: Route, one: _Planned, *, same: bool = False) -> bytes | None:
+    """What both sides agree on once this is done; None: as before."""
+    if one.entity is None or (one.op == "disable" and route.back is None):
+        return None
+    there = _decoded(route, one) if route.back is not None else None
+    former = one.link.base if one.link else None
+    return base_of(route, one.payload["entity"], former, there, same=same)
 
 
 def _nothing_to_do(route: Route, one: _Planned) -> bool:
@@ -367,34 +390,4 @@ def _nothing_to_do(route: Route, one: _Planned) -> bool:
         return one.op == "disable" and one.target is None
     there = _decoded(route, one) or {}
     says = route.said(one.entity)
-    return bool(_canonical(says.cut(one.entity)) == _canonical(says.cut(there)))
-
-
-def _canonical(value: Any) -> Any:
-    """Equal for equal meaning: lists without order, references by id alone."""
-    if isinstance(value, dict):
-        if "stream" in value and ("id" in value or "name" in value):
-            return value.get("id") or value.get("name")
-        return {k: _canonical(v) for k, v in value.items() if v not in (None, [])}
-    if isinstance(value, list):
-        return sorted((_canonical(entry) for entry in value), key=repr)
-    return value
-
-
-def thaw(item: Item, *, fence: int, attempt: int) -> tuple[Intent, bytes | None]:
-    """The intent as it was frozen, and the path hashes to remember when it applied."""
-    held = frozen.loads(item.payload)
-    ref = held["ref"]
-    intent = Intent(
-        key=item.key,
-        op=held["op"],
-        ref=Ref.from_key(*ref) if ref else None,
-        record=held["record"],
-        owned=tuple(held["owned"]),
-        before=held["before"],
-        before_version=held["version"],
-        fence=fence,
-        attempt=attempt,
-        progress=json.loads(item.receipt) if item.receipt else None,
-    )
-    return intent, base64.b64decode(held["base"]) if held["base"] else None
+    return bool(canonical(says.cut(one.entity)) == canonical(says.cut(there)))

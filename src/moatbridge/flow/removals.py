@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from moatbridge.ledger import marks
+from moatbridge.ledger import admitting, marks
 from moatbridge.ledger.keys import key_hash
 from moatbridge.ledger.staging import Staged
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from moatbridge.ledger import Ledger
     from moatbridge.ledger.marks import Link, Mark
 
-GONE: Final = b"\0" * 16
+GONE: Final = admitting.GONE
 """Source fingerprint of a record that vanished: any observation differs from it."""
 
 

@@ -71,6 +71,10 @@ class Route:
         agreed_by: Flow whose first run is this one's too; None: its own.
         circles: Streams at the target that tell who reads its posts: address ->
             translator.
+        contested: Of a pair: entity paths that both sides may change -> ``latest`` or
+            ``hold``.
+        keep_undo: Seconds for which is kept what an intent overwrites; 0: not at all.
+        keep_payload: Seconds for which content of delivered intents is kept.
     """
 
     name: str
@@ -96,6 +100,9 @@ class Route:
     writeback: Writeback | None = None
     agreed_by: int | None = None
     circles: dict[str, BoundTranslator] = field(default_factory=dict)
+    contested: dict[str, str] = field(default_factory=dict)
+    keep_undo: float = 0.0
+    keep_payload: float = 0.0
 
     @property
     def entity(self) -> str:

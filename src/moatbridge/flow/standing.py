@@ -9,7 +9,6 @@ the reply in the very transaction that settles the intent.
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.config.answers import answers_of
@@ -67,7 +66,7 @@ def recheck(
         return {}, items
     with ledger.read() as tx:
         taken = replies.known(tx, route.row.flow_id, [item.k for item in items])
-    why = _no_longer(route.writeback, items, taken, grounds)
+    why = _no_longer(route.writeback, items, taken, grounds, ledger.now())
     there = [item for item in items if item.k in taken]
     asked = [Asked(taken[i.k].post, _notes(i)["published"]) for i in there]
     shown = {i.pos: s for i, s in zip(there, grounds.shown(asked), strict=True)}
@@ -87,9 +86,10 @@ def _no_longer(
     items: Sequence[Item],
     taken: Mapping[bytes, Reply],
     grounds: Grounds,
+    now: float,
 ) -> dict[int, str]:
     """Decisions whose person may no longer decide."""
-    old = [item for item in items if _notes(item)["read_at"] + FRESH < time.time()]
+    old = [item for item in items if _notes(item)["read_at"] + FRESH < now]
     accounts = {item.pos: _account(writeback, taken.get(item.k)) for item in old}
     wanted = [account for account in accounts.values() if account]
     people = look_up(writeback, wanted, grounds.directory) if wanted else {}

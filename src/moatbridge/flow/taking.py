@@ -10,7 +10,6 @@ a reply to a post that does not show its record any more decides nothing.
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -210,7 +209,7 @@ class Taker:
         known = [o for o in deciding if _is_known(people.get(accounts[o.k] or ""))]
         shown = self._shown(known, result)
         salt = self._ledger.ledger_id.encode()
-        context = Context(now=time.time(), memory=self._memory, salt=salt)
+        context = Context(now=self._ledger.now(), memory=self._memory, salt=salt)
         for one in ours:
             if one.said.kind:
                 who = people.get(accounts[one.k] or "", "unmapped")

@@ -13,7 +13,6 @@ from moatbridge.changes import Ref
 from moatbridge.flow.observation import Observation
 from moatbridge.flow.writing import write
 from moatbridge.ledger import marks, scans
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.states import LinkState
 from moatbridge.resilience.crash import crash_point
 
@@ -120,7 +119,7 @@ class Vanished:
                 "SELECT link_id FROM link WHERE pair_id=? AND state=? AND remove_at<=?",
                 self._route.row.pair_id,
                 LinkState.DISABLED,
-                wall_clock(),
+                tx.now(),
             )
             links = marks.links(tx, [link_id for (link_id,) in rows])
         if not links:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moatbridge.flow import retranslated
 from moatbridge.flow.folding import fold
 from moatbridge.flow.observation import commit_names
 from moatbridge.flow.standing import look_again
-from moatbridge.ledger import counts, holds, marks, replies, settlement
+from moatbridge.ledger import counts, flows, holds, marks, replies, settlement
 from moatbridge.ledger.staging import Stager
 from moatbridge.resilience.crash import crash_point
 
@@ -25,7 +26,7 @@ def write(
     fold(tx, route, found)
     marks.touch(tx, row.source_side, found.touched)
     if found.restore:
-        marks.forget(tx, row.target_side, found.restore)
+        flows.ask_opposite(tx, row, found.restore, "drift")
     commit_names(tx, route, found)
     holds.outdate_holds(tx, row.flow_id, found.restored)
     settlement.clear_rejects(tx, row.flow_id, found.fine)
@@ -33,6 +34,7 @@ def write(
     counts.add(
         tx, row.flow_id, {("seen." + what, ""): n for what, n in found.counts.items()}
     )
+    retranslated.note(tx, route, run_id, found.counts)
     if found.taken or found.answers:
         replies.take(tx, row.flow_id, found.taken)
         replies.give(tx, row.flow_id, found.answers)

@@ -118,6 +118,8 @@ class Admission:
 
 
 def disk_free(ledger: Ledger) -> float:
-    """Share of the ledger's disk that is free."""
+    """Share of the ledger's disk that is free; 1 where the disk is a server's."""
+    if ledger.db.path is None:
+        return 1.0
     found = shutil.disk_usage(ledger.db.path.parent)
     return found.free / found.total if found.total else 1.0

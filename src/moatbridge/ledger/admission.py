@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from moatbridge.ledger import admitting, flows, holds, marks, parcels
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.keys import key_hash
 from moatbridge.ledger.states import State
 
@@ -46,6 +45,7 @@ class Candidate:
         target: Key, name and version of the target record that is adopted.
         version: Source version to remember.
         mark: Mark of an adopted target record, as its own side would see it.
+        base: Path hashes to remember where there is nothing to send.
     """
 
     item: Item
@@ -54,6 +54,7 @@ class Candidate:
     target: tuple[str, str | None, str | None] | None = None
     version: str | None = None
     mark: tuple[bytes, bytes | None, bytes | None] | None = None
+    base: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -138,8 +139,8 @@ def admit(
     parcels.postpone(tx, parcel, result.rebased, not_before=0.0)
     if result.waiting:
         wait = BLOCKED if result.blocked == len(result.waiting) else WAIT
-        parcels.postpone(tx, parcel, result.waiting, not_before=wall_clock() + wait)
-    now = wall_clock()
+        parcels.postpone(tx, parcel, result.waiting, not_before=tx.now() + wait)
+    now = tx.now()
     if result.ready:
         parcels.move(
             tx,
@@ -272,7 +273,7 @@ def _busy(
                 f"SELECT link_id FROM link WHERE link_id IN ({holes}) "
                 "AND quiet_until>?",
                 *part,
-                wall_clock(),
+                tx.now(),
             ):
                 found[link_id] = (0, 0, State.UNKNOWN)
         for link_id, parcel_id, pos, state in tx.all(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from moatbridge.ledger import marks
 from moatbridge.ledger.keys import key_hash, name_hash
@@ -13,15 +13,21 @@ if TYPE_CHECKING:
 
     from moatbridge.ledger.admission import Admitted, Candidate
     from moatbridge.ledger.database import Transaction
-    from moatbridge.ledger.parcels import Parcel
+    from moatbridge.ledger.parcels import Item, Parcel
 
-_AFTER = {
-    "create": LinkState.LIVE,
-    "update": LinkState.LIVE,
-    "disable": LinkState.DISABLED,
-    "delete": LinkState.REMOVED,
-}
-"""What a link is when there was nothing left to send."""
+SAME: Final = "same"
+"""Code of an intent that found its record as it should be: nothing was sent."""
+
+GONE: Final = bytes(16)
+"""Source fingerprint of a record that vanished; no record has it."""
+
+
+def state_after(item: Item) -> LinkState:
+    """What a link is once this took effect: never live if its source record is gone."""
+    if item.op == "delete":
+        return LinkState.REMOVED
+    off = item.op == "disable" or item.fp == GONE
+    return LinkState.DISABLED if off else LinkState.LIVE
 
 
 def write_links(
@@ -122,12 +128,15 @@ def write_intents(
         ready = candidate.frozen is not None
         (result.ready if ready else result.noop).append(candidate.item.pos)
     tx.many(
-        "UPDATE intent SET link_id=?, payload=?, state=? WHERE parcel_id=? AND pos=?",
+        "UPDATE intent SET link_id=?, op=?, payload=?, state=?, error=? "
+        "WHERE parcel_id=? AND pos=?",
         [
             (
                 result.link_ids[c.item.pos],
+                c.item.op,
                 c.frozen,
                 None if c.frozen is not None else State.DONE,
+                None if c.frozen is not None else SAME,
                 parcel.parcel_id,
                 c.item.pos,
             )
@@ -135,9 +144,10 @@ def write_intents(
         ],
     )
     tx.many(
-        "UPDATE link SET state=?, remove_at=NULL WHERE link_id=?",
+        "UPDATE link SET state=?, remove_at=NULL, base=coalesce(?, base) "
+        "WHERE link_id=?",
         [
-            (_AFTER[c.item.op], result.link_ids[c.item.pos])
+            (state_after(c.item), c.base, result.link_ids[c.item.pos])
             for c in chosen
             if c.frozen is None
         ],

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from moatbridge.ledger.clock import wall_clock
-
 if TYPE_CHECKING:
     from moatbridge.ledger.database import Transaction
 
@@ -19,7 +17,7 @@ def record(tx: Transaction, kind: str, **facts: Any) -> None:
     """Append one event."""
     tx.run(
         "INSERT INTO audit_in(at, kind, body) VALUES(?,?,?)",
-        wall_clock(),
+        tx.now(),
         kind,
         json.dumps(facts, sort_keys=True),
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moatbridge.ledger.clock import wall_clock
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -16,10 +14,11 @@ HOUR: Final = 3600.0
 
 def add(tx: Transaction, flow_id: int, counts: Mapping[tuple[str, str], int]) -> None:
     """Add to this hour's counters: (rule, key) -> number."""
-    hour = int(wall_clock() // HOUR)
+    hour = int(tx.now() // HOUR)
     tx.many(
         "INSERT INTO guard_count(flow_id, rule, key, hour, n) VALUES(?,?,?,?,?) "
-        "ON CONFLICT DO UPDATE SET n=n+excluded.n",
+        "ON CONFLICT(flow_id, rule, key, hour) DO UPDATE SET "
+        "n=guard_count.n+excluded.n",
         [(flow_id, rule, key, hour, n) for (rule, key), n in counts.items() if n],
     )
 
@@ -43,7 +42,7 @@ class Window:
                     self._flow_id,
                     rule,
                     key,
-                    int((wall_clock() - window) // HOUR),
+                    int((tx.now() - window) // HOUR),
                 )
             )
 
@@ -56,6 +55,6 @@ class Window:
                     "WHERE rule=? AND key=? AND hour>?",
                     rule,
                     key,
-                    int((wall_clock() - window) // HOUR),
+                    int((tx.now() - window) // HOUR),
                 )
             )

@@ -102,8 +102,8 @@ def wait_for(
 ) -> None:
     """The link's record waits for references: rows of (side id, hash, by name)."""
     tx.many(
-        "INSERT OR IGNORE INTO wait_ref(side_id, k, by_name, flow_id, link_id) "
-        "VALUES(?,?,?,?,?)",
+        "INSERT INTO wait_ref(side_id, k, by_name, flow_id, link_id) "
+        "VALUES(?,?,?,?,?) ON CONFLICT DO NOTHING",
         [(side_id, k, int(by), flow_id, link_id) for side_id, k, by in missing],
     )
 
@@ -138,9 +138,25 @@ def ask_again(tx: Transaction, links: Sequence[tuple[int, int]], why: str) -> No
     """Ask for records to be read and judged afresh: rows of (flow id, link id)."""
     tx.many(
         "INSERT INTO again(flow_id, link_id, reason) VALUES(?,?,?) "
-        "ON CONFLICT DO UPDATE SET due=1, reason=excluded.reason",
+        "ON CONFLICT(flow_id, link_id) DO UPDATE SET due=1, reason=excluded.reason",
         [(flow_id, link_id, why) for flow_id, link_id in links],
     )
+    for flow_id in {flow_id for flow_id, _link_id in links}:
+        tx.run(
+            "UPDATE partition SET not_before=0, woken=1 "
+            "WHERE flow_id=? AND kind='control' AND state='ready'",
+            flow_id,
+        )
+
+
+def ask_opposite(
+    tx: Transaction, row: FlowRow, link_ids: Sequence[int], why: str
+) -> None:
+    """Ask the flow that carries the other way to look at these records again."""
+    rows = tx.all(
+        "SELECT flow_id FROM flow WHERE pair_id=? AND side<>?", row.pair_id, row.side
+    )
+    ask_again(tx, [(other, link_id) for (other,) in rows for link_id in link_ids], why)
 
 
 def due_again(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.parcels import split
 from moatbridge.ledger.states import State
 
@@ -36,14 +35,21 @@ def outdate_holds(tx: Transaction, flow_id: int, ks: Sequence[bytes]) -> None:
 
 
 def end_held(tx: Transaction, parcel_id: int, state: State) -> None:
-    """A held parcel ends; its content goes."""
-    tx.run(
-        "UPDATE parcel SET state=? WHERE parcel_id=? AND state=?",
-        state,
-        parcel_id,
-        State.HELD,
-    )
-    tx.run("UPDATE intent SET payload=NULL WHERE parcel_id=?", parcel_id)
+    """A held parcel ends; its content goes.
+
+    What was approved and has not been admitted yet ends with it. What has been stays:
+    it may be on its way, and its bytes are needed until its outcome is known.
+    """
+    for old, new in ((State.HELD, state), (State.PLANNED, State.CANCELLED)):
+        ended = tx.run(
+            "UPDATE parcel SET state=? WHERE parcel_id=? AND state=?",
+            new,
+            parcel_id,
+            old,
+        )
+        if ended:
+            tx.run("UPDATE intent SET payload=NULL WHERE parcel_id=?", parcel_id)
+            return
 
 
 def hold_planned(
@@ -85,7 +91,7 @@ def hold_planned(
         reason,
         rule,
         detail,
-        wall_clock(),
+        tx.now(),
         new,
         pos,
     )

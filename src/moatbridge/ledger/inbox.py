@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from moatbridge.adapter import Received
 from moatbridge.changes import Change, Ref, Reject
 from moatbridge.ledger import frozen
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.keys import key_hash
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def insert(
 
     Two of one call may carry the same id: the first is kept.
     """
-    now = wall_clock()
+    now = tx.now()
     return [
         tx.run(
             "INSERT INTO inbox(scope, system, delivery_id, ordering_key, received, "
@@ -270,7 +269,7 @@ def backlog(tx: Transaction, scope: str, system: str, read_to: int) -> Backlog:
         system,
         read_to,
     )
-    return Backlog(int(count), max(0.0, wall_clock() - oldest) if oldest else 0.0)
+    return Backlog(int(count), max(0.0, tx.now() - oldest) if oldest else 0.0)
 
 
 def prune(
@@ -302,7 +301,7 @@ def prune(
         scope,
         system,
         read_to,
-        wall_clock() - keep_ids,
+        tx.now() - keep_ids,
     )
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from moatbridge.ledger import killswitch
 from moatbridge.ledger.audit import record
-from moatbridge.ledger.clock import wall_clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +30,7 @@ def note(tx: Transaction, flow_id: int, system: str, found: Sequence[str]) -> bo
     """
     if not found:
         return False
-    now = wall_clock()
+    now = tx.now()
     tx.many(
         "INSERT INTO incident(system, flow_id, what, at) VALUES(?,?,?,?)",
         [(system, flow_id, what[:64], now) for what in found],

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 MAX_KEY_BYTES: Final = 512
 """Longer record keys are rejected (delivery 6)."""
 
+MAX_PAYLOAD_BYTES: Final = 1024 * 1024
+"""Records that say more than this are rejected (delivery 6)."""
+
+_WIDEST: Final = 4
+"""Bytes of one character at most."""
+
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{2}")
 
 
@@ -35,6 +41,16 @@ def kept_hash(key: str) -> bytes | None:
     if len(raw) > MAX_KEY_BYTES:
         return None
     return blake2b(raw, digest_size=16).digest()
+
+
+def keepable(payload: str) -> bool:
+    """Whether a payload is small enough to be kept, and text that can be kept."""
+    if len(payload) * _WIDEST <= MAX_PAYLOAD_BYTES and payload.isascii():
+        return True
+    try:
+        return len(payload.encode()) <= MAX_PAYLOAD_BYTES
+    except UnicodeEncodeError:
+        return False
 
 
 def name_hash(name: str) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moatbridge.ledger.audit import record
-from moatbridge.ledger.clock import wall_clock
 
 if TYPE_CHECKING:
     from moatbridge.ledger.database import Transaction
@@ -23,11 +22,11 @@ def switch_on(tx: Transaction, scope: str, reason: str, actor: str) -> None:
     """Stop sending within the scope."""
     tx.run(
         "INSERT INTO kill(scope, reason, actor, at) VALUES(?,?,?,?) "
-        "ON CONFLICT DO UPDATE SET reason=excluded.reason, actor=excluded.actor",
+        "ON CONFLICT(scope) DO UPDATE SET reason=excluded.reason, actor=excluded.actor",
         scope,
         reason,
         actor,
-        wall_clock(),
+        tx.now(),
     )
     record(tx, "kill-on", scope=scope, reason=reason, actor=actor)
 

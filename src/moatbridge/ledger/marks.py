@@ -108,7 +108,7 @@ def touch(
         rows: (new fp, key hash, fp it was compared with).
     """
     tx.many(
-        "UPDATE mark SET fp=? WHERE side_id=? AND k=? AND fp IS ?",
+        "UPDATE mark SET fp=? WHERE side_id=? AND k=? AND fp=?",
         [(new, side_id, k, old) for new, k, old in rows],
     )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.states import State, check_move
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def next_parcel(tx: Transaction, flow_id: int, lane: int) -> Parcel | None:
         flow_id,
     )
     cases = "".join(f" WHEN {int(run)} THEN {int(phase)}" for run, phase in gates)
-    gate = f"phase<=(CASE run_id{cases} ELSE 9 END)" if gates else "1"
+    gate = f"phase<=(CASE run_id{cases} ELSE 9 END)" if gates else "1=1"
     row = tx.one(
         f"SELECT {_PARCEL} FROM parcel p WHERE flow_id=? AND lane=? AND state<10 "
         f"AND not_before<=? AND (state IN (2,4) OR (state IN (1,3) AND {gate}) OR "
@@ -96,7 +95,7 @@ def next_parcel(tx: Transaction, flow_id: int, lane: int) -> Parcel | None:
         "ORDER BY state IN (2,4) DESC, phase, parcel_id LIMIT 1",
         flow_id,
         lane,
-        wall_clock(),
+        tx.now(),
     )
     return None if row is None else _parcel(row)
 
@@ -206,15 +205,18 @@ def split(
 ) -> int:
     """Move intents into a parcel of their own: same keys, order and positions."""
     check_move(parcel.state, state)
+    doubt = int(state in {State.UNKNOWN, State.PARKED})
     new = tx.insert(
         "INSERT INTO parcel(flow_id, run_id, lane, phase, part, upto, state, n, "
         "attempt, fence, not_before, deadline, first_sent, last_sent, doubt) "
         "SELECT flow_id, run_id, lane, phase, part, upto, ?, ?, attempt, fence, ?, "
-        "deadline, first_sent, last_sent, max(doubt, ?) FROM parcel WHERE parcel_id=?",
+        "deadline, first_sent, last_sent, CASE WHEN doubt>? THEN doubt ELSE ? END "
+        "FROM parcel WHERE parcel_id=?",
         state,
         len(positions),
         not_before,
-        int(state in {State.UNKNOWN, State.PARKED}),
+        doubt,
+        doubt,
         parcel.parcel_id,
     )
     for table in ("intent", "open", "before"):
@@ -276,10 +278,11 @@ def close_open(tx: Transaction, parcel_id: int, positions: Sequence[int]) -> Non
 
 
 def cancel_planned(tx: Transaction, flow_id: int, *, keep_run: int) -> None:
-    """A new plan cancels the older ones of its flow; held items stay."""
+    """A new plan cancels the older ones of its flow; held items and retracts stay."""
     older = (
         "flow_id=? AND state=? AND run_id<>? AND run_id IN "
-        "(SELECT run_id FROM run WHERE flow_id=? AND state<>'applying')"
+        "(SELECT run_id FROM run WHERE flow_id=? AND state<>'applying' "
+        "AND kind<>'retract')"
     )
     values = (flow_id, State.PLANNED, keep_run, flow_id)
     tx.run(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.keys import idempotency_key
 from moatbridge.ledger.marks import chunks
 from moatbridge.ledger.states import State
@@ -125,7 +124,7 @@ def stage_anew(
         "not_before) SELECT flow_id, run_id, lane, phase, part, upto, ?, 1, ? "
         "FROM parcel WHERE parcel_id=?",
         State.PLANNED,
-        wall_clock() + wait if wait else 0.0,
+        tx.now() + wait if wait else 0.0,
         parcel.parcel_id,
     )
     tx.run(

@@ -12,7 +12,6 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from moatbridge.config.answers import answers_of
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
@@ -72,10 +71,10 @@ def known(tx: Transaction, flow_id: int, ks: Sequence[bytes]) -> dict[bytes, Rep
 
 def take(tx: Transaction, flow_id: int, taken: Iterable[Reply]) -> None:
     """Remember replies; what was taken before stays as it is."""
-    now = wall_clock()
+    now = tx.now()
     tx.many(
-        "INSERT OR IGNORE INTO reply(flow_id, k, post, fp, asker, outcome, at) "
-        "VALUES(?,?,?,?,?,?,?)",
+        "INSERT INTO reply(flow_id, k, post, fp, asker, outcome, at) "
+        "VALUES(?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
         [(flow_id, *reply, now) for reply in taken],
     )
 
@@ -87,9 +86,10 @@ def turn(tx: Transaction, flow_id: int, k: bytes, outcome: str) -> None:
 
 def give(tx: Transaction, flow_id: int, answers: Iterable[Answer]) -> None:
     """Append answers; the same answer to the same reply is given once."""
-    now = wall_clock()
+    now = tx.now()
     tx.many(
-        "INSERT OR IGNORE INTO answer(flow_id, k, kind, body, at) VALUES(?,?,?,?,?)",
+        "INSERT INTO answer(flow_id, k, kind, body, at) VALUES(?,?,?,?,?) "
+        "ON CONFLICT DO NOTHING",
         [(flow_id, a.k, a.kind, json.dumps(a.post), now) for a in answers],
     )
 
@@ -108,7 +108,7 @@ def answers_after(
     return [(int(number), json.loads(body)) for number, body in rows]
 
 
-def prune(tx: Transaction, flow_id: int, *, before: float) -> None:
+def prune(tx: Transaction, flow_id: int, *, before: float) -> int:
     """Forget what is too old to be kept, 10,000 rows of each kind at a time.
 
     A reply about which something is still held or on its way stays, and so does an
@@ -118,8 +118,11 @@ def prune(tx: Transaction, flow_id: int, *, before: float) -> None:
         tx: Open transaction.
         flow_id: The flow that decides.
         before: Replies taken, and answers given, before this moment go.
+
+    Returns:
+        How many rows went.
     """
-    tx.run(
+    gone = tx.run(
         "DELETE FROM reply WHERE flow_id=? AND k IN (SELECT k FROM reply "
         "WHERE flow_id=? AND at<? AND k NOT IN (SELECT i.k FROM parcel p "
         "JOIN intent i ON i.parcel_id=p.parcel_id WHERE p.flow_id=? "
@@ -131,7 +134,7 @@ def prune(tx: Transaction, flow_id: int, *, before: float) -> None:
         State.DONE,
     )
     carried = _carried_to(tx, flow_id)
-    tx.run(
+    return gone + tx.run(
         "DELETE FROM answer WHERE answer_id IN (SELECT answer_id FROM answer "
         "WHERE flow_id=? AND at<? AND answer_id<=? LIMIT 10000)",
         flow_id,

@@ -10,10 +10,9 @@ import json
 from typing import TYPE_CHECKING, Final, Literal
 
 from moatbridge.errors import ConfigurationError, Rejected
-from moatbridge.ledger import flows, inbox, marks
+from moatbridge.ledger import flows, inbox, marks, partitions
 from moatbridge.ledger.admission import again
 from moatbridge.ledger.audit import record
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.keys import key_hash
 from moatbridge.ledger.states import MOVES, LinkState, State
 from moatbridge.ledger.waiting import Waiting, waiting
@@ -65,6 +64,7 @@ def decide(
     {"held": _decide_hold, "parked": _decide_parked, "rejected": _replay}[kind](
         tx, flow_id, item, action, actor
     )
+    partitions.rouse(tx, flow_id)
     record(tx, "decision", item=item, action=action, actor=actor, reason=reason[:500])
 
 
@@ -94,7 +94,7 @@ def _decide_hold(
         flow_id,
         "applying" if action == "approve" else "cancelled",
         actor,
-        wall_clock(),
+        tx.now(),
     )
     if action == "approve":
         _release(tx, flow_id, parcel_id)
@@ -195,6 +195,7 @@ def _decide_parked(
                 parcel_id,
                 pos,
             )
+        _emptied(tx, parcel_id)
         return
     tx.run(
         "UPDATE intent SET state=?, payload=NULL WHERE parcel_id=? AND pos=?",
@@ -203,6 +204,7 @@ def _decide_parked(
         pos,
     )
     tx.run("DELETE FROM open WHERE link_id=? AND slot=0", link_id)
+    _emptied(tx, parcel_id)
     if new is State.CANCELLED:
         marks.forget(tx, side_id, [k])
     elif op == "create":
@@ -215,6 +217,16 @@ def _decide_parked(
             LinkState.LIVE,
             link_id,
         )
+
+
+def _emptied(tx: Transaction, parcel_id: str) -> None:
+    """A parcel of which everything was decided is over: the janitor may take it."""
+    tx.run(
+        "UPDATE parcel SET state=? WHERE parcel_id=? AND NOT EXISTS (SELECT 1 "
+        "FROM intent i WHERE i.parcel_id=parcel.parcel_id AND i.state IS NULL)",
+        State.CANCELLED,
+        int(parcel_id),
+    )
 
 
 def _replay(

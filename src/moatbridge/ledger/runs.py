@@ -7,7 +7,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def begin(
         auto,
         actor,
         generation,
-        wall_clock(),
+        tx.now(),
     )
 
 
@@ -141,7 +140,7 @@ def set_state(tx: Transaction, run_id: int, state: str, **columns: Any) -> None:
         for name, value in columns.items()
     }
     if state not in OPEN:
-        values.setdefault("finished", wall_clock())
+        values.setdefault("finished", tx.now())
     names = "".join(f", {name}=?" for name in values)
     tx.run(
         f"UPDATE run SET state=?{names} WHERE run_id=?", state, *values.values(), run_id
@@ -153,7 +152,7 @@ def replace_older(tx: Transaction, flow_id: int, run_id: int) -> None:
     tx.run(
         "UPDATE run SET state='cancelled', finished=? WHERE flow_id=? "
         "AND kind='pass' AND state='planned' AND run_id<>?",
-        wall_clock(),
+        tx.now(),
         flow_id,
         run_id,
     )

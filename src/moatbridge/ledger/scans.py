@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.states import LinkState
 
 if TYPE_CHECKING:
@@ -91,7 +90,8 @@ class Bits:
         """Write the dirty chunks; call it in the transaction that moves the cursor."""
         tx.many(
             "INSERT INTO seen(flow_id, generation, part, chunk, bits) "
-            "VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE SET bits=excluded.bits",
+            "VALUES(?,?,?,?,?) ON CONFLICT(flow_id, generation, part, chunk) "
+            "DO UPDATE SET bits=excluded.bits",
             [(*self._where, n, bytes(self._chunks[n])) for n in sorted(self._dirty)],
         )
 
@@ -121,7 +121,7 @@ def begin(
         link_high,
         server,
         query,
-        wall_clock(),
+        tx.now(),
         flow_id,
     )
     return generation
@@ -210,7 +210,7 @@ def finish(tx: Transaction, flow_id: int, generation: int, state: str) -> None:
     tx.run(
         "UPDATE scan SET state=?, finished=? WHERE flow_id=? AND generation=?",
         state,
-        wall_clock(),
+        tx.now(),
         flow_id,
         generation,
     )

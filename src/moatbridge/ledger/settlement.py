@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from moatbridge.ledger import flows, inbox, marks, parcels
 from moatbridge.ledger.admission import again
-from moatbridge.ledger.clock import wall_clock
+from moatbridge.ledger.admitting import state_after
 from moatbridge.ledger.keys import name_hash
 from moatbridge.ledger.states import LinkState, State
 
@@ -45,6 +45,7 @@ class Result:
         call: Number of the call within the parcel; unknown ones split call by call.
         retry_after: Seconds the target asked us to wait.
         progress: JSON text for the next attempt.
+        paths: Entity paths that had changed; for pairs.
     """
 
     item: Item
@@ -57,6 +58,7 @@ class Result:
     call: int = 0
     retry_after: float | None = None
     progress: str | None = None
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class Policy:
         keep_payload: Keep the content of delivered intents.
         named: Target records are referred to by name.
         undo_window: Seconds between disabling and removing; None: never removed.
+        undoing: A run is taken back: what is refused is that run's report, and no
+            dead letter of the source's record.
     """
 
     unknown: State = State.UNKNOWN
@@ -78,6 +82,7 @@ class Policy:
     keep_payload: bool = False
     named: bool = False
     undo_window: float | None = None
+    undoing: bool = False
 
 
 def settle(
@@ -110,7 +115,8 @@ def settle(
     clashes = sum(r.code == CLASH for r in by_state.get(State.HELD, ()))
     done = by_state.pop(State.DONE, [])
     _applied(tx, pair_id, side, done, policy)
-    _rejected(tx, flow_id, side, parcel, by_state.pop(State.REJECTED, []))
+    refused = by_state.pop(State.REJECTED, [])
+    _rejected(tx, flow_id, side, parcel, refused, undoing=policy.undoing)
     _stale(tx, flow_id, pair_id * 2 + side, parcel, by_state.pop(State.CANCELLED, []))
     parcels.close_open(tx, parcel.parcel_id, [r.item.pos for r in done])
     for state, group in by_state.items():
@@ -147,7 +153,12 @@ def _applied(
         f"{other}_name=coalesce(?, {other}_name), {other}_ver=?, state=?, "
         "base=coalesce(?, base) WHERE link_id=?",
         [
-            (*(r.target or (None, None, None)), _link_state(r), r.base, r.item.link_id)
+            (
+                *(r.target or (None, None, None)),
+                state_after(r.item),
+                r.base,
+                r.item.link_id,
+            )
             for r in done
         ],
     )
@@ -171,7 +182,7 @@ def _applied(
         tx.many(
             "UPDATE link SET remove_at=? WHERE link_id=?",
             [
-                (wall_clock() + policy.undo_window, r.item.link_id)
+                (tx.now() + policy.undo_window, r.item.link_id)
                 for r in done
                 if r.item.op == "disable"
             ],
@@ -190,20 +201,22 @@ def _applied(
     flows.wake_waiting(tx, pair_id, [(r.item.k, r.item.source[1]) for r in linked])
 
 
-def _link_state(result: Result) -> LinkState:
-    if result.item.op == "disable":
-        return LinkState.DISABLED
-    return LinkState.REMOVED if result.item.op == "delete" else LinkState.LIVE
-
-
 def _rejected(
-    tx: Transaction, flow_id: int, side: int, parcel: Parcel, refused: Sequence[Result]
+    tx: Transaction,
+    flow_id: int,
+    side: int,
+    parcel: Parcel,
+    refused: Sequence[Result],
+    *,
+    undoing: bool,
 ) -> None:
     """Refused for good: comes back only when it changes, or when someone replays it."""
     parcels.close_open(tx, parcel.parcel_id, [r.item.pos for r in refused])
     parcels.settle_one(
         tx, parcel, [(r.item.pos, State.REJECTED, r.code) for r in refused]
     )
+    if undoing:
+        return
     reject(
         tx, flow_id, [(r.item.k, r.item.ref, "target", r.code, None) for r in refused]
     )
@@ -242,7 +255,7 @@ def _leave(
     policy: Policy,
 ) -> None:
     """Retries, unknowns, held and never-started intents leave the parcel."""
-    now = wall_clock()
+    now = tx.now()
     calls: dict[int, list[Result]] = {}
     for result in group:
         calls.setdefault(result.call if state is State.UNKNOWN else 0, []).append(
@@ -301,12 +314,12 @@ def reject(
 
     What the target refused says where it lies, if it was pushed and is still kept.
     """
-    now = wall_clock()
+    now = tx.now()
     tx.many(
         "INSERT INTO reject(flow_id, k, ref, location, reason, field, created, last) "
         "VALUES(?,?,?,?,?,?,?,?) ON CONFLICT(flow_id, k) DO UPDATE SET "
         "location=excluded.location, reason=excluded.reason, field=excluded.field, "
-        "times=times+1, last=excluded.last",
+        "times=reject.times+1, last=excluded.last",
         [
             (flow_id, k, ref, _located(tx, flow_id, k, where), why, name, now, now)
             for k, ref, where, why, name in rows

@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.holds import end_held, outdate_holds
 from moatbridge.ledger.keys import idempotency_key
 from moatbridge.ledger.states import State
@@ -164,13 +163,17 @@ class Stager:
     def _hold(self, item: Staged, phase: int) -> None:
         reason, rule, detail = item.hold or ("", "", "")
         known = self._tx.one(
-            "SELECT hold_id, parcel_id, out_fp, decided FROM hold "
-            "WHERE flow_id=? AND k=?",
+            "SELECT h.hold_id, h.parcel_id, h.out_fp, h.decided, p.state FROM hold h "
+            "LEFT JOIN parcel p ON p.parcel_id=h.parcel_id "
+            "WHERE h.flow_id=? AND h.k=?",
             self._flow_id,
             item.k,
         )
-        if known and known[2] == item.out_fp and known[3] in {None, "refuse"}:
-            return  # the same content waits already, or was refused already
+        if known and known[2] == item.out_fp:
+            if known[3] in {None, "refuse"}:
+                return  # the same content waits already, or was refused already
+            if known[3] == "approve" and known[4] == State.PLANNED:
+                return  # it was agreed to, and leaves with the next parcels
         if known:
             self._tx.run("DELETE FROM hold WHERE hold_id=?", known[0])
             end_held(self._tx, known[1], State.SUPERSEDED)
@@ -185,5 +188,5 @@ class Stager:
             reason,
             rule,
             detail,
-            wall_clock(),
+            self._tx.now(),
         )

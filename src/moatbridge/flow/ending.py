@@ -1,0 +1,181 @@
+"""How a slice ends when something goes wrong, and when to call again (scale 13-18).
+
+A system that is away is no fault of the partition: it is asked again soon, however
+long that lasts. What fails while the system is there is tried again ever later, and
+after `TRIES` times without a commit it is *blocked*: the others go on, ``status`` says
+so, and a person's next `plan` or `run` of the flow tries again.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from moatbridge.errors import (
+    ConfigurationError,
+    CursorTooOld,
+    GuardStopped,
+    LeaseLost,
+    NotApplied,
+    Rejected,
+)
+from moatbridge.flow import inbox
+from moatbridge.flow.control import request_pass
+from moatbridge.flow.opening import only_follows
+from moatbridge.ledger import audit, flows, partitions, scans
+
+if TYPE_CHECKING:
+    from moatbridge.errors import MoatbridgeError
+    from moatbridge.flow.route import Route
+    from moatbridge.ledger import Lease, Ledger
+
+Outcome = Literal["done", "more", "idle", "held", "stopped"]
+
+LONGEST_WAIT: Final = 300.0
+TRIES: Final = 20
+"""Claims without a commit after which a partition is blocked."""
+
+STUCK: Final = "runtime.stuck"
+"""Error of a partition whose slice did not come back from a call."""
+
+_FIRST_BACKOFF: Final = 5.0
+_LONGEST_BACKOFF: Final = 600.0
+_LONGEST_ASKED: Final = 3600.0
+_STOPPED: Final = 60.0
+_AWAY: Final = ("breaker.", "pool.", "quota.", "ledger.", "system.")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceResult:
+    """What became of a slice, and when to call again.
+
+    Args:
+        outcome: ``done`` for ever; ``more`` work is left; ``idle`` for ``wait``
+            seconds; ``held`` by somebody else; ``stopped`` by a person or the guard.
+        wait: Seconds until the next call makes sense.
+        error: What ended it, if something did; for faces in the same process only.
+        worked: Something was committed.
+    """
+
+    outcome: Outcome
+    wait: float = 0.0
+    error: MoatbridgeError | None = None
+    worked: bool = False
+
+
+def failed(
+    route: Route,
+    ledger: Ledger,
+    lease: Lease,
+    error: MoatbridgeError,
+    *,
+    opening: bool,
+    worked: bool,
+) -> SliceResult:
+    """Give the lease back after an error, as its kind asks.
+
+    Args:
+        route: The flow.
+        ledger: Its ledger.
+        lease: Ours, unless the error says otherwise.
+        error: What ended the slice.
+        opening: A connection was being made: the partition itself was not tried.
+        worked: Something was committed.
+    """
+    if isinstance(error, LeaseLost):
+        return SliceResult("held", lease.ttl, worked=worked)
+    if isinstance(error, CursorTooOld) and lease.kind in {"live", "scan"}:
+        return _rescan(route, ledger, lease, error)
+    if isinstance(error, ConfigurationError | Rejected | GuardStopped):
+        ledger.leases.release(lease, wait=_STOPPED, error=error.code)
+        return SliceResult("stopped", _STOPPED, error, worked=worked)
+    if opening or _is_away(error):
+        return _away(ledger, lease, error, worked=worked)
+    wait = put_off(route, ledger, lease, error.code)
+    if wait is None:
+        return SliceResult("stopped", _STOPPED, error, worked=worked)
+    return SliceResult("idle", min(wait, LONGEST_WAIT), error, worked=worked)
+
+
+def put_off(route: Route, ledger: Ledger, lease: Lease, code: str) -> float | None:
+    """Give the lease back after a failed try; seconds to wait, None if blocked.
+
+    Args:
+        route: The flow.
+        ledger: Its ledger.
+        lease: Ours.
+        code: What went wrong.
+    """
+    tries = ledger.leases.tries(lease.flow_id, lease.part)
+    if tries < TRIES:
+        wait = backoff(tries)
+        ledger.leases.release(lease, wait=wait, error=code)
+        return wait
+    ledger.leases.release(lease, error=code, state="blocked")
+    with ledger.write() as tx:
+        facts = {"flow": route.name, "part": lease.part, "error": code}
+        audit.record(tx, "blocked", tries=tries, **facts)
+    _log.error(
+        "flow %s, partition %s: blocked after %d tries (%s); everything else goes on. "
+        "See to it, then `moatbridge run %s --once` tries again.",
+        route.name,
+        lease.part,
+        tries,
+        code,
+        route.name,
+    )
+    return None
+
+
+def backoff(tries: int) -> float:
+    """Seconds until the next try after so many: 5 s doubling to 10 min, with jitter."""
+    wait = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(max(tries - 1, 0), 10))
+    return wait * (75 + secrets.randbelow(26)) / 100
+
+
+def bug(ledger: Ledger, lease: Lease, error: AssertionError) -> None:
+    """An impossible state was met: the flow stands still until a person looked."""
+    with ledger.write() as tx:
+        flows.stop_on_bug(tx, lease.flow_id, str(error))
+    ledger.leases.release(lease, error="flow.bug", state="blocked")
+
+
+def _is_away(error: MoatbridgeError) -> bool:
+    asks = isinstance(error, NotApplied) and error.retry_after is not None
+    return asks or error.code.startswith(_AWAY) or error.code.endswith(".unreachable")
+
+
+def _away(
+    ledger: Ledger, lease: Lease, error: MoatbridgeError, *, worked: bool
+) -> SliceResult:
+    asked = error.retry_after if isinstance(error, NotApplied) else None
+    wait = max(_FIRST_BACKOFF, min(asked or 0.0, _LONGEST_ASKED))
+    ledger.leases.release(lease, wait=wait, error=error.code)
+    with ledger.write() as tx:
+        partitions.not_tried(tx, lease)
+    return SliceResult("idle", min(wait, LONGEST_WAIT), error, worked=worked)
+
+
+def _rescan(
+    route: Route, ledger: Ledger, lease: Lease, error: CursorTooOld
+) -> SliceResult:
+    """The position is worth nothing any more: start over, links are kept."""
+    with ledger.write() as tx:
+        if only_follows(route):
+            # Whoever tells it is another one: a person agrees once more.
+            scans.position_lost(tx, lease.flow_id)
+        if not inbox.keeps_position(route):
+            tx.run(
+                "UPDATE partition SET cursor=NULL WHERE flow_id=? AND part=?",
+                lease.flow_id,
+                lease.part,
+            )
+    if lease.kind == "scan":
+        ledger.leases.release(lease, wait=1.0, error=error.code)
+        return SliceResult("idle", 1.0, worked=True)
+    ledger.leases.release(lease, error=error.code, state="done")
+    request_pass(ledger, route, auto=True, actor="rescan")
+    return SliceResult("done", worked=True)
