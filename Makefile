@@ -1,6 +1,6 @@
 # Two commands for newcomers: `make demo` and `make test`. Both set up everything they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench wheels crash-long drop-large docs clean
+.PHONY: help setup demo test check bench wheels torture drop-large docs clean
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -26,8 +26,9 @@ bench: setup ## Side by side with the plain script a user would write
 wheels: setup ## Build all wheels and try them in a fresh environment
 	@scripts/wheels
 
-crash-long: setup ## 10,000 kills instead of 200
-	@scripts/uv run --frozen python tests/crash/long.py --kills 10000
+torture: setup ## The long proofs: 10,000 kills, every crash point, zombies, big sizes (hours)
+	@scripts/servers test
+	@scripts/uv run --frozen pytest tests/torture --timeout 14400 --log-cli-level WARNING
 
 drop-large: setup ## A 1 GiB drop through the whole bridge, killed half way (half an hour)
 	@scripts/uv run --frozen python benchmarks/sftp_large.py

@@ -13,6 +13,8 @@ from moatbridge.testing.killloop import KillLoop
 TESTS = str(Path(__file__).resolve().parents[1])
 SPANS = (0.02, 0.05, 0.15, 0.3)
 """Longest lives after work began, in seconds: one of them is drawn for each life."""
+KILLS = 12
+"""Kills in one round after which lives are twice as long."""
 EARLY = 0.05
 """Share of lives that may be killed while the worker still opens its ledger."""
 
@@ -42,7 +44,9 @@ class Report:
 
 
 def open_loop(folder, work="work"):
-    return KillLoop(f"crash.world:{work}", folder=folder, path=[TESTS])
+    return KillLoop(
+        f"crash.world:{work}", folder=folder, path=[TESTS], prepare="crash.world:warm"
+    )
 
 
 def run(
@@ -55,13 +59,14 @@ def run(
     work="work_loaded",
     seed=1,
     mutating=True,
+    spans=SPANS,
 ):
     """Deliver ``records`` in rounds under ``kills`` random kills, then come to rest."""
     chance = random.Random(seed)
     report = Report()
     high = first
     with open_loop(folder, work) as loop:
-        _round(loop, folder, report, kills, chance)
+        _round(loop, folder, report, kills, chance, spans)
         while mutating and (high < records or report.kills < kills):
             new = range(high, min(high + step, records))
             low = report.rounds * 300
@@ -69,18 +74,20 @@ def run(
             world.mutate(folder, new=new, changed=changed, gone=gone)
             report.removed += gone
             high = max(high, new.stop)
-            _round(loop, folder, report, kills, chance)
+            _round(loop, folder, report, kills, chance, spans)
         report.passed = loop.passed()
     return report, world.prove(folder, report.removed)
 
 
-def _round(loop, folder, report, kills, chance):
+def _round(loop, folder, report, kills, chance, spans):
     """Lives until one ends by itself: its work was done."""
     report.rounds += 1
+    killed = 0
     while True:
         report.lives += 1
+        # A slow machine gets longer lives, or all kills would fall into the beginning.
         after = (
-            chance.uniform(0.0005, chance.choice(SPANS))
+            chance.uniform(0.0005, chance.choice(spans)) * 2 ** (killed // KILLS)
             if report.kills < kills
             else None
         )
@@ -92,6 +99,7 @@ def _round(loop, folder, report, kills, chance):
         if not life.killed:
             assert life.status == 0, f"the worker failed after {life.phase}"
             return
+        killed += 1
         report.kills += 1
         report.phases[life.phase] += 1
         world.expire_leases(folder)

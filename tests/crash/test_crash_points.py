@@ -29,8 +29,12 @@ def _in_the_code():
 OURS = {"target.effect", "send.all"}
 """Passed by the target of these tests, between effect, answer and settlement."""
 POINTS = sorted(_in_the_code() | OURS)
-ELSEWHERE = {"decision.staged", "decision.answered"}
-"""Passed only by replies and their answers: tests/flow/test_decisions_killed.py."""
+ELSEWHERE = {
+    "decision.staged", "decision.answered", "reconcile.staged", "retract.half",
+}  # fmt: skip
+"""Passed only by replies and their answers (tests/flow/test_decisions_killed.py), by
+repairs (tests/flow/test_reconcile.py), and by runs that are taken back
+(tests/flow/test_retract_killed.py)."""
 PUSHED = "inbox."
 """What these points begin with is passed only by what is pushed to the gateway."""
 POINTS = [p for p in POINTS if p not in ELSEWHERE and not p.startswith(PUSHED)]

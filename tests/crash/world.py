@@ -8,21 +8,28 @@ transaction as the effect itself, so the proof counts what really happened.
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import psycopg
 
 from moatbridge.adapter import Field, WriteTraits
 from moatbridge.changes import Receipt
 from moatbridge.config import parse
-from moatbridge.flow import delivery
+from moatbridge.errors import MoatbridgeError
+from moatbridge.flow import delivery, reading
 from moatbridge.flow.plans import load_plan
-from moatbridge.ledger import runs
+from moatbridge.ledger import admission, runs, scans
 from moatbridge.ledger.states import LinkState, State
 from moatbridge.registry import Registry
+from moatbridge.resilience import crash
 from moatbridge.resilience.crash import crash_point
 from moatbridge.run import Bridge
 from moatbridge.testing import MemoryAdapter, MemoryStream, MemorySystem
+from servers.places import PASSWORD, place_for
 
 PERSON = tuple(Field(name) for name in ("uid", "given", "family", "mail"))
 FIELDS = {
@@ -53,6 +60,19 @@ class LoggedAdapter(MemoryAdapter):
             crash_point("target.effect")
         crash_point("send.all")
         return receipts
+
+
+class SnapshotAdapter(LoggedAdapter):
+    """A source whose scans are the truth: what one does not show is gone, unasked."""
+
+    name = "snapshot"
+
+    def streams(self):
+        without = {"CanFetch", "CanFollow", "CanFind"}
+        return [
+            replace(stream, abilities=stream.abilities - without, snapshot_scan=True)
+            for stream in super().streams()
+        ]
 
 
 def make(folder, count, *, traits=KEYED, page=100):
@@ -104,21 +124,24 @@ def mutate(folder, *, new, changed, gone):
     source.store.close()
 
 
-def config(folder, *, parcel=500, flow=()):
+def config(folder, *, parcel=500, flow=(), source="memory", target="memory"):
     there = {**FIELDS, "active": "active", "externalId": "ext"}
     loose = "crash proof, tests, until 2999-12-31"
     rules = dict.fromkeys(("creates", "updates", "removals"), 10_000_000)
     return {
-        "adapters": ["memory"],
-        "ledger": {"url": f"sqlite:///{folder}/ledger.db", "parcel": parcel},
+        "adapters": sorted({"memory", source, target}),
+        "ledger": {**place_for(folder).settings, "parcel": parcel},
         "guard": {**rules, "four_eyes": False, "loosen": dict.fromkeys(rules, loose)},
         "systems": {
             name: {
-                "adapter": "memory",
+                "adapter": adapter,
                 "path": str(folder / file),
                 "max_label": "confidential",
             }
-            for name, file in (("hr", "source.db"), ("social", "target.db"))
+            for name, adapter, file in (
+                ("hr", source, "source.db"),
+                ("social", target, "target.db"),
+            )
         },
         "streams": {
             "hr/people": {"translator": {"entity": "Person", "fields": FIELDS}},
@@ -129,9 +152,24 @@ def config(folder, *, parcel=500, flow=()):
 
 
 def open_bridge(folder, **settings):
+    return opened(config(folder, **settings))
+
+
+def opened(settings, *adapters):
     registry = Registry(discover=False)
-    registry.register("memory", LoggedAdapter)
-    return Bridge(parse(config(folder, **settings), registry), registry=registry)
+    for adapter in (LoggedAdapter, SnapshotAdapter, *adapters):
+        registry.register(adapter.name, adapter)
+    return Bridge(parse(settings, registry), registry=registry)
+
+
+@contextmanager
+def hooked(hook):
+    """Crash points call the hook; for tests that stay in one process."""
+    crash.install(hook)
+    try:
+        yield
+    finally:
+        crash.install(None)
 
 
 # --- workers: each is one life; it ends when there is nothing left to do ---------------
@@ -140,13 +178,24 @@ def open_bridge(folder, **settings):
 def work(argument, **settings):
     """Plan, agree and apply, or go on with what a dead worker left."""
     with open_bridge(Path(argument), **settings) as bridge:
-        route = bridge.route("people")
-        with bridge.ledger.read() as tx:
-            left = runs.latest(tx, route.row.flow_id, "planned", "applying")
-        plan = load_plan(route, bridge.ledger) if left else bridge.plan("people")
-        rules = [finding.rule for finding in plan.verdict.findings]
-        result = bridge.apply(plan, confirm=plan.verdict.count, accept=rules)
-        assert result.state == "done", result
+        carry_on(bridge)
+
+
+def carry_on(bridge):
+    route = bridge.route("people")
+    with bridge.ledger.read() as tx:
+        left = runs.latest(tx, route.row.flow_id, "planned", "applying")
+    plan = load_plan(route, bridge.ledger) if left else bridge.plan("people")
+    rules = [finding.rule for finding in plan.verdict.findings]
+    result = bridge.apply(plan, confirm=plan.verdict.count, accept=rules)
+    assert result.state == "done", result
+
+
+def warm():
+    """What a worker makes on first use, made once, before it is forked."""
+    with tempfile.TemporaryDirectory(prefix="moatbridge-warm-") as name:
+        make(Path(name), 5)
+        work(name)
 
 
 def work_small(argument):
@@ -157,6 +206,16 @@ def work_small(argument):
 def work_loaded(argument):
     """Parcels that a short life can finish."""
     work(argument, parcel=100)
+
+
+def work_patient(argument):
+    """Ends with an error, and no more, when the ledger's server is gone."""
+    try:
+        work_loaded(argument)
+    except MoatbridgeError as error:
+        if not error.code.startswith("ledger."):
+            raise
+        raise SystemExit(1) from None
 
 
 def work_marking_first(argument):
@@ -182,16 +241,75 @@ def work_resending(argument):
     work(argument, parcel=100, flow={"match": ["externalId"], "on_unknown": "resend"})
 
 
+def work_cursor_first(argument):
+    """Control: the cursor is durable before what it passed is staged."""
+    later, write = [], reading.write
+
+    def commit(self):
+        since = len(later)
+        commit_now(self)
+        for given in later[since:]:
+            with self._ledger.step(self._lease) as tx:
+                write(tx, *given)
+
+    commit_now = reading.Pass.commit
+    reading.Pass.commit = commit
+    reading.write = lambda _tx, *given: later.append(given)
+    work_loaded(argument)
+
+
+def work_bits_later(argument):
+    """Control: seen bits become durable one commit after the cursor."""
+    late = {}
+
+    def saved(self, tx):
+        if self in late:
+            tx.many(
+                "INSERT INTO seen(flow_id, generation, part, chunk, bits) "
+                "VALUES(?,?,?,?,?) ON CONFLICT(flow_id, generation, part, chunk) "
+                "DO UPDATE SET bits=excluded.bits",
+                [(*self._where, number, bits) for number, bits in late[self].items()],
+            )
+        late[self] = {number: bytes(bits) for number, bits in self._chunks.items()}
+
+    scans.Bits.save = saved
+    work(argument, parcel=100, source="snapshot")
+
+
+def work_newer_over_unknown(argument):
+    """Control: a newer version does not wait for the older one's outcome."""
+    admission._busy = lambda *_given, **_more: {}
+    work_loaded(argument)
+
+
+def look(folder):
+    """A plain connection to the ledger's database, for what no worker would do."""
+    place = place_for(folder)
+    if place.kind == "sqlite":
+        return sqlite3.connect(folder / "ledger.db", timeout=30, isolation_level=None)
+    url = place.url.replace("+psycopg", "")
+    return psycopg.connect(url, password=PASSWORD, autocommit=True)
+
+
 def expire_leases(folder):
-    """The dead worker's time is over: what waiting for the lease's end would do."""
-    path = folder / "ledger.db"
-    if path.exists():
-        ledger = sqlite3.connect(path, timeout=30, isolation_level=None)
-        if ledger.execute(
-            "SELECT 1 FROM sqlite_master WHERE name='partition'"
-        ).fetchone():
-            ledger.execute("UPDATE partition SET lease_until=0, not_before=0")
-        ledger.close()
+    """The dead worker's time is over: what waiting for the end of its leases would do.
+
+    So are its seats at the systems, which it can no longer give back.
+    """
+    seats = folder / "ledger-quota.db"
+    if seats.exists():
+        with closing(sqlite3.connect(seats, timeout=30, isolation_level=None)) as file:
+            _run(file, "UPDATE seat SET until=-1e18")
+    with closing(look(folder)) as ledger:
+        _run(ledger, "UPDATE partition SET lease_until=0, not_before=0")
+        if place_for(folder).kind != "sqlite":
+            _run(ledger, "UPDATE seat SET until=-1e18")
+
+
+def _run(database, sql):
+    """There may be no such table yet: the worker died very early."""
+    with suppress(sqlite3.OperationalError, psycopg.errors.UndefinedTable):
+        database.execute(sql)
 
 
 # --- the proof ----------------------------------------------------------------------
@@ -239,22 +357,21 @@ def prove(folder, removed=()):
     ]
     source.store.close()
     target.store.close()
-    ledger = sqlite3.connect(folder / "ledger.db")
-    unfinished = ledger.execute(
-        "SELECT count(*) FROM parcel WHERE state<?", (State.DONE,)
-    ).fetchone()[0]
-    unfinished += ledger.execute("SELECT count(*) FROM open").fetchone()[0]
-    links = ledger.execute(
-        "SELECT count(*) FROM link WHERE b_key IS NOT NULL AND state<>?",
-        (LinkState.PENDING,),
-    ).fetchone()[0]
-    ledger.close()
+    with closing(look(folder)) as ledger:
+        unfinished, waiting, links = (
+            ledger.execute(sql).fetchone()[0]
+            for sql in (
+                f"SELECT count(*) FROM parcel WHERE state<{State.DONE:d}",
+                "SELECT count(*) FROM open",
+                f"SELECT count(*) FROM link WHERE b_key IS NOT NULL AND state<>{LinkState.PENDING:d}",
+            )
+        )
     return Proof(
         lost=sorted((here.keys() | gone) - there.keys()),
         doubled=sorted({*target_doubled(effects), *again}),
         wrong=sorted(wrong),
         surplus=sum(creates.values()) - len(here.keys() | gone),
-        unfinished=unfinished,
+        unfinished=unfinished + waiting,
         effects=len(effects),
         links=links,
         records=len(here.keys() | gone),

@@ -116,14 +116,24 @@ class KillLoop:
             takes one text, such as the path of a folder.
         folder: Where the counters are kept.
         path: More folders to import from.
+        prepare: ``package.module:function``, called once before the first worker is
+            forked, so that all of them find warm what is made on first use. It must
+            leave neither threads nor connections.
     """
 
-    def __init__(self, work: str, *, folder: Path, path: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        work: str,
+        *,
+        folder: Path,
+        path: Sequence[str] = (),
+        prepare: str = "",
+    ) -> None:
         self._board = Board(folder / "crash-points")
         self._up, theirs = os.pipe()
         board = str(self._board.path)
         self._zygote = subprocess.Popen(  # noqa: S603 - this interpreter, our module
-            [sys.executable, "-m", __name__, work, board, str(theirs)],
+            [sys.executable, "-m", __name__, work, board, str(theirs), prepare],
             stdin=subprocess.PIPE,
             pass_fds=(theirs,),
             env={**os.environ, "PYTHONPATH": os.pathsep.join([*path, *sys.path])},
@@ -139,6 +149,7 @@ class KillLoop:
         after: float | None = None,
         early: bool = False,
         at: tuple[str, int] | None = None,
+        frozen: Callable[[], object] | None = None,
         limit: float = 120.0,
     ) -> Life:
         """Run one worker to its end.
@@ -148,6 +159,8 @@ class KillLoop:
             after: Kill it so many seconds after its work began; None: let it live.
             early: Count ``after`` from the fork instead.
             at: Kill it when it passes this crash point for the n-th time.
+            frozen: Stop it instead of killing it (SIGSTOP), call this, and let it go on
+                (SIGCONT); not called if the worker had come to its end before.
             limit: Seconds after which a worker that still lives counts as hung.
 
         Raises:
@@ -162,13 +175,23 @@ class KillLoop:
         if after is not None and not said.startswith("E"):
             said = self._next(time.monotonic() + after, patient=False) or "late"
             if not said.startswith("E"):
-                _signal(self._pid, signal.SIGKILL)
+                self._strike(frozen)
         while not said.startswith("E"):
             said = self._next(deadline)
         self._pid = 0
         status = int(said[1:])
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         return Life(killed, os.waitstatus_to_exitcode(status), self._board.last())
+
+    def _strike(self, frozen: Callable[[], object] | None) -> None:
+        if frozen is None:
+            _signal(self._pid, signal.SIGKILL)
+            return
+        _signal(self._pid, signal.SIGSTOP)
+        try:
+            frozen()
+        finally:
+            _signal(self._pid, signal.SIGCONT)
 
     def passed(self) -> dict[str, int]:
         """How often each crash point was passed, over all lives."""
@@ -231,16 +254,25 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _zygote(work: str, board: str, up: int) -> None:
+def _zygote(work: str, board: str, up: int, prepare: str) -> None:
     """Fork a worker for each line that comes; ends with the loop that feeds it."""
-    module, _, function = work.partition(":")
-    target: Callable[[str], Any] = getattr(importlib.import_module(module), function)
+    target = _function(work)
+    if prepare:
+        _function(prepare)()
+        if (left := threading.active_count() - 1) > 0:
+            raise RuntimeError(f"{prepare} left {left} threads, which no fork survives")
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
             _live(target, Board(Path(board)), up, **json.loads(line))
         _pid, status = os.waitpid(pid, 0)
         os.write(up, b"E%d\n" % status)
+
+
+def _function(name: str) -> Callable[..., Any]:
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
 
 
 def _live(
@@ -275,4 +307,4 @@ def _live(
 
 
 if __name__ == "__main__":
-    _zygote(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    _zygote(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])
