@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 
 def main() -> int:
     failed = 0
-    for name in ("pipeline.py",):
+    for name in ("pipeline.py", "scale.py"):
         print(f"== {name}", flush=True)
         failed |= subprocess.call([sys.executable, str(HERE / name), *sys.argv[1:]])
     return failed

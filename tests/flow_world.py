@@ -7,6 +7,7 @@ from moatbridge.config import parse
 from moatbridge.registry import Registry
 from moatbridge.run import Bridge
 from moatbridge.testing import HUB, MemoryAdapter, MemoryStream, MemorySystem
+from servers.places import place_for
 
 PERSON = tuple(
     Field(name) for name in ("uid", "given", "family", "mail", "phone", "manager")
@@ -84,7 +85,7 @@ class World:
         return {
             "adapters": ["memory"],
             "ledger": {
-                "url": f"sqlite:///{self.folder}/ledger.db",
+                **place_for(self.folder).settings,
                 **self.extra.get("ledger", {}),
             },
             "guard": {"four_eyes": True, **self.extra.get("guard", {})},

@@ -221,7 +221,7 @@ def typed_at_terminal(world, answer, *args):
     leader, follower = pty.openpty()
     process = world.process(*args, stdin=follower, stdout=follower, stderr=follower)
     os.close(follower)
-    seen, typed, deadline = b"", False, time.monotonic() + 30
+    seen, typed, deadline = b"", False, time.monotonic() + 120
     try:
         while time.monotonic() < deadline:
             try:
@@ -234,7 +234,7 @@ def typed_at_terminal(world, answer, *args):
             if not typed and b"type the number of records concerned" in seen:
                 os.write(leader, answer)
                 typed = True
-        code = process.wait(timeout=10)
+        code = process.wait(timeout=60)
     finally:
         if process.poll() is None:
             process.kill()

@@ -193,6 +193,6 @@ def test_a_reader_that_goes_away_changes_no_exit_code(world):
         "plan", "people", stdout=writer, stderr=subprocess.PIPE, text=True
     )
     os.close(writer)
-    _out, err = process.communicate(timeout=30)
+    _out, err = process.communicate(timeout=120)
     assert process.returncode == 10
     assert "BrokenPipe" not in err

@@ -28,7 +28,11 @@ fields = {{ userName = "uid" }}
 """
 
 
-def until(condition, seconds=30):
+OFTEN = 'every = "1s"\nrescan = "1s"\n'
+"""A flow that looks at its source all the time."""
+
+
+def until(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -83,7 +87,7 @@ def test_once_stops_at_its_time(world):
     )
     until(lambda: time.monotonic() - begun > 2)
     world.fault("hr", "slow", on=False)
-    _out, err = process.communicate(timeout=30)
+    _out, err = process.communicate(timeout=120)
     assert process.returncode in {10, 75}, err
 
 
@@ -108,13 +112,14 @@ def test_unknown_flows_and_a_time_without_once_are_usage_errors(world):
 
 def test_serving_carries_changes_until_sigterm_drains_it(world):
     world.applied()
+    world.configure(flow=OFTEN)
     with world.process("run", stderr=subprocess.PIPE, text=True) as process:
         try:
             assert "serving people" in process.stderr.readline()
             world.put(7, family="Married")
             until(lambda: world.target()["u0007"]["family"] == "Married")
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=20) == 0
+            assert process.wait(timeout=60) == 0
             assert "draining" in process.stderr.read()
         finally:
             process.kill()
@@ -127,6 +132,7 @@ def test_serving_carries_changes_until_sigterm_drains_it(world):
 )
 def test_a_second_signal_ends_it_at_once(world, number, code):
     world.applied()
+    world.configure(flow=OFTEN)
     world.fault("hr", "slow")
     with world.process("run", stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -142,7 +148,7 @@ def test_a_second_signal_ends_it_at_once(world, number, code):
             process.send_signal(number)
             assert "draining" in process.stderr.readline()
             process.send_signal(number)
-            assert process.wait(timeout=10) == code
+            assert process.wait(timeout=60) == code
         finally:
             process.kill()
     world.fault("hr", "slow", on=False)
@@ -150,6 +156,7 @@ def test_a_second_signal_ends_it_at_once(world, number, code):
 
 def test_serving_waits_for_a_system_that_is_down(world):
     world.applied()
+    world.configure(flow=OFTEN)
     world.fault("social", "down")
     with world.process("run", stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -163,13 +170,13 @@ def test_serving_waits_for_a_system_that_is_down(world):
             until(lambda: world.target()["u0007"]["family"] == "Married")
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=20) == 0
+            assert process.wait(timeout=60) == 0
 
 
 def test_serving_ends_when_the_configuration_is_wrong(world):
     world.fault("hr", "denied")
     ran = world.process("run", stderr=subprocess.PIPE, text=True)
-    _out, err = ran.communicate(timeout=30)
+    _out, err = ran.communicate(timeout=120)
     assert ran.returncode == 2
     assert "offline.auth" in err
     assert "Traceback" not in err
@@ -188,7 +195,7 @@ def test_an_interrupted_plan_goes_on(world):
     )
     process.send_signal(signal.SIGINT)
     world.fault("hr", "slow", on=False)
-    _out, err = process.communicate(timeout=30)
+    _out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Interrupted; run the same command again" in err
     assert (world.folder / "ledger.db").exists()

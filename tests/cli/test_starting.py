@@ -12,7 +12,7 @@ import pytest
 from moatbridge.cli.starter import LABELS, LEGACY, PLATFORMS, starter
 from moatbridge.config import parse
 from moatbridge.registry import Registry
-from moatbridge.run.checking import sqlite_race
+from moatbridge.ledger.checkpoints import has_race
 
 SECRET = "hunter2-and-more"  # a value that must appear nowhere
 
@@ -175,7 +175,7 @@ def test_check_strict_turns_warnings_into_failures(world):
     ],
 )
 def test_check_knows_the_sqlite_versions_with_the_wal_race(version, race):
-    assert sqlite_race(version) is race
+    assert has_race(version) is race
 
 
 def test_discover_prints_toml_and_comments_what_is_uncertain(world):

@@ -213,16 +213,18 @@ ROWS: list[tuple[str, Any, str, str]] = [
     ("flows.social-to-hr.owner", {".": "latest"}, 'flows.social-to-hr.owner."."', "flow.owner"),
     ("flows.again", {"from": "hr/people", "to": "social/people"}, "carries the same as", ""),
     ("ledger.url", "mysql://x/y", "must be sqlite:///PATH", ""),
-    ("ledger.url", "postgresql+psycopg://db/led", "must be sqlite:///PATH", ""),
-    ("ledger.url", "postgresql+psycopg://u:hunter2hunter2@h/d", "must be sqlite:///PATH", ""),
-    ("ledger.url", "postgresql+psycopg://mb:hunter2/x@db/led", "must be sqlite:///PATH", ""),
-    ("ledger.url", "postgresql+psycopg://mb@db/led?password=hunter2&sslmode=disable", "must be sqlite:///PATH", ""),
+    ("ledger.url", "postgresql+psycopg://db", "must be postgresql+psycopg://USER@HOST", ""),
+    ("ledger.url", "postgresql://db/led", "must be sqlite:///PATH", ""),
+    ("ledger.url", "postgresql+psycopg://u:hunter2hunter2@h/d", "use ledger.password", ""),
+    ("ledger.url", "postgresql+psycopg://mb:hunter2/x@db/led", "use ledger.password", ""),
+    ("ledger.url", "postgresql+psycopg://mb@db/led?password=hunter2&sslmode=disable", "no other options than host", ""),
     ("ledger.url", "sqlite+pysqlite:///a.db", "must be sqlite:///PATH", ""),
     ("ledger.url", "sqlite:///a.db?password=hunter2", "must be sqlite:///PATH", ""),
     ("ledger.url", "sqlite:///file:a.db", "must be sqlite:///PATH", ""),
     ("ledger.url", "sqlite:///:memory:", "must be sqlite:///PATH", ""),
     ("ledger.url", "sqlite:///", "must be sqlite:///PATH", ""),
-    ("ledger.password", "env:LEDGER_PASSWORD", "unknown setting", "config.unknown"),
+    ("ledger.password", "env:LEDGER_PASSWORD", "a SQLite file has no password", ""),
+    ("ledger.password", "hunter2", "must be a secret reference", ""),
     ("ledger.parcel", 0, "ledger.parcel", ""),
     ("ledger.durability", "none", "'full' or 'normal'", ""),
     ("ledger.checkpoint.record", 5, "did you mean `records`?", "config.unknown"),
@@ -250,6 +252,24 @@ def test_each_kind_of_setting(key: str, value: Any, words: str, code: str) -> No
     assert words in str(error)
     assert error.code == (code or error.code)
     assert "hunter2" not in repr(error) + str(vars(error))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://ledger@db.example:5432/led",
+        "postgresql+psycopg://db.example/led?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+        "postgresql+psycopg://ledger@/led?host=/run/postgresql",
+    ],
+)
+def test_a_ledger_may_lie_on_a_server(url: str) -> None:
+    table = whole()
+    table["ledger"] = {"url": url, "password": "env:LEDGER_PASSWORD"}
+    ledger = parse(table, registry()).ledger
+    assert ledger.url == url
+    assert ledger.password is not None
+    assert ledger.password.reference == "env:LEDGER_PASSWORD"
+    assert "db.example" not in repr(ledger)
 
 
 def test_an_unknown_adapter_is_told() -> None:

@@ -43,7 +43,7 @@ def test_the_whole_story_ends_well_and_goes_on_with_a_page(folder):
         [*COMMAND, "--serve"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         cwd=folder, env={**os.environ, "TMPDIR": str(folder)}, start_new_session=True,
     )  # fmt: skip
-    watchdog = threading.Timer(180, process.kill)
+    watchdog = threading.Timer(270, process.kill)
     watchdog.start()
     try:
         words = ""
@@ -56,7 +56,7 @@ def test_the_whole_story_ends_well_and_goes_on_with_a_page(folder):
         _page(url[1])
         process.send_signal(signal.SIGINT)
         words += process.stdout.read()
-        assert process.wait(30) == 0, words[-3000:]
+        assert process.wait(60) == 0, words[-3000:]
     finally:
         watchdog.cancel()
         process.kill()
@@ -97,7 +97,7 @@ def _page(url):
     assert _post(url, form, origin="http://evil.example") == 403
     assert _post(url, {**form, "who": "erp"}, origin=f"http://{host}") == 400
     assert _post(url, form, origin=f"http://{host}") == 303
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + 60
     while "&lt;b&gt;fine&lt;/b&gt;" not in (page := _get(url)):
         assert time.monotonic() < ends, "the decision did not arrive"
         time.sleep(0.1)  # the poll interval of a condition with a deadline
@@ -106,7 +106,7 @@ def _page(url):
 
 
 def _get(url):
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
         return answer.read().decode()
 
@@ -118,7 +118,7 @@ def _post(url, form, origin):
 
 def _status(url, headers, method="GET", body=None):
     parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
     with contextlib.closing(connection):
         connection.request(method, parts.path, body, headers)
         return connection.getresponse().status

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(sys.executable).parent
-READY = 60.0
-LONGEST = 60
+READY = 120.0
+LONGEST = 240
 
 
 class Sandbox:
@@ -69,7 +69,7 @@ class Sandbox:
         for process in self._running:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(10)

@@ -66,7 +66,7 @@ class World:
         self.until(self.settled)
         return {row["uid"]: row for row in self.target()}
 
-    def until(self, found, seconds=20.0):
+    def until(self, found, seconds=60.0):
         """Wait for a condition; its last answer."""
         deadline = time.monotonic() + seconds
         while not (answer := found()):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,11 +16,20 @@ from servers.gateway import GatewayProcess, post, write_config
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """One gateway for all tests of this file; small limits."""
+    """One gateway for nearly all tests of this file; small sizes."""
     folder = tmp_path_factory.mktemp("gateway")
-    write_config(folder, inbox="max_body = 4096", body_deadline=1)
+    write_config(folder, inbox="max_body = 4096")
     with GatewayProcess(folder) as process:
         process.world = World(folder)
+        yield process
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory):
+    """Another one, that gives a head and a body one second each."""
+    folder = tmp_path_factory.mktemp("hasty")
+    write_config(folder, body_deadline=1)
+    with GatewayProcess(folder, "--hasty") as process:
         yield process
 
 
@@ -30,7 +38,7 @@ def count(served):
 
 
 def ask(served, path="/in/hooks", *, method="POST", body=b"", headers=()):
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
     with contextlib.closing(connection):
         connection.putrequest(method, path, skip_host=True)
         given = dict(headers)
@@ -88,7 +96,7 @@ def test_a_body_over_the_limit_is_413_before_it_is_read(served):
 
 
 def test_a_chunked_body_over_the_limit_is_413(served):
-    with socket.create_connection(("127.0.0.1", served.port), timeout=5) as link:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=30) as link:
         link.sendall(
             b"POST /in/hooks HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
@@ -102,26 +110,24 @@ def test_a_compressed_body_is_415(served):
     assert ask(served, body=b"x", headers={"Content-Encoding": "gzip"})[0] == 415
 
 
-def test_a_slow_body_is_408(served):
-    started = time.monotonic()
-    with socket.create_connection(("127.0.0.1", served.port), timeout=5) as link:
+def test_a_slow_body_is_408(hasty):
+    with socket.create_connection(("127.0.0.1", hasty.port), timeout=30) as link:
         link.sendall(
             b"POST /in/hooks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\nhalf"
         )
         answer = link.recv(4096)
     assert answer.startswith(b"HTTP/1.1 408")
-    assert time.monotonic() - started < 3
 
 
 @pytest.mark.parametrize("head", [b"", b"POST /in/hooks HTTP/1.1\r\nHost: 127"])
-def test_a_head_that_never_ends_is_cut_off(served, head):
-    with socket.create_connection(("127.0.0.1", served.port), timeout=5) as link:
+def test_a_head_that_never_ends_is_cut_off(hasty, head):
+    with socket.create_connection(("127.0.0.1", hasty.port), timeout=30) as link:
         link.sendall(head)
         assert link.recv(4096) in {b"", b"HTTP/1.1 400 Bad Request"}
 
 
-def test_half_a_head_after_a_whole_request_is_cut_off_too(served):
-    with socket.create_connection(("127.0.0.1", served.port), timeout=8) as link:
+def test_half_a_head_after_a_whole_request_is_cut_off_too(hasty):
+    with socket.create_connection(("127.0.0.1", hasty.port), timeout=30) as link:
         link.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert link.recv(4096).startswith(b"HTTP/1.1 200")
         link.sendall(b"GET /healthz HT")

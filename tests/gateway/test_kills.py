@@ -51,7 +51,7 @@ class Senders:
     def _run(self):
         while not self.ended.is_set() and self.waiting:
             self.going.wait(30)
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
             with contextlib.closing(connection):
                 self._several(connection)
 
@@ -94,11 +94,11 @@ def test_kills_lose_and_double_nothing(world):
                 senders.port = process.port
                 senders.going.set()
                 if more:
-                    assert process.process.wait(60) == -9
+                    assert process.process.wait(120) == -9
                     kills += 1
                 else:
-                    world.until(lambda: len(senders.acknowledged) == DELIVERIES, 60)
-                    world.until(world.settled, 60)
+                    world.until(lambda: len(senders.acknowledged) == DELIVERIES, 120)
+                    world.until(world.settled, 120)
                     break
             finally:
                 senders.going.clear()
@@ -119,18 +119,18 @@ def test_what_was_committed_but_not_answered_is_kept_once(world):
         world.folder, "--die-at", "inbox.kept", "--after", "1"
     ).start()
     body, headers = signed("m1", person("ada"))
-    connection = http.client.HTTPConnection("127.0.0.1", process.port, timeout=15)
+    connection = http.client.HTTPConnection("127.0.0.1", process.port, timeout=60)
     with (
         contextlib.closing(connection),
         contextlib.suppress(OSError, http.client.HTTPException),
     ):
         connection.request("POST", "/in/hooks", body, headers)
         connection.getresponse()
-    process.process.wait(10)
+    process.process.wait(60)
     process.stop()
     assert len(world.inbox()) == 1
     with GatewayProcess(world.folder) as again:
-        connection = http.client.HTTPConnection("127.0.0.1", again.port, timeout=15)
+        connection = http.client.HTTPConnection("127.0.0.1", again.port, timeout=60)
         with contextlib.closing(connection):
             connection.request("POST", "/in/hooks", body, headers)
             assert connection.getresponse().status == 200

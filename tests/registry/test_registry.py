@@ -60,7 +60,7 @@ def run(folder: Path, *lines: str) -> Any:
         [sys.executable, "-W", "error", "-c", "\n".join(code)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr

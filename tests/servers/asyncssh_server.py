@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from moatbridge.adapter import Secret
 
 USER, PASSWORD = "partner", "partner-drop-password-7"
+_TURNS = 10
+"""Turns of the event loop until what was aborted is closed."""
 
 
 class AsyncSsh:
@@ -49,14 +51,14 @@ class AsyncSsh:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        if not self._ready.wait(20) or self._failed is not None:
+        if not self._ready.wait(60) or self._failed is not None:
             raise RuntimeError("asyncssh did not start") from self._failed
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._loop is not None and self._end is not None:
             self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(10)
+        self._thread.join(60)
         shutil.rmtree(self.drop, ignore_errors=True)
 
     @property
@@ -88,6 +90,7 @@ class AsyncSsh:
         drop = str(self.drop)
         # asyncssh closes no file of a client that is gone without a farewell.
         files: dict[Any, list[Any]] = {}
+        live: set[asyncssh.SSHServerConnection] = set()
 
         class Jailed(asyncssh.SFTPServer):
             def __init__(self, chan: asyncssh.SSHServerChannel[Any]) -> None:
@@ -101,8 +104,10 @@ class AsyncSsh:
         class Login(asyncssh.SSHServer):
             def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
                 self._connection = conn
+                live.add(conn)
 
             def connection_lost(self, exc: Exception | None) -> None:
+                live.discard(self._connection)
                 for file in files.pop(self._connection, ()):
                     file.close()
 
@@ -121,6 +126,13 @@ class AsyncSsh:
         await self._end.wait()
         listening.close()
         await listening.wait_closed()
+        # A client may be gone for a moment only: its end has to be seen to first.
+        while live:
+            for connection in tuple(live):
+                connection.abort()
+                await connection.wait_closed()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
 
 @pytest.fixture(scope="session")

@@ -151,10 +151,10 @@ class GatewayProcess:
         """Terminate, wait, kill."""
         self.process.terminate()
         try:
-            self.process.wait(10)
+            self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(5)
+            self.process.wait(30)
         self.process.stdout.close()
 
     def __enter__(self) -> Self:
@@ -170,7 +170,7 @@ def free_name() -> str:
 
 def post(port: int, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
     """One request on a connection of its own; (status, headers)."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with contextlib.closing(connection):
         connection.request("POST", path, body, headers)
         answer = connection.getresponse()
@@ -202,7 +202,8 @@ def _main() -> None:
     from moatbridge.gateway import Gateway
     from moatbridge.gateway.serving import HeadDeadline, Listen, serve
 
-    HeadDeadline.seconds = 1.0
+    if "--hasty" in arguments:
+        HeadDeadline.seconds = 1.0
     if "--die-at" in arguments:
         where = arguments.index("--die-at")
         _die_at(arguments[where + 1], int(arguments[where + 3]))

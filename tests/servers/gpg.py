@@ -21,6 +21,9 @@ class KeyRing:
 
     def __init__(self) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="moat-gpg-"))
+        # The agent would measure how often it can hash a passphrase in 0.1 s, and do
+        # so for each subkey of each key: ten seconds of pure work.
+        (self.home / "gpg-agent.conf").write_text("s2k-count 65536\n")
         for name in ("supplier", "stranger", "ours"):
             self._make(name, PASSPHRASE if name == "ours" else "")
 
@@ -38,7 +41,7 @@ class KeyRing:
                 "--pinentry-mode", "loopback", "--trust-model", "always", *arguments,
             ],
             input=data, capture_output=True, check=True,
-            timeout=60,
+            timeout=120,
         ).stdout  # fmt: skip
 
     def fingerprint(self, name: str) -> str:
@@ -79,7 +82,7 @@ class KeyRing:
         """End the agent of this home, and remove it."""
         subprocess.run(
             ["gpgconf", "--homedir", str(self.home), "--kill", "all"],
-            check=False, capture_output=True, timeout=30,
+            check=False, capture_output=True, timeout=120,
         )  # fmt: skip
         shutil.rmtree(self.home, ignore_errors=True)
 

@@ -105,10 +105,10 @@ class MariaDb:
         if process is not None and process.poll() is None:
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(10)
+                process.wait(30)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def create_database(self, name: str, script: str) -> None:
@@ -132,7 +132,7 @@ class MariaDb:
                     cursor.execute(statement)
 
     def _wait(self) -> None:
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + 120
         while True:
             assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > ends:

@@ -160,7 +160,7 @@ class OpenLdap:
                 [str(SLAPD), "-f", self.home / "slapd.conf", "-h", listen, "-d", "0"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 words = (self.home / "slapd.log").read_text(errors="replace")
@@ -174,16 +174,16 @@ class OpenLdap:
             return
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(10)
+            process.wait(30)
 
     def kill(self) -> None:
         """End it at once, in the middle of whatever it does."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(30)
             self._process = None
 
     def add(self, entries: Iterable[Entry]) -> None:

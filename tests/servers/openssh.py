@@ -181,10 +181,10 @@ class OpenSsh:
         if process is not None and process.poll() is None:
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(10)
+                process.wait(30)
         for account in ACCOUNTS:
             with contextlib.suppress(RuntimeError):
                 # forced: sessions of other servers share the user id
@@ -242,7 +242,7 @@ class OpenSsh:
         )
 
     def _wait(self) -> None:
-        ends = time.monotonic() + 20
+        ends = time.monotonic() + 60
         while True:
             assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > ends:
@@ -256,7 +256,7 @@ class OpenSsh:
 
     def _retried(self, *command: str, text: str | None = None) -> None:
         """The password file is locked while another server makes its accounts."""
-        ends = time.monotonic() + 20
+        ends = time.monotonic() + 60
         while True:
             try:
                 self._run(*command, text=text)

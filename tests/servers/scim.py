@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-START = 20.0
+START = 60.0
+TRIES = 5
 
 
 class ScimServer:
@@ -45,6 +46,21 @@ class ScimServer:
         return "127.0.0.1", self.port
 
     def start(self) -> Self:
+        for tries in range(1, TRIES + 1):
+            self._spawn()
+            try:
+                self._await()
+            except BaseException as error:
+                died = self._process.poll() is not None
+                self.stop()
+                # Somebody else may have taken the port since it was free.
+                if tries == TRIES or not died or not isinstance(error, RuntimeError):
+                    raise
+            else:
+                break
+        return self
+
+    def _spawn(self) -> None:
         self.port = _free_port()
         self._process = subprocess.Popen(
             [
@@ -58,21 +74,15 @@ class ScimServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        try:
-            self._await()
-        except BaseException:
-            self.stop()
-            raise
-        return self
 
     def stop(self) -> None:
         """Terminate, wait, kill."""
         self._process.terminate()
         try:
-            self._process.wait(5)
+            self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(5)
+            self._process.wait(30)
         self._files.close()
 
     def __enter__(self) -> Self:
@@ -83,7 +93,7 @@ class ScimServer:
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """One plain request below ``/v2``, round our own client; the parsed answer."""
-        connection = http.client.HTTPConnection(*self.endpoint, timeout=10)
+        connection = http.client.HTTPConnection(*self.endpoint, timeout=60)
         with contextlib.closing(connection):
             headers = {
                 "Authorization": f"Bearer {self.token}",
@@ -154,7 +164,12 @@ _DEFAULT: dict[str, Any] = {
 
 
 def _command() -> list[str]:
-    main = "from scim2_server.testserver.cli import main; main()"
+    # It writes the head and the body of an answer apart: two small packets, of which
+    # Nagle's algorithm holds the second back for 40 ms.
+    main = (
+        "import socketserver; from scim2_server.testserver.cli import main; "
+        "socketserver.StreamRequestHandler.disable_nagle_algorithm = True; main()"
+    )
     return [sys.executable, "-c", main, "--hostname", "127.0.0.1"]
 
 

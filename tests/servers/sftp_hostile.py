@@ -236,6 +236,7 @@ class HostileSftp:
                 sock, _ = self._listening.accept()
             except OSError:
                 return
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             transport = paramiko.Transport(sock, strict_kex=self.strict_kex)
             transport.set_log_channel("servers.sftp_hostile")
             transport.add_server_key(self.key)

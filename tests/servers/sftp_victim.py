@@ -23,16 +23,20 @@ def run(
     script: Callable[[Wire], None],
     use: Callable[[Storage], Any],
     *,
-    deadline: float = 5.0,
+    deadline: float = 60.0,
     **more: Any,
 ) -> tuple[Any, HostileSftp]:
-    """Serve the script, do something with it, and hand both back."""
+    """Serve the script, do something with it, and hand both back.
+
+    The deadline holds for what is done, not for the login before it.
+    """
     with HostileSftp(script) as server:
         ssh = SshSettings(
             host_keys=(server.fingerprint(),), auth=SshAuth(**server.auth()), **more
         )
-        way = net([("127.0.0.1", server.port)], deadline=deadline)
+        way = net([("127.0.0.1", server.port)], deadline=60.0)
         with open_storage(server.url(), net=way, ssh=ssh) as storage:
+            way.remaining = lambda: deadline
             return use(storage), server
 
 

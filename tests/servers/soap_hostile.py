@@ -299,7 +299,8 @@ class HostileSoap:
 
     def _talk(self, sock: socket.socket) -> None:
         with sock, contextlib.suppress(OSError):
-            sock.settimeout(20)
+            sock.settimeout(60)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.requests.append(_request(sock))
             self._serve(sock, self._stop)
 

@@ -58,10 +58,10 @@ class HrServer:
         """Terminate, wait, kill."""
         self._process.terminate()
         try:
-            self._process.wait(5)
+            self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(5)
+            self._process.wait(30)
         with contextlib.suppress(OSError):
             self._process.stdout.close()
 

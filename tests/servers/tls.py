@@ -149,7 +149,7 @@ def _new_key(path: Path) -> tuple[str | Path, ...]:
 
 def _openssl(*arguments: str | Path) -> None:
     command = ["openssl", *map(str, arguments)]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
 
 
 _LEAF = """\

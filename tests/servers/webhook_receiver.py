@@ -26,7 +26,7 @@ from typing import Any, Self
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-START = 20.0
+START = 60.0
 
 
 class WebhookReceiver:
@@ -58,10 +58,10 @@ class WebhookReceiver:
         """Terminate, wait, kill."""
         self._process.terminate()
         try:
-            self._process.wait(5)
+            self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(5)
+            self._process.wait(30)
         self._process.stdout.close()
 
     def __enter__(self) -> Self:
@@ -95,7 +95,7 @@ class WebhookReceiver:
         self._control("POST", "/clear", {})
 
     def _control(self, method: str, path: str, body: Any = None) -> Any:
-        connection = http.client.HTTPConnection(*self.endpoint, timeout=10)
+        connection = http.client.HTTPConnection(*self.endpoint, timeout=60)
         with contextlib.closing(connection):
             text = None if body is None else json.dumps(body)
             connection.request(method, f"/control{path}", text)

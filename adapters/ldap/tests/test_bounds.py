@@ -313,11 +313,11 @@ def test_a_reference_without_an_address_is_not_a_known_one(lab: Any) -> None:
 )
 def test_hostile_definitions_take_no_time(hostile: bytes) -> None:
     good = b"( 2.5.4.3 NAME ( 'cn' 'commonName' ) SYNTAX 1.3.6 )"
-    started = time.perf_counter()
+    started = time.thread_time()
     schema = Schema.from_values([hostile, good], [hostile])
     schema.attribute("1.2.3")
     schema.required(["1.2.3"])
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 1
     assert schema.has("commonname")
 
 
@@ -335,10 +335,10 @@ def test_one_definition_of_many_names_is_parsed_once() -> None:
     names = " ".join(f"'n{i}'" for i in range(4000))
     above = " $ ".join(f"n{i}" for i in range(4000))
     text = f"( 1.2.3 NAME ( {names} ) SUP ( {above} ) MUST ( cn ) )"
-    started = time.perf_counter()
+    started = time.thread_time()
     schema = Schema.from_values([], [text.encode()])
     assert schema.required(["n0"]) == {"cn"}
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 2
 
 
 def test_names_inside_a_description_name_nothing() -> None:

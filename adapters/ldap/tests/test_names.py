@@ -75,10 +75,10 @@ def test_limits_of_names() -> None:
     ],
 )
 def test_hostile_names_take_no_time(hostile: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(ConfigurationError):
         dn.parse(hostile)
-    assert time.perf_counter() - started < 0.1
+    assert time.thread_time() - started < 0.5
 
 
 def test_under_a_base_compares_parts_not_suffixes() -> None:

@@ -93,7 +93,7 @@ def test_two_workers_on_one_folder_never_take_a_file_twice(drop: Drop) -> None:
     gate = threading.Barrier(3)
 
     def work(reader: Reader) -> list[str]:
-        gate.wait(30)
+        gate.wait(60)
         return keys(reader.poll())
 
     with ThreadPoolExecutor(3) as pool:

@@ -76,6 +76,6 @@ def test_parsers_are_loaded_where_first_used():
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=120,
     )
     assert done.stdout.strip() == "[]"

@@ -15,7 +15,7 @@ def test_a_large_file_needs_little_memory_and_resumes_inside() -> None:
         [sys.executable, str(BENCHMARK), "--size", "12 MiB"],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -152,7 +152,7 @@ def test_two_workers_with_one_batch_publish_it_once(drop: Drop) -> None:
     gate = threading.Barrier(4)
 
     def work(adapter: SftpAdapter) -> list[str]:
-        gate.wait(30)
+        gate.wait(60)
         return outcomes(adapter.write("out", intents))
 
     with ThreadPoolExecutor(4) as pool:

@@ -234,7 +234,7 @@ def test_an_abort_from_another_thread_ends_a_read_and_a_later_call(openssh):  # 
         assert caught.value.code == "sftp.unreachable"
         with pytest.raises(NotApplied):
             storage.list(".", limit=10)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 30
 
 
 def slowly(reading):
@@ -324,7 +324,7 @@ def test_six_clients_claim_by_rename_and_each_file_has_one_winner(openssh):  # n
             # half of them share a goal, half have their own
             goal = "work" if number < 3 else f"work-{number}"
             storage.make_folder(goal)
-            start.wait(20)
+            start.wait(60)
             for name in names:
                 try:
                     storage.rename(name, f"{goal}/{name}")

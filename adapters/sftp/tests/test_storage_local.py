@@ -113,7 +113,7 @@ def test_of_six_threads_claiming_each_file_has_one_winner(base, monkeypatch, at_
     def claim(mine: list[str]) -> None:
         with open_storage(f"file://{base}", net=net([])) as opened:
             opened.make_folder("work")
-            start.wait(10)
+            start.wait(60)
             for name in names:
                 try:
                     opened.rename(name, f"work/{name}")

@@ -91,7 +91,7 @@ class OrdersHarness(Harness):
         )  # fmt: skip
 
     def run(self, sql, *values):
-        with closing(sqlite3.connect(self.erp._file, timeout=10)) as database, database:
+        with closing(sqlite3.connect(self.erp._file, timeout=60)) as database, database:
             database.execute(sql, values)
 
     def change(self, record):

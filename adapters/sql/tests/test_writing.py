@@ -510,7 +510,7 @@ def _write_and_cut(adapter: Any, proxy: FaultProxy, intents: list[Any]) -> Any:
         target=lambda: found.append(adapter.write("people", intents))
     )
     thread.start()
-    assert proxy.stuck.wait(10), "the server never answered the COMMIT"
+    assert proxy.stuck.wait(60), "the server never answered the COMMIT"
     proxy.fault = Fault(reset_after=0)
     thread.join(10)
     return found[0]

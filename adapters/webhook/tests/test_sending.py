@@ -10,6 +10,7 @@ from pydantic import SecretStr, ValidationError
 from standardwebhooks.webhooks import Webhook
 
 from moatbridge.changes import Ref
+from moatbridge.config import DeadlineConfig
 from moatbridge.errors import ConfigurationError, NotApplied
 from moatbridge.testing.network import core_session
 from moatbridge.testing.stage import intent
@@ -82,15 +83,16 @@ def test_a_cut_answer_repeated_has_one_effect(receiver, adapter):
 
 
 def test_a_stalled_answer_ends_at_the_deadline_as_unknown(receiver):
-    receiver.behave(stall=3)
+    receiver.behave(stall=30)
     config = WebhookConfig(
         base_url=receiver.base_url,
         signing_keys=(SecretStr(receiver.key),),
         insecure_cleartext=True,
     )
     adapter = WebhookAdapter(config, {"posts": WebhookStreamConfig()})
-    with core_session(adapter, seconds=1) as session:
+    with core_session(adapter, seconds=60) as session:
         session.open()
+        session.deadlines = DeadlineConfig(call=1)
         assert (
             session.write("posts", [intent("create", None, NOTE)])[0].outcome
             == "unknown"

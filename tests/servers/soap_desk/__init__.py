@@ -38,7 +38,7 @@ class DeskServer:
     def control(self, name: str, value: Any = None) -> Any:
         """Reach its data without SOAP."""
         with contextlib.closing(
-            http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         ) as connection:
             connection.request("POST", f"/control/{name}", json.dumps(value))
             return json.loads(connection.getresponse().read() or "null")
@@ -65,10 +65,10 @@ class DeskServer:
         """Terminate, wait, kill."""
         self._process.terminate()
         try:
-            self._process.wait(5)
+            self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(5)
+            self._process.wait(30)
         self._process.stdout.close()
 
 

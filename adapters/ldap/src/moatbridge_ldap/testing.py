@@ -186,6 +186,8 @@ class FakeDirectory:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            # Small answers in a row: Nagle's algorithm would hold each back for 40 ms.
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._clients.append(client)
             self._spawn(self._serve, client)
 

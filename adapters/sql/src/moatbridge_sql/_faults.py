@@ -200,10 +200,9 @@ def error_of(fault: Fault, **where: Any) -> MoatbridgeError:
     state = f" ({fault.state}{place})" if fault.state or place else ""
     message = f"{_WORDS[fault.kind]}{state}."
     more = {"code": fault.code, **where}
-    if fault.kind in ("unreachable", "full"):
-        wait = 5.0 if fault.kind == "unreachable" else 60.0
-        return NotApplied(message, retry_after=wait, **more)
-    if fault.kind in ("busy", "unmapped"):
+    if fault.kind == "full":
+        return NotApplied(message, retry_after=60.0, **more)
+    if fault.kind in ("unreachable", "busy", "unmapped"):  # when, the core decides
         return NotApplied(message, **more)
     if fault.kind in ROW_FAULTS:
         kind: Literal["conflict", "data"] = (

@@ -19,7 +19,12 @@ from moatbridge.demo.servers.programs import Missing, Program, free_port
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MAIN: Final = "from scim2_server.testserver.cli import main; main()"
+_MAIN: Final = (
+    "import socketserver; from scim2_server.testserver.cli import main; "
+    "socketserver.StreamRequestHandler.disable_nagle_algorithm = True; main()"
+)
+"""Without Nagle's algorithm: the server sends head and body apart, and it would hold
+the second one back for 40 ms."""
 _PAGE: Final = 500
 _ERROR: Final = 400
 
