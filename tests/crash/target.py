@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
 
@@ -27,10 +28,7 @@ class RemoteAdapter(world.LoggedAdapter):
 
     def write(self, stream, intents):
         path = self.config.path.parent / SOCKET
-        try:
-            connection = Client(str(path))
-        except OSError:
-            raise NotApplied("The target is not there.", code="remote.gone") from None
+        connection = _connected(path)
         with connection:
             try:
                 connection.send((stream, list(intents)))
@@ -38,6 +36,19 @@ class RemoteAdapter(world.LoggedAdapter):
             except (EOFError, OSError):
                 words = "The target died before it answered."
                 raise OutcomeUnknown(words, code="remote.died") from None
+
+
+def _connected(path):
+    """It is being started again just now, if nobody listens."""
+    until = time.monotonic() + 20.0
+    while True:
+        try:
+            return Client(str(path))
+        except OSError:
+            if time.monotonic() >= until:
+                words = "The target is not there."
+                raise NotApplied(words, code="remote.gone") from None
+            time.sleep(0.01)
 
 
 class Dying(MemoryAdapter):

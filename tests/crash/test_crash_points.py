@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 import moatbridge
 from crash import loop, world
+from servers.places import copied
 
 KILLS = 3
 NEW, CHANGED, GONE = range(40, 60), range(15), range(15, 25)
@@ -65,7 +65,7 @@ def folder(request, delivered, tmp_path):
         made.mkdir()
         world.make(made, 60, page=10)
     else:
-        shutil.copytree(delivered, made)
+        copied(delivered, made)
     return made
 
 

@@ -8,13 +8,17 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from sqlalchemy import event
 
 from crash import world
 from moatbridge.errors import NotApplied
+from moatbridge.ledger import Ledger
+from moatbridge.ledger.quota import LedgerQuotas
 from moatbridge.testing import MemorySystem
 
 COUNT = 1500
@@ -185,3 +189,22 @@ def go_on(disk, bridge):
     disk.make_room(bridge)
     world.expire_leases(disk.ledger)
     world.carry_on(bridge)
+
+
+def test_a_seat_that_could_not_be_given_back_is_free_once_there_is_room(disk):
+    ledger = Ledger(f"sqlite:///{disk.ledger}/ledger.db")
+    seats = LedgerQuotas(ledger, seat=0.5)
+    seat = seats.enter("hr", 1)
+    with mock.patch.object(seats, "_write", side_effect=unavailable):
+        seats.leave(seat)
+    since = time.monotonic()
+    while (again := seats.enter("hr", 1)) is None:
+        assert time.monotonic() - since < 60, "it is renewed for ever"
+        time.sleep(0.05)
+    seats.leave(again)
+    seats.close()
+    ledger.close()
+
+
+def unavailable():
+    raise NotApplied("full", code="ledger.unavailable")

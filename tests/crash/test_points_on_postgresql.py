@@ -47,7 +47,7 @@ def test_a_kill_exactly_there_loses_and_doubles_nothing(
         put_on(ledger_server, folder)
         world.make(folder, 60, page=10)
     else:
-        copied(ledger_server, delivered, folder)
+        copied(delivered, folder, ledger_server)
     killed = 0
     for passing in (1, 2):
         life = kills.life(str(folder), at=(point, passing))

@@ -132,7 +132,10 @@ def scim(company):
             },
         }
         made = company(
-            system, {"app/people": {}, "app/groups": {}}, flows, server.token
+            system,
+            {"app/people": {}, "app/groups": {"remove": "delete"}},
+            flows,
+            server.token,
         )
         made.server = server
         made.people(*NAMES)
@@ -294,7 +297,7 @@ def test_entries_of_a_directory(company, openldap):
     assert [(left.who, left.reason) for left in report.left] == [
         ("ben", reasons.CHANGED)
     ]
-    found = openldap.read(place, "(uid=*)")
+    found = openldap.read(place, text="(uid=*)")
     there = {entry["uid"][0]: entry["sn"] for entry in found.values()}
     assert there == {"ada": ["Old"], "ben": ["Own"], "cleo": ["Old"]}
     taken = app.retract(made)

@@ -8,6 +8,7 @@ import pytest
 
 from faults.world import World, wait_for
 from moatbridge.flow import calling, ending, policies
+from moatbridge.ledger import settlement
 from moatbridge.resilience.breaker import Breaker
 from moatbridge.resilience.retry import Retry
 
@@ -24,6 +25,7 @@ def _short(monkeypatch):
     monkeypatch.setitem(Retry.__init__.__kwdefaults__, "first_wait", 0.05)
     monkeypatch.setattr(calling, "PAUSE", PAUSE)
     monkeypatch.setattr(policies, "SOON", PAUSE)
+    monkeypatch.setattr(settlement, "FIRST_RETRY", 2 * PAUSE)
     monkeypatch.setattr(ending, "_FIRST_BACKOFF", 0.5)
     monkeypatch.setenv("PLATFORM_TOKEN", "platform-token")
 

@@ -103,7 +103,7 @@ def test_a_process_that_dies_between_the_parts_doubles_nothing(worlds, traits, a
 
 def test_what_was_not_called_yet_when_the_switch_went_on_is_sent_later(worlds):
     class Switching(Atomic):
-        calls = []
+        calls = []  # noqa: RUF012 - one list for this class
 
         def write(self, stream, intents):
             try:

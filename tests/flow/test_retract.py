@@ -135,6 +135,34 @@ def test_what_cannot_be_disabled_is_removed(worlds):
     assert world.social.all("groups") == []
 
 
+def test_an_encrypted_ledger_takes_back_as_well(worlds, tmp_path, monkeypatch):
+    monkeypatch.setenv("LEDGER_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+    world = worlds()
+    world.bridge.close()
+    world.folder = tmp_path / "sealed"
+    world.folder.mkdir()
+    world.extra["ledger"]["key_file"] = "env:LEDGER_KEY"
+    world.bridge = world.open()
+    world.carry()
+    before = world.shows()
+    world.put(1, family="Changed")
+    report = world.retract(world.carry())
+    assert report.undone == {"update": 1}
+    assert world.shows() == before
+
+
+def test_an_enabled_person_is_not_removed_when_the_undo_window_ends(worlds):
+    world = worlds(flow={"deletes": "disable_then_remove", "undo_window": "2d"})
+    world.carry()
+    world.remove(1, 2)
+    run = world.carry()
+    world.retract(run, refs=["u0001"])
+    world.later(3 * 86400)
+    world.carry()
+    assert world.there()["u0001"]["active"] is True
+    assert "u0002" not in world.there()
+
+
 # --- what stands in the way -----------------------------------------------------------
 
 
@@ -606,3 +634,37 @@ def test_memberships_go_back_one_by_one(worlds):
     report = world.retract(run)
     assert report.undone == {"update": 1}
     assert members(world, "all") == ["u0001", "u0002", "u0004"]
+
+
+# --- pairs ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("on_drift", ["report", "restore"])
+def test_neither_flow_of_a_pair_redoes_what_was_taken_back(worlds, on_drift):
+    flows = {
+        "people": {"from": "hr/people", "to": "social/people"},
+        "back": {
+            "from": "social/people",
+            "to": "hr/people",
+            "owner": {"*": "hr/people", "phoneNumbers": "social/people"},
+            "on_drift": on_drift,
+        },
+    }
+    world = worlds(flows=flows)
+    world.carry()
+    world.carry("back")
+    world.put(1, family="Changed")
+    world.edit_there("u0002", phone="+49 555")
+    run = world.carry()
+    back = world.carry("back")
+    assert world.here()["u0002"]["phone"] == "+49 555"
+    report = world.retract(run)
+    assert report.undone == {"update": 1}
+    assert world.retract(back).undone == {"update": 1}
+    for _ in range(2):
+        for flow in ("back", "people"):
+            assert world.bridge.plan(flow).empty
+    assert world.there()["u0001"]["family"] == "L1"
+    assert world.here()["u0001"]["family"] == "Changed"
+    assert world.here()["u0002"]["phone"] == "1"
+    assert world.there()["u0002"]["phone"] == "+49 555"

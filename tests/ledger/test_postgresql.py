@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -22,6 +24,10 @@ from moatbridge.ledger import Ledger, postgresql, postgresql_engine
 from moatbridge.ledger.transactions import portable
 from servers.commit_proxy import CommitProxy
 from servers.ledgers import DATABASE
+from servers.places import PASSWORD
+from servers.postgres import OWNER, OWNER_PASSWORD, PROGRAMS
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -354,6 +360,31 @@ def test_a_server_that_never_answers_is_cut_off(ledger_server, monkeypatch):
     with pytest.raises(NotApplied), ledger.write() as tx:
         tx.run("SELECT pg_sleep(30)")
     assert number(ledger) == "1"
+    ledger.close()
+
+
+# --- the how-to page ------------------------------------------------------------------
+
+
+def test_the_how_to_page_makes_a_place_that_works_and_a_dump_that_holds_it(
+    ledger_server, tmp_path
+):
+    page = (ROOT / "docs/how-to/ledger-on-postgresql.md").read_text()
+    with ledger_server.connect(DATABASE) as owner:
+        for line in re.search(r"```sql\n(.*?)```", page, re.DOTALL)[1].splitlines():
+            owner.execute(line.replace("'...'", f"'{PASSWORD}'"))
+    ledger = opened(ledger_server.at("moatbridge"))
+    command = re.search(r"\$ pg_dump (.*) bridge\n", page)[1].split()
+    subprocess.run(
+        [PROGRAMS / "pg_dump", *command, f"--port={ledger_server.port}", "--host=127.0.0.1",
+         f"--username={OWNER}", DATABASE],
+        cwd=tmp_path, env={"PGPASSWORD": OWNER_PASSWORD}, check=True,
+    )  # fmt: skip
+    listed = subprocess.run(
+        [PROGRAMS / "pg_restore", "--list", "ledger.dump"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "TABLE DATA moatbridge meta" in listed.stdout
     ledger.close()
 
 

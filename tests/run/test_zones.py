@@ -102,7 +102,7 @@ def test_a_zone_that_nobody_described_yet_is_waited_for(tmp_path):
 
 def test_a_description_survives_its_way_through_the_ledger(tmp_path):
     world = World(tmp_path, count=0)
-    for address in ("hr/people", "social/people", "social/groups"):
+    for address in ("hr/people", "social/people"):
         made = world.bridge.describe(address)
         assert from_json(to_json(made)) == made
     deep = Field("a", "object", fields=(Field("b", multi=True, fields=(Field("c"),)),))
@@ -114,3 +114,29 @@ def test_a_description_survives_its_way_through_the_ledger(tmp_path):
     made = Described(stream, probe, WriteTraits(dedup="keyed", key_ttl=5.0))
     assert from_json(to_json(made)) == made
     world.bridge.close()
+
+
+def test_a_removal_needs_a_worker_that_reaches_both_ends(tmp_path):
+    """It is confirmed at the source right before it is sent; nothing else waits for it."""
+    systems = {"hr0": {"zone": "plant"}}
+    with Workers(
+        tmp_path, count=30, run={"ttl": "5s"}, flow=OFTEN, systems=systems
+    ) as world:
+        world.agree()
+        world.start("default", slots=2)
+        world.start("plant", slots=2)
+        until(lambda: len(world.workers()) == 2)
+        world.gone([3])
+        lane = "SELECT error FROM partition WHERE kind='lane'"
+        until(lambda: world.ask(lane) == [("run.zone-foreign",)])
+        world.put([77])
+        with world.open() as bridge, bridge.ledger.write() as tx:
+            tx.run("UPDATE partition SET not_before=0")
+        until(lambda: "u00077" in world.there())
+        assert world.there()["u00003"]["active"] is not False
+        world.stop()
+        world.processes.clear()
+        world.start("default", "plant", slots=2)
+        with world.open() as bridge, bridge.ledger.write() as tx:
+            tx.run("UPDATE partition SET not_before=0")
+        until(lambda: world.there()["u00003"]["active"] is False)

@@ -103,6 +103,12 @@ class Workers:
                  "mail": f"u{n}@x.example", **more} for n in numbers
             ])  # fmt: skip
 
+    def gone(self, numbers, *, pair=0):
+        with self.system(f"hr{pair}") as hr:
+            stream = hr.stream("people")
+            refs = [hr.ref_of(stream, {"uid": f"u{n:05}"}) for n in numbers]
+            hr.delete("people", refs)
+
     def there(self, pair=0):
         with self.system(f"social{pair}") as social:
             return {row.data["uid"]: row.data for row in social.all("people")}

@@ -72,7 +72,9 @@ class LedgerServer(Postgres):
                     f'create table {new}."{name}" (like {old}."{name}" including all)'
                 )
                 owner.execute(f'alter table {new}."{name}" owner to {new}')
-                owner.execute(f'insert into {new}."{name}" select * from {old}."{name}"')
+                owner.execute(
+                    f'insert into {new}."{name}" select * from {old}."{name}"'
+                )
             numbered = owner.execute(
                 "select table_name, column_name from information_schema.columns "
                 "where table_schema=%s and is_identity='YES'",

@@ -23,7 +23,7 @@ class _Echo(socketserver.BaseRequestHandler):
             while piece := self.request.recv(65536):
                 heard += piece
                 self.request.sendall(piece)
-            self.server.ended.append("end")
+        self.server.ended.append("end")
 
 
 class _Server(socketserver.ThreadingTCPServer):

@@ -8,7 +8,6 @@ import threading
 
 from crash import loop, world
 from crash.test_target_dies import kill_targets
-from moatbridge.resilience.retry import Retry
 from servers.ledgers import LedgerServer
 from servers.places import put_on
 
@@ -45,10 +44,7 @@ def test_a_ledger_server_that_is_killed_loses_and_doubles_nothing(tmp_path):
     assert proof.links == proof.records == 2000 + STOPS * 1000
 
 
-def test_100_deaths_of_the_target_after_the_effect_double_nothing(
-    tmp_path, monkeypatch
-):
-    monkeypatch.setitem(Retry.__init__.__kwdefaults__, "first_wait", 0.001)
+def test_100_deaths_of_the_target_after_the_effect_double_nothing(tmp_path, at_once):
     count = kill_targets(tmp_path, 100)
     proof = world.prove(tmp_path)
     assert proof.clean, proof

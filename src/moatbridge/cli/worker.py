@@ -142,7 +142,10 @@ def _check_zones(bridge: Bridge, flows: Sequence[str], zones: Sequence[str]) -> 
     from moatbridge.run.dispatch import served  # noqa: PLC0415 - --help stays quick
 
     found = [served(bridge.config, flow, zones) for flow in flows]
-    if any(each.reads or each.writes for each in found):
+    idle = [each.name for each in found if not (each.reads or each.writes)]
+    if len(idle) < len(found):
+        if idle:
+            complain(f"in zone {', '.join(zones)} nothing is done of {', '.join(idle)}")
         return
     there = sorted({system.zone for system in bridge.config.systems.values()})
     raise ConfigurationError(

@@ -171,7 +171,7 @@ class Bridge:
             if address not in self._described:
                 if system == SYSTEM:
                     self._describe_answers(address)
-                elif self._is_foreign(system):
+                elif self.is_foreign(system):
                     zone = self.config.systems[system].zone
                     self._described[address] = recall(self.ledger, address, zone)
                 else:
@@ -199,7 +199,7 @@ class Bridge:
             remember(self.ledger, found.items())
         self._described |= found
 
-    def _is_foreign(self, system: str) -> bool:
+    def is_foreign(self, system: str) -> bool:
         """Whether the system lies in a zone that this process does not serve."""
         settings = self.config.systems.get(system)
         if self.zones is None or settings is None:
@@ -221,7 +221,7 @@ class Bridge:
             ConfigurationError: ``run.zone-foreign``: it lies in a zone that this
                 process does not serve; its secrets are not even read.
         """
-        if self._is_foreign(system):
+        if self.is_foreign(system):
             raise ConfigurationError(
                 f"System {system} lies in zone {self.config.systems[system].zone}, "
                 "which this worker does not serve, and this step must ask it. Give a "

@@ -192,6 +192,7 @@ def _end(
         stream=described.stream,
         probe=described.probe,
         bound=bound,
+        near=not bridge.is_foreign(system),
     )
 
 

@@ -368,7 +368,7 @@ class Lane:
             )
             note_stored(tx, route, parcel, items, receipts)
             if takes_back:
-                undoing.settled(tx, row.flow_id, results)
+                undoing.settled(tx, route, results)
             if route.told_once:
                 stage_stale(tx, route, parcel, results)
             self.decided = standing.answered(tx, route, results) or self.decided

@@ -25,7 +25,6 @@ LOOP: Final = "loop"
 """Reason of a hold."""
 
 
-
 def hold(tx: Transaction, route: Route, ready: Prepared, *, agreed: bool) -> None:
     """Take what would go round once more out of a parcel; part of transaction B.
 

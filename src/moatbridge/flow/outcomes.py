@@ -62,11 +62,12 @@ def _result(
 ) -> Result:
     state = _STATES[receipt.outcome]
     intent, noted = thaw(item, fence=0, attempt=0)
-    receipt = replace(receipt, code=receipt.code[:_CODE_LIMIT])
     if state is State.RETRY and receipt.reason == "stale":
         state = State.CANCELLED
     if state is State.REJECTED and receipt.reason == "gone" and intent.op == "delete":
         state = State.DONE
+    if len(receipt.code) > _CODE_LIMIT:  # some of it may be the target's own words
+        receipt = replace(receipt, code=receipt.code[:_CODE_LIMIT])
     progress = json.dumps(receipt.progress) if receipt.progress is not None else None
     if progress is not None and len(progress) > _PROGRESS_LIMIT:
         progress = None

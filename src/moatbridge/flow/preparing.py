@@ -282,9 +282,11 @@ def _returned(
     """Removals are confirmed once more right before they are sent.
 
     So are creates from a source that is followed: the feed may have told meanwhile that
-    the record is gone, which meant nothing while there was nothing to remove.
+    the record is gone, which meant nothing while there was nothing to remove. A worker
+    that cannot reach the source leaves creates to the next pass, which sees that.
     """
-    ops = {"disable", "delete", "create"} if route.source.can("CanFollow") else _GONE
+    told = route.source.can("CanFollow") and route.source.near
+    ops = {"disable", "delete", "create"} if told else _GONE
     asked = [p for p in planned if p.op in ops]
     if not asked or not route.source.can("CanFetch"):
         return []

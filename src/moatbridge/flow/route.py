@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """One end of a flow: a stream of a system, described and translated."""
+    """One end of a flow: a stream of a system, described and translated.
+
+    ``near`` says whether this process reaches the system at all (its zone is served).
+    """
 
     address: str
     system: str
@@ -34,6 +37,7 @@ class End:
     stream: Stream
     probe: Probe
     bound: BoundTranslator
+    near: bool = True
 
     def can(self, ability: str) -> bool:
         """Whether stream, server and account really have this ability."""

@@ -24,6 +24,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from moatbridge.errors import ConfigurationError, NotApplied, OutcomeUnknown
@@ -95,6 +96,8 @@ class PostgresStore(Store):
         self._clock = clock.StoreClock()
         self._watchdog = Watchdog()
         self._writing = threading.RLock()
+        self._closed = threading.Event()
+        event.listen(self.engine, "checkin", self._returned)
         try:
             self._begin = _begins(self._schema())
         except BaseException:
@@ -115,6 +118,11 @@ class PostgresStore(Store):
                 code="ledger.no-schema",
             )
         return str(found)
+
+    def _returned(self, raw: Any, _record: Any) -> None:
+        """A connection that was still in use when everything was closed is closed."""
+        if raw is not None and self._closed.is_set():
+            raw.close()
 
     # --- transactions -----------------------------------------------------------------
 
@@ -159,18 +167,18 @@ class PostgresStore(Store):
         """A connection on which a transaction has begun.
 
         Connections that were kept may be dead since the server was restarted; nothing
-        had begun on them, so a fresh one is tried once.
+        had begun on them, so the next one is taken, and a fresh one in the end.
         """
-        with ExitStack() as stack:
-            try:
-                connection, raw, began = self._open(stack, mode)
-            except _Dead:
-                self.engine.dispose()
+        for left in range(postgresql_engine.KEPT, -1, -1):
+            with ExitStack() as stack:
                 try:
                     connection, raw, began = self._open(stack, mode)
                 except _Dead as dead:
-                    raise failure(dead.error, mode) from None
-            yield connection, raw, began
+                    if left == 0:
+                        raise failure(dead.error, mode) from None
+                    continue
+                yield connection, raw, began
+                return
 
     def _open(self, stack: ExitStack, mode: Mode) -> tuple[Connection, Any, Began]:
         try:
@@ -293,6 +301,7 @@ class PostgresStore(Store):
 
     def close(self) -> None:
         """Close every connection. Idempotent."""
+        self._closed.set()
         super().close()
         self._watchdog.close()
 

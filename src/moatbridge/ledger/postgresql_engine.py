@@ -31,6 +31,8 @@ SCHEME: Final = "postgresql+psycopg://"
 LOCK: Final = 10.0
 """Seconds that a transaction waits for a lock."""
 STATEMENT: Final = 60.0
+KEPT: Final = 5
+"""Connections that a process keeps while it does nothing."""
 IDLE: Final = 5.0
 """Seconds after which the server ends the transaction of a process that froze in it.
 Shorter than `LOCK`, so that one frozen process does not make the others fail."""
@@ -78,7 +80,7 @@ def create(url: str, password: Secret | None) -> Engine:
             address,
             hide_parameters=True,
             isolation_level="AUTOCOMMIT",  # transactions are begun by hand, see Mode
-            pool_size=5,
+            pool_size=KEPT,
             max_overflow=32,
             connect_args={**_CONNECT, **_tls(address)},
         )

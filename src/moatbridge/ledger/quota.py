@@ -72,6 +72,7 @@ class LedgerQuotas:
         self._owner = secrets.token_hex(8)
         self._lock = threading.Lock()
         self._seats: set[str] = set()
+        self._left: set[str] = set()  # not ours any more, but still in the table
         self._closed = threading.Event()
         self._renewer: threading.Thread | None = None
         self._write, self._let_go = _opened(ledger)
@@ -194,13 +195,18 @@ class LedgerQuotas:
         return seat
 
     def leave(self, seat: str) -> None:
-        """See `QuotaStore.leave`; one that cannot be given back expires."""
+        """See `QuotaStore.leave`; one that cannot be given back now is later."""
         with self._lock:
             mine = seat in self._seats
             self._seats.discard(seat)
-        if mine:
-            with contextlib.suppress(MoatbridgeError), self._write() as tx:
+        if not mine:
+            return
+        try:
+            with self._write() as tx:
                 tx.run("DELETE FROM seat WHERE seat=?", seat)
+        except MoatbridgeError:
+            with self._lock:
+                self._left.add(seat)
 
     def close(self) -> None:
         """See `QuotaStore.close`; what cannot be given back expires."""
@@ -224,12 +230,18 @@ class LedgerQuotas:
 
     def _renew(self) -> None:
         while not self._closed.wait(self._seat / 3):
-            with contextlib.suppress(MoatbridgeError), self._write() as tx:
-                tx.run(
-                    "UPDATE seat SET until=? WHERE owner=?",
-                    _now(tx) + self._seat,
-                    self._owner,
-                )
+            with self._lock:
+                left = set(self._left)
+            with contextlib.suppress(MoatbridgeError):
+                with self._write() as tx:
+                    tx.many("DELETE FROM seat WHERE seat=?", [(one,) for one in left])
+                    tx.run(
+                        "UPDATE seat SET until=? WHERE owner=?",
+                        _now(tx) + self._seat,
+                        self._owner,
+                    )
+                with self._lock:
+                    self._left -= left
 
 
 def _now(tx: Transaction) -> float:

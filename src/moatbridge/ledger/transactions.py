@@ -12,7 +12,9 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from moatbridge.ledger import batches
 from moatbridge.ledger.clock import boot_clock, boot_id
+from moatbridge.ledger.schema_content import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,8 +120,12 @@ class PostgresTransaction(Transaction):
         return int(self._execute(_returning(sql), params).fetchone()[0])
 
     def many(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Execute once per row, in one pipeline; nothing for no rows."""
+        """Execute for every row, at once or in one pipeline; nothing for no rows."""
         if not rows:
+            return
+        plain = batches.batch(sql) if len(rows) >= batches.FEWEST else None
+        if plain and (arrays := plain.arrays(rows)):
+            self._raw.cursor().execute(plain.text, arrays)
             return
         text, lists = portable(sql)
         values = [_grouped(row, lists) for row in rows] if lists else list(rows)
@@ -179,9 +185,7 @@ def _grouped(
 
 @lru_cache(maxsize=256)
 def _returning(sql: str) -> str:
-    from moatbridge.ledger.schema import metadata  # noqa: PLC0415 - once a statement
-
     found = _INSERT.match(sql)
     name = found[1] if found else ""
-    columns = metadata.tables[name].primary_key.columns
+    columns = TABLES.tables[name].primary_key.columns
     return f"{sql} RETURNING {next(iter(columns)).name}"

@@ -342,16 +342,23 @@ def note_after(tx: Transaction, rows: Sequence[tuple[str, int, int]]) -> None:
 
 
 def taken_back(
-    tx: Transaction, flow_id: int, link_ids: Sequence[int], of: Sequence[Position]
+    tx: Transaction,
+    flow_id: int,
+    link_ids: Sequence[int],
+    of: Sequence[Position],
+    *,
+    pair: bool,
 ) -> None:
     """These intents are undone, and these links stay as they are now.
 
-    The next effect on such a link gets another key, nothing counts as agreed upon, and
-    nothing asks for the record to be sent again before it changes at its source.
+    The next effect on such a link gets another key, and nothing asks for the record to
+    be sent again before it changes at its source. Nothing counts as agreed upon, so
+    that it then goes whole; a pair agreed on what was just put back.
     """
     _became(tx, of, State.RETRACTED)
+    forget = "" if pair else ", base=NULL"
     tx.many(
-        "UPDATE link SET round=round+1, base=NULL, remove_at=NULL WHERE link_id=?",
+        f"UPDATE link SET round=round+1, remove_at=NULL{forget} WHERE link_id=?",
         [(link_id,) for link_id in link_ids],
     )
     for table in ("again", "wait_ref"):

@@ -88,26 +88,19 @@ class Comparer:
         if expected == there:  # nearly always
             return self._same
         compared = alike = differs = 0
-        for number in range(len(self.paths)):
-            mine, theirs = expected[2 * number], there[2 * number]
-            if SILENT in {mine, theirs}:
-                continue
-            bit = 1 << number
-            compared |= bit
-            if mine == theirs:
-                continue
-            if (
-                mine != EMPTY != theirs
-                and expected[2 * number + 1] == there[2 * number + 1]
-            ):
-                alike |= bit
-            else:
-                differs |= bit
+        bit = 1
+        for at in range(0, len(expected), 2):
+            mine, theirs = expected[at], there[at]
+            if SILENT not in (mine, theirs):
+                compared |= bit
+                if mine == theirs:
+                    pass
+                elif expected[at + 1] == there[at + 1] and EMPTY not in {mine, theirs}:
+                    alike |= bit
+                else:
+                    differs |= bit
+            bit <<= 1
         return Difference(compared, alike, differs)
-
-    def silent(self, prints: Prints) -> int:
-        """The paths of which an entity says nothing."""
-        return sum(1 << n for n in range(len(self.paths)) if prints[2 * n] == SILENT)
 
     def names(self, bits: int) -> tuple[str, ...]:
         """The paths of these bits."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from moatbridge.changes import Record, Ref
-from moatbridge.flow.carry import Carry
-from moatbridge.flow.reconcile.comparing import AgreedComparer, term
+from moatbridge.flow.reconcile.comparing import AgreedComparer, getter, term
 from moatbridge.flow.reconcile.expecting import Source
 from moatbridge.flow.reconcile.there import incomplete, matched_by
 from moatbridge.flow.reconcile.work import hydrated
@@ -110,7 +109,7 @@ class _Reader:
         self._fingerprint = self._route.fingerprint
         self._project = self._route.source.bound.project
         self._terms = matched_by(self._route)
-        self._carries = [Carry([path]) for path in self._terms]
+        self._getters = [getter(path) for path in self._terms]
         self._searching = bool(self._terms) and work.scratch.any_extra()
 
     def take(self, records: Sequence[Record]) -> None:
@@ -196,13 +195,11 @@ class _Reader:
     ) -> None:
         """Which target records that nobody is linked to are these."""
         claims: list[tuple[str, bytes]] = []
-        for number, (path, carry) in enumerate(
-            zip(self._terms, self._carries, strict=True)
-        ):
+        for number, get in enumerate(self._getters):
             wanted: dict[int, str] = {}
             for one in seen:
                 should = expected.get(one.k)
-                value = carry.values(should.whole).get(path) if should else None
+                value = get(should.whole) if should else None
                 if isinstance(value, str) and value:
                     wanted[term(value)] = one.source.key
             hits = self._work.scratch.matching(number, list(wanted))

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.changes import Record, Ref
 from moatbridge.errors import ConfigurationError, NotApplied, TranslationError
-from moatbridge.flow.carry import Carry
-from moatbridge.flow.reconcile.comparing import term
+from moatbridge.flow.reconcile.comparing import getter, term
 from moatbridge.flow.reconcile.work import called, hydrated, readable
 from moatbridge.ledger import marks, reconciling
 from moatbridge.ledger.keys import key_hash
@@ -113,7 +112,7 @@ class _Reader:
         self._bound = route.target.bound
         self._side = route.row.target_side
         self._terms = matched_by(route)
-        self._carries = [Carry([path]) for path in self._terms]
+        self._getters = [getter(path) for path in self._terms]
         with work.ledger.read() as tx:
             self._others = reconciling.other_sides(
                 tx, work.ledger.scope, route.target.address, route.row.pair_id
@@ -138,7 +137,8 @@ class _Reader:
                 continue
             entity = self._decoded(record)
             if mark is None:
-                extra[k] = (record, entity or {})
+                if entity is not None:
+                    extra[k] = (record, entity)
             elif not work.there.add(mark.link_id):
                 twice.append((k, mark.link_id, record))
             elif entity is not None:
@@ -213,8 +213,8 @@ class _Reader:
             key, name = record.ref.key, record.ref.name
             ours = bool(entity.get(EXTERNAL_ID))
             kept.append(Extra(k, key, name, called(entity, name, key), ours))
-            for number, carry in enumerate(self._carries):
-                value = carry.values(entity).get(self._terms[number])
+            for number, get in enumerate(self._getters):
+                value = get(entity)
                 if isinstance(value, str) and value:
                     terms.append((number, term(value), k))
         self._work.scratch.put_extra(kept, terms)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from moatbridge.changes import Record, Ref
 from moatbridge.errors import TranslationError
+from moatbridge.flow.agreement import PairCarry
 from moatbridge.flow.folding import PLANNED
 from moatbridge.flow.retract import reasons
 from moatbridge.flow.retract.images import image_of, kept
@@ -110,7 +112,7 @@ def _candidate(
             "owned": owned,
             "before": there.data if there else None,
             "version": there.version if there and route.traits.conditional else None,
-            "base": None,
+            **_agreed(route, answer, link),
             OF: [list(place) for place in _of(item)],
             **kept(image),
             **({PLANNED: {}} if route.told_once else {}),
@@ -118,6 +120,15 @@ def _candidate(
     )
     before = image.to_text() if image else None
     return Candidate(item, text, before=before, version=version)
+
+
+def _agreed(route: Route, answer: Undo, link: Link) -> dict[str, Any]:
+    """What both sides of a pair agree on once this is done; see `agreement`."""
+    if not isinstance(route.carry, PairCarry) or answer.entity is None:
+        return {"base": None}
+    base = route.carry.base(answer.entity, link.base)
+    said = list(route.carry.whole.values(answer.entity))
+    return {"base": base64.b64encode(base).decode(), "said": said}
 
 
 def _encoded(
@@ -187,14 +198,14 @@ def admit(
             retry_for=route.guarantee.retry_for,
             candidates=ready.candidates,
         )
-        _note(tx, route.row.flow_id, parcel, items, ready, became)
+        _note(tx, route, parcel, items, ready, became)
     crash_point("inflight.done")
     return bool(became.ready)
 
 
 def _note(
     tx: Transaction,
-    flow_id: int,
+    route: Route,
     parcel: Parcel,
     items: Sequence[Item],
     ready: Prepared,
@@ -208,7 +219,7 @@ def _note(
     lost = [pos for pos, _why in ready.failed]
     lost += [pos for pos, _state, _why in became.dropped]
     undo.not_taken_back(tx, [p for pos in lost for p in _of(by_pos[pos])])
-    _taken_back(tx, flow_id, [by_pos[pos] for pos in became.noop])
+    _taken_back(tx, route, [by_pos[pos] for pos in became.noop])
 
 
 def outcomes(results: Sequence[Result]) -> list[Result]:
@@ -226,20 +237,21 @@ def policy_of(policy: Policy) -> Policy:
     return replace(policy, undo_window=None, undoing=True)
 
 
-def settled(tx: Transaction, flow_id: int, results: Sequence[Result]) -> None:
+def settled(tx: Transaction, route: Route, results: Sequence[Result]) -> None:
     """Mark the originals; part of transaction C."""
     done = [r.item for r in results if r.state is State.DONE]
-    _taken_back(tx, flow_id, done)
+    _taken_back(tx, route, done)
     failed = [r.item for r in results if r.state is State.REJECTED]
     undo.not_taken_back(tx, [place for item in failed for place in _of(item)])
 
 
-def _taken_back(tx: Transaction, flow_id: int, items: Sequence[Item]) -> None:
+def _taken_back(tx: Transaction, route: Route, items: Sequence[Item]) -> None:
     undo.taken_back(
         tx,
-        flow_id,
+        route.row.flow_id,
         [item.link_id for item in items if item.link_id is not None],
         [place for item in items for place in _of(item)],
+        pair=route.back is not None,
     )
 
 

@@ -16,7 +16,6 @@ from moatbridge.flow.retract import reasons
 from moatbridge.flow.retract.undoing import UNSEEN, No, Undo, decide
 from moatbridge.guard import Finding
 from moatbridge.ledger import audit, marks, runs, undo
-from moatbridge.ledger.clock import wall_clock
 from moatbridge.ledger.keys import idempotency_key
 from moatbridge.ledger.staging import Staged
 from moatbridge.resilience.crash import crash_point
@@ -105,7 +104,7 @@ class Planning:
         asked = Asked.of_run(run)
         at = run.counts.get("after")
         with self._ledger.read() as tx:
-            patient = at is None and wall_clock() < run.created + PATIENCE
+            patient = at is None and tx.now() < run.created + PATIENCE
             if patient and undo.flying(tx, asked.of):
                 return False
             after = (at[0], at[1]) if at else None
@@ -218,7 +217,7 @@ class Planning:
                 run.run_id,
                 "planned",
                 plan_digest=digest,
-                planned=wall_clock(),
+                planned=tx.now(),
                 verdict=verdict_to_json(summary, verdict) | {"retract": facts},
                 counts={},
             )
