@@ -1,6 +1,7 @@
 """Workers on one ledger: threads, processes, and bare threads that make the same calls.
 
-Sixteen flows deliver to targets that answer each call of 100 records after 20 ms. Timed
+Sixteen flows deliver to targets that answer each call of 100 records after 20 ms
+(``--latency``: where that is longer, waiting is the limit and not Python). Timed
 is delivery alone (reading and planning were done before): from the first call to the
 last, as the ledger recorded them. The bare threads make the same calls without ledger,
 guard or keys. Also: what one slice costs beside its work.
@@ -103,18 +104,32 @@ class Latent(Adapter[LatentConfig], CanScan, CanFetch, CanWrite):
         return [Receipt("applied", ref=Ref(each.record["uid"])) for each in intents]
 
 
-def bridge(folder, count):
+def bridge(folder, count, latency=LATENCY):
     registry = Registry(discover=False)
     registry.register("latent", Latent)
     rules = dict.fromkeys(("creates", "updates"), 10_000_000)
     table = {"entity": "Person", "fields": FIELDS}
     systems, streams, flows = {}, {}, {}
     for number in range(FLOWS):
-        systems[f"from{number}"] = {"adapter": "latent", "count": count, "max_label": "confidential"}
-        systems[f"to{number}"] = {"adapter": "latent", "max_label": "confidential"}
+        systems[f"from{number}"] = {
+            "adapter": "latent",
+            "count": count,
+            "max_label": "confidential",
+        }
+        systems[f"to{number}"] = {
+            "adapter": "latent",
+            "latency": latency,
+            "max_label": "confidential",
+        }
         streams[f"from{number}/people"] = {"translator": table}
-        streams[f"to{number}/people"] = {"translator": {**table, "fields": {**FIELDS, "externalId": "ext"}}}
-        flows[f"f{number}"] = {"from": f"from{number}/people", "to": f"to{number}/people", "rescan": "1d"}
+        streams[f"to{number}/people"] = {
+            "translator": {**table, "fields": {**FIELDS, "externalId": "ext"}}
+        }
+        flows[f"f{number}"] = {
+            "from": f"from{number}/people",
+            "to": f"to{number}/people",
+            "rescan": "1d",
+        }
     config = {
         "adapters": ["latent"],
         "ledger": {"url": f"sqlite:///{folder}/ledger.db"},
@@ -143,11 +158,24 @@ def delivered(folder, wanted):
     return done / (last - first) if done == wanted else None
 
 
-def processes(folder, count, number, slots):
+def processes(folder, count, number, slots, latency):
     """That many worker processes with so many slots each."""
     prepare(folder, count)
-    command = [sys.executable, __file__, "--worker", str(folder), "--count", str(count), "--slots", str(slots)]
-    workers = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(number)]
+    command = [
+        sys.executable,
+        __file__,
+        "--worker",
+        str(folder),
+        "--count",
+        str(count),
+        "--slots",
+        str(slots),
+        "--latency",
+        str(latency),
+    ]
+    workers = [
+        subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(number)
+    ]
     try:
         while (rate := delivered(folder, count * FLOWS)) is None:
             time.sleep(0.2)
@@ -159,12 +187,12 @@ def processes(folder, count, number, slots):
     return rate
 
 
-def bare(count, slots):
+def bare(count, slots, latency):
     """The same calls from plain threads."""
     calls = [CALL] * (count // CALL) * FLOWS
 
     def call(size):
-        time.sleep(LATENCY)
+        time.sleep(latency)
         return [Receipt("applied", ref=Ref(str(n))) for n in range(size)]
 
     begun = time.perf_counter()
@@ -191,10 +219,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int, default=5000, help="records of each flow")
     parser.add_argument("--slots", type=int, default=16)
+    parser.add_argument(
+        "--latency", type=float, default=LATENCY, help="of a call, in seconds"
+    )
     parser.add_argument("--worker", type=Path)
     given, _ = parser.parse_known_args()
     if given.worker is not None:
-        with bridge(given.worker, given.count) as made:
+        with bridge(given.worker, given.count, given.latency) as made:
             os._exit(serve(made, list(made.config.flows), slots=given.slots))
     found = {}
     with tempfile.TemporaryDirectory() as top:
@@ -205,9 +236,9 @@ def main():
         ):
             folder = Path(top, name.replace(" ", ""))
             folder.mkdir()
-            found[name] = processes(folder, given.count, number, slots)
+            found[name] = processes(folder, given.count, number, slots, given.latency)
         for slots in (4, given.slots):
-            found[f"bare threads, {slots}"] = bare(given.count, slots)
+            found[f"bare threads, {slots}"] = bare(given.count, slots, given.latency)
         folder = Path(top, "slice")
         folder.mkdir()
         cost = slice_cost(folder)

@@ -123,14 +123,19 @@ def _take_over(folder, other, report):
     """The frozen worker's lease ends, and another one does the rest."""
     since = time.monotonic()
     try:
-        with closing(world.look(folder)) as ledger:
-            if world.place_for(folder).kind == "sqlite":
-                ledger.execute("PRAGMA busy_timeout=200")
-            ledger.execute("UPDATE partition SET lease_until=0, not_before=0")
+        for file in sorted(folder.glob("*.db")):
+            _nobody_holds(file)
         world.expire_leases(folder)
     except (sqlite3.OperationalError, psycopg.errors.LockNotAvailable):
-        report.inside += 1  # it holds the file itself: everybody waits until it thaws
+        report.inside += 1  # it holds a whole file: everybody waits until it thaws
         return
     assert other.life(str(folder)).status == 0
     report.stopped += 1
     report.longest = max(report.longest, time.monotonic() - since)
+
+
+def _nobody_holds(file):
+    """The systems of this world are SQLite files too: a frozen writer locks one whole."""
+    with closing(sqlite3.connect(file, timeout=0.2, isolation_level=None)) as one:
+        one.execute("BEGIN IMMEDIATE")
+        one.execute("ROLLBACK")

@@ -79,6 +79,7 @@ class SnapshotAdapter(LoggedAdapter):
 
 def make(folder, count, *, traits=KEYED, page=100):
     """Fill the source; the target is empty."""
+    place_for(folder)  # said in the folder, where it is not SQLite: workers see it
     source = MemorySystem(
         [MemoryStream("people", PERSON, key=("uid",), page=page)],
         path=folder / "source.db",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PLAIN = frozenset({"text"})
+PLAIN = frozenset({"text", "mermaid"})
 """Languages of blocks that are only looked at."""
 
 _MARKER = re.compile(r"<!-- test: (.*?) -->")

@@ -402,6 +402,35 @@ def test_another_flows_records_in_one_stream_are_not_extra(tmp_path, at_once):
     world.bridge.close()
 
 
+PAIR = {
+    "people": {"from": "hr/people", "to": "social/people", "partitions": 1},
+    "back": {
+        "from": "social/people", "to": "hr/people", "partitions": 1,
+        "owner": {"*": "hr/people", "phoneNumbers": "social/people"},
+    },
+}  # fmt: skip
+
+
+def test_of_a_pair_each_flow_looks_at_the_fields_it_owns(worlds):
+    world = worlds(flows=PAIR)
+    world.go()
+    world.go("back")
+    for flow in PAIR:
+        assert world.bridge.reconcile(flow).counts == {}
+    world.edit_there("u0003", phone="theirs", family="Edited")
+    found = look(world)
+    assert found.fields == {"name.familyName": 1}
+    back = world.bridge.reconcile("back")
+    assert (back.counts, back.behind) == ({}, {"changed": 1})  # it travels next time
+    repaired(world)
+    assert world.there()["u0003"]["family"] == "L3"
+    assert world.there()["u0003"]["phone"] == "theirs"
+    world.remove(1)
+    assert world.bridge.reconcile("back").counts == {"missing": 1}
+    left = world.bridge.reconcile("back", repair=True)
+    assert (left.plan, left.left) == (None, {"not-owner": 1})
+
+
 def test_what_is_left_of_a_killed_repair_is_never_sent(worlds):
     world = settled(worlds)
     remove_there(world, "u0001")

@@ -41,14 +41,14 @@ def find(bug, *, examples=3000):
 
 
 def test_whatever_two_workers_do_nothing_is_lost_doubled_or_silent_on_sqlite():
-    search(StillMachine, examples=200)
+    search(StillMachine, examples=150)
 
 
 def test_whatever_two_workers_do_nothing_is_lost_doubled_or_silent_on_postgresql(
     ledger_server,
 ):
     there = type("OnPostgreSQL", (StillMachine,), {"place": ledger_server.place()})
-    search(there, examples=25)
+    search(there, examples=15)
 
 
 @pytest.mark.parametrize("bug", QUICK)

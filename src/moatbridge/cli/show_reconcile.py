@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.cli.terminal import clean
-from moatbridge.flow.reconcile.report import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +57,7 @@ def reconcile_lines(
     yield from ("", "What the target does not show as delivered")
     if not report.diverging:
         yield "  nothing: every record is as it should be"
-    for kind in KINDS:
+    for kind in WORDS:
         if report.counts.get(kind):
             yield f"  {report.counts[kind]:>9,}  {WORDS[kind]}"
     yield from _fields(report)
@@ -159,7 +158,7 @@ def reconcile_json(report: Reconciliation) -> dict[str, Any]:
         "source": report.source,
         "target": report.target,
         "diverging": report.diverging,
-        "counts": {kind: report.counts.get(kind, 0) for kind in KINDS},
+        "counts": {kind: report.counts.get(kind, 0) for kind in WORDS},
         "fields": report.fields,
         "normalised": [
             {
