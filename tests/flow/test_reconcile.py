@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -334,6 +335,43 @@ def test_a_record_that_was_made_anew_there_under_another_id_is_linked_again(worl
     world.go()
     assert world.there()["u0001"]["family"] == "Still linked"
     assert len(world.social.all("people")) == 30
+
+
+def test_the_old_record_that_somebody_restores_after_a_repair_is_a_second_one(worlds):
+    world = settled(worlds)
+    row = remove_there(world, "u0001")
+    repaired(world)
+    with world.social.store.transaction():
+        world.social.save(world.social.stream("people"), row.ref, row.data)
+    found = look(world)
+    assert found.counts == {"duplicate": 1}
+    assert [one.key for one in found.examples] == [row.ref.key]
+
+
+def test_while_the_flow_is_at_work_nothing_is_taken_for_a_divergence(worlds):
+    world = settled(worlds(count=120))
+    done = threading.Event()
+
+    def work():
+        try:
+            for turn in range(12):
+                for number in range(turn, 120, 7):
+                    world.put(number, family=f"Turn {turn}")
+                world.put(1000 + turn)
+                world.remove(2 * turn)
+                world.bridge.run("people")
+        finally:
+            done.set()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    found = []
+    while not done.is_set():
+        found.append(look(world))
+    worker.join()
+    found.append(look(world))
+    assert [one.counts for one in found] == [{}] * len(found)
+    assert world.same()
 
 
 def test_a_repair_is_judged_by_the_guard_as_any_plan(worlds):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from moatbridge.config import load
 from moatbridge.errors import ConfigurationError, GuardStopped, NotApplied
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from moatbridge.config import Redactor
     from moatbridge.ledger.review import Action, Waiting
     from moatbridge.registry import Registry
+
+_PAUSED: Final = frozenset({"breaker.open", "quota.wait"})
+"""What a lane ends with while its target is left alone for a while."""
 
 
 class Bridge(Reconciles, Retracts):
@@ -173,12 +176,10 @@ class Bridge(Reconciles, Retracts):
         accept: Sequence[str] = (),
     ) -> None:
         """Record one person's agreement without applying yet."""
+        now = self.ledger.now()
+        given = Approval(plan.digest, actor, now, frozenset(accept), confirm)
         with self.ledger.write() as tx:
-            approve(
-                tx,
-                plan.run_id,
-                Approval(plan.digest, actor, self.ledger.now(), frozenset(accept), confirm),
-            )
+            approve(tx, plan.run_id, given)
 
     def run(
         self,
@@ -348,8 +349,11 @@ class Bridge(Reconciles, Retracts):
             progress=progress,
             deadline=deadline,
         )
-        if errors and not until():
-            raise errors[0]
+        # A target that asked for a pause is waited for like any retry: the result says
+        # that work is left.
+        mine = [e for e in errors if patient or e.code not in _PAUSED]
+        if mine and not until():
+            raise mine[0]
         if patient and not until() and deadline is None:
             raise NotApplied(
                 f"Flow {flow!r} is being worked on by another process; `moatbridge "

@@ -92,12 +92,10 @@ class LocalRunner:
         try:
             while not self._over(until, deadline):
                 going = drive.start()
-                if not going and not drive.slots.running:
+                if not drive.slots.running and (drive.errors or not going):
                     break
                 drive.collect()
                 progress()
-                if drive.errors and not drive.slots.running:
-                    break
         finally:
             drive.end()
         return list(drive.errors.values())
