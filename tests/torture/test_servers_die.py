@@ -44,7 +44,7 @@ def test_a_ledger_server_that_is_killed_loses_and_doubles_nothing(tmp_path):
     assert proof.links == proof.records == 2000 + STOPS * 1000
 
 
-def test_100_deaths_of_the_target_after_the_effect_double_nothing(tmp_path, at_once):
+def test_100_deaths_of_the_target_after_the_effect_double_nothing(tmp_path):
     count = kill_targets(tmp_path, 100)
     proof = world.prove(tmp_path)
     assert proof.clean, proof

@@ -152,20 +152,15 @@ class Bridge(Reconciles, Retracts):
         accept: Sequence[str],
     ) -> None:
         if confirm is not None or accept or plan.verdict.decision == "approve":
-            given = Approval(
-                plan.digest, actor, self.ledger.now(), frozenset(accept), confirm
-            )
+            now = self.ledger.now()
+            given = Approval(plan.digest, actor, now, frozenset(accept), confirm)
             approve(tx, run.run_id, given)
             audit.record(
                 tx, "approval", flow=plan.flow, run=run.run_id, actor=actor,
                 accepted=sorted(accept), digest=plan.digest,
             )  # fmt: skip
-        check_approval(
-            plan.verdict,
-            approvals(tx, run.run_id),
-            starter=run.actor or "",
-            now=self.ledger.now(),
-        )
+        given_so_far, now = approvals(tx, run.run_id), self.ledger.now()
+        check_approval(plan.verdict, given_so_far, starter=run.actor or "", now=now)
 
     def approve(
         self,
