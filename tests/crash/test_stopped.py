@@ -29,11 +29,11 @@ def check(folder, report, proof):
             assert next_fence - fence in {0, 1}
 
 
-def test_10_workers_stopped_past_their_lease_double_nothing_and_write_nothing(tmp_path):
+def test_5_workers_stopped_past_their_lease_double_nothing_and_write_nothing(tmp_path):
     world.make(tmp_path, stopped.BATCH)
-    report, proof = stopped.run(tmp_path, times=10)
+    report, proof = stopped.run(tmp_path, times=5)
     check(tmp_path, report, proof)
-    assert report.stopped == 10
+    assert report.stopped == 5
 
 
 HOLD = """

@@ -184,20 +184,20 @@ def hooked(hook):
 # --- workers: each is one life; it ends when there is nothing left to do ---------------
 
 
-def work(argument, **settings):
+def work(argument, *, whole=True, **settings):
     """Plan, agree and apply, or go on with what a dead worker left."""
     with open_bridge(Path(argument), **settings) as bridge:
-        carry_on(bridge)
+        carry_on(bridge, whole=whole)
 
 
-def carry_on(bridge):
+def carry_on(bridge, *, whole=True):
     route = bridge.route("people")
     with bridge.ledger.read() as tx:
         left = runs.latest(tx, route.row.flow_id, "planned", "applying")
     plan = load_plan(route, bridge.ledger) if left else bridge.plan("people")
     rules = [finding.rule for finding in plan.verdict.findings]
     result = bridge.apply(plan, confirm=plan.verdict.count, accept=rules)
-    assert result.state == "done", result
+    assert result.state == "done" or not whole, result
 
 
 def warm():

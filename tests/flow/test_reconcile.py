@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 
 import pytest
@@ -337,43 +336,6 @@ def test_a_record_that_was_made_anew_there_under_another_id_is_linked_again(worl
     assert len(world.social.all("people")) == 30
 
 
-def test_the_old_record_that_somebody_restores_after_a_repair_is_a_second_one(worlds):
-    world = settled(worlds)
-    row = remove_there(world, "u0001")
-    repaired(world)
-    with world.social.store.transaction():
-        world.social.save(world.social.stream("people"), row.ref, row.data)
-    found = look(world)
-    assert found.counts == {"duplicate": 1}
-    assert [one.key for one in found.examples] == [row.ref.key]
-
-
-def test_while_the_flow_is_at_work_nothing_is_taken_for_a_divergence(worlds):
-    world = settled(worlds(count=120))
-    done = threading.Event()
-
-    def work():
-        try:
-            for turn in range(12):
-                for number in range(turn, 120, 7):
-                    world.put(number, family=f"Turn {turn}")
-                world.put(1000 + turn)
-                world.remove(2 * turn)
-                world.bridge.run("people")
-        finally:
-            done.set()
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    found = []
-    while not done.is_set():
-        found.append(look(world))
-    worker.join()
-    found.append(look(world))
-    assert [one.counts for one in found] == [{}] * len(found)
-    assert world.same()
-
-
 def test_a_repair_is_judged_by_the_guard_as_any_plan(worlds):
     world = settled(worlds(count=30, guard={}))
     for number in range(25):
@@ -438,35 +400,6 @@ def test_another_flows_records_in_one_stream_are_not_extra(tmp_path, at_once):
         found = world.bridge.reconcile(flow)
         assert (found.counts, found.unmanaged) == ({}, 1)
     world.bridge.close()
-
-
-PAIR = {
-    "people": {"from": "hr/people", "to": "social/people", "partitions": 1},
-    "back": {
-        "from": "social/people", "to": "hr/people", "partitions": 1,
-        "owner": {"*": "hr/people", "phoneNumbers": "social/people"},
-    },
-}  # fmt: skip
-
-
-def test_of_a_pair_each_flow_looks_at_the_fields_it_owns(worlds):
-    world = worlds(flows=PAIR)
-    world.go()
-    world.go("back")
-    for flow in PAIR:
-        assert world.bridge.reconcile(flow).counts == {}
-    world.edit_there("u0003", phone="theirs", family="Edited")
-    found = look(world)
-    assert found.fields == {"name.familyName": 1}
-    back = world.bridge.reconcile("back")
-    assert (back.counts, back.behind) == ({}, {"changed": 1})  # it travels next time
-    repaired(world)
-    assert world.there()["u0003"]["family"] == "L3"
-    assert world.there()["u0003"]["phone"] == "theirs"
-    world.remove(1)
-    assert world.bridge.reconcile("back").counts == {"missing": 1}
-    left = world.bridge.reconcile("back", repair=True)
-    assert (left.plan, left.left) == (None, {"not-owner": 1})
 
 
 def test_what_is_left_of_a_killed_repair_is_never_sent(worlds):

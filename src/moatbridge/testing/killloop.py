@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 STARTING: Final = "(starting)"
 """Phase of a worker that died before it passed any crash point."""
 
+_STOPS_WITHIN: Final = 10.0
 _SLOTS: Final = 64
 _SLOT: Final = struct.Struct("40sQ")
 _LAST: Final = struct.Struct("I")
@@ -188,6 +189,7 @@ class KillLoop:
             _signal(self._pid, signal.SIGKILL)
             return
         _signal(self._pid, signal.SIGSTOP)
+        _await_stop(self._pid)
         try:
             frozen()
         finally:
@@ -247,6 +249,22 @@ class KillLoop:
             self._rest += more
         word, _, self._rest = self._rest.partition(b"\n")
         return word.decode()
+
+
+def _await_stop(pid: int) -> None:
+    """Each thread of a stopped process stops when it next gets the processor."""
+    until = time.monotonic() + _STOPS_WITHIN
+    while time.monotonic() < until:
+        try:
+            states = [
+                file.read_text().rpartition(")")[2].split()[0]
+                for file in Path(f"/proc/{pid}/task").glob("*/stat")
+            ]
+        except OSError:
+            continue  # a thread ended meanwhile
+        if all(state in "TtZX" for state in states):
+            return
+        time.sleep(0.001)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
