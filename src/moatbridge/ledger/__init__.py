@@ -56,7 +56,6 @@ class Ledger:
         with self.db.read() as tx:
             facts = dict(tuple(row) for row in tx.all("SELECT name, value FROM meta"))
         self.ledger_id: str = facts["ledger_id"]
-        self.epoch: str = facts["epoch"]
 
     @classmethod
     def configured(cls, config: LedgerConfig, *, scope: str = "default") -> Self:
@@ -92,7 +91,7 @@ class Ledger:
 
     def seed(self, flow: str, server: str) -> KeySeed:
         """The common part of a flow's idempotency keys."""
-        return KeySeed(self.scope, flow, server, self.ledger_id, self.epoch)
+        return KeySeed(self.scope, flow, server, self.ledger_id)
 
     def close(self) -> None:
         """Close every connection. Idempotent."""

@@ -61,7 +61,6 @@ class KeySeed(NamedTuple):
     flow: str
     server: str
     ledger_id: str
-    epoch: str
 
 
 class Stager:
@@ -85,6 +84,8 @@ class Stager:
         self._part = part
         self._upto = upto
         self._size = size
+        # Read here: a ledger that was restored while this process slept has a new one.
+        self._epoch = str(tx.value("SELECT value FROM meta WHERE name='epoch'"))
 
     def stage(self, items: Iterable[Staged], *, phase: int = 0) -> None:
         """Append the intents, lane by lane; held ones each in a parcel of its own."""
@@ -144,11 +145,16 @@ class Stager:
         seed = self._seed
         if item.once is not None:
             return idempotency_key(seed.scope, seed.flow, seed.server, item.once)
-        version: tuple[str | int, ...] = (
-            (item.version,)
-            if item.version is not None
-            else (seed.ledger_id, seed.epoch, parcel_id, pos)
-        )
+        version: tuple[str | int, ...]
+        if item.version is None:
+            version = (seed.ledger_id, self._epoch, parcel_id, pos)
+        elif self._epoch == "0" or (item.op == "create" and not item.round):
+            version = (item.version,)  # the same from a ledger that was made anew
+        else:
+            # A restored ledger counts rounds again that the target remembers, and
+            # may have to say again what the target was told before. A first create
+            # is the exception: a repeat must never make a second record.
+            version = (item.version, self._epoch)
         return idempotency_key(
             seed.scope,
             seed.flow,
