@@ -37,10 +37,10 @@ def test_a_stuck_partition_is_taken_over_and_other_flows_go_on(tmp_path, fault):
         assert stuck.poll() is None
         (_owner, fence, _error), *_ = world.ask(scan, "runtime.stuck")
         other = world.start(slots=8)
-        until(lambda: world.ask(scan.replace("error=?", "fence>?"), fence), seconds=90)
+        until(lambda: world.ask(scan.replace("error=?", "fence>?"), fence))
         world.fault("hr0", fault, on=False)
         world.put([78], pair=0)
-        until(lambda: "u00078" in world.there(0), seconds=90)
+        until(lambda: "u00078" in world.there(0))
         assert other.poll() is None
         assert max(len(world.effects(pair)) for pair in range(2)) == 11
 

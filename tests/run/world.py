@@ -237,7 +237,7 @@ class _Opened:
         self._system.store.close()
 
 
-def until(condition, seconds=60.0, look=0.05):
+def until(condition, seconds=150.0, look=0.05):
     """Wait for a condition; returns what it said."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
