@@ -11,8 +11,8 @@ import pytest
 
 from moatbridge.cli.starter import LABELS, LEGACY, PLATFORMS, starter
 from moatbridge.config import parse
-from moatbridge.registry import Registry
 from moatbridge.ledger.checkpoints import has_race
+from moatbridge.registry import Registry
 
 SECRET = "hunter2-and-more"  # a value that must appear nowhere
 

@@ -475,6 +475,24 @@ def test_what_a_run_had_not_sent_is_called_off_and_planned_again_with_a_person(w
     assert plan.verdict.decision == "confirm"
 
 
+def test_taking_back_one_record_calls_off_nothing_else(worlds):
+    world = worlds(count=6)
+    plan = world.bridge.plan("people")
+    report = world.retract(plan.run_id, refs=("nobody",))
+    assert (report.waiting, sum(report.undone.values())) == (0, 0)
+    assert world.bridge.apply(plan, confirm=6).state == "done"
+    assert len(world.there()) == 6
+
+
+def test_a_plan_that_was_called_off_can_no_longer_be_applied(worlds):
+    world = worlds(count=6)
+    plan = world.bridge.plan("people")
+    assert world.retract(plan.run_id).waiting == 6
+    with pytest.raises(ConfigurationError):
+        world.bridge.apply(plan, confirm=6)
+    assert "first_run" in {f.rule for f in world.bridge.plan("people").verdict.findings}
+
+
 # --- who may, and what is asked ----------------------------------------------------------
 
 

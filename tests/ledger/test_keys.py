@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from ledger.ground import Ground
 from moatbridge.changes import Ref
-from moatbridge.ledger.keys import fingerprinter, idempotency_key, key_hash, name_hash
+from moatbridge.ledger.keys import (
+    fingerprinter,
+    idempotency_key,
+    keepable,
+    kept_hash,
+    key_hash,
+    made_storable,
+    name_hash,
+    storable,
+)
 
 PARTS = st.lists(
     st.text(max_size=8) | st.integers() | st.binary(max_size=8), max_size=6
@@ -159,3 +168,18 @@ def test_a_first_create_has_the_same_key_from_any_ledger_14(ground):
     emptied(ground, epoch="1")
     ground.stage(ground.item("u1", **more))
     assert first == keys(ground)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "\udfffb"])
+def test_text_that_a_database_cannot_hold_is_kept_nowhere(text):
+    assert kept_hash(text) is None
+    assert not keepable(text)
+    assert not storable(text)
+    assert storable(made_storable(text))
+    assert "\ufffd" in made_storable(text)
+
+
+def test_all_other_text_is_kept_as_it_is():
+    for text in ("", "Zo\u00eb", "\U0001f600", "\x01\x7f"):
+        assert storable(text)
+        assert made_storable(text) == text

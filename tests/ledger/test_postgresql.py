@@ -241,6 +241,22 @@ def test_rows_that_exclude_each_other_are_a_bug_and_show_no_value(place):
     ledger.close()
 
 
+@pytest.mark.parametrize(
+    ("sql", "value"),
+    [("UPDATE meta SET value=?", "a\0secret"), ("SELECT 9223372036854775807+?", 1)],
+)
+def test_a_value_that_it_cannot_hold_is_a_bug_and_not_tried_for_ever(place, sql, value):
+    ledger = opened(place)
+    with (
+        pytest.raises(AssertionError, match="ledger value") as error,
+        ledger.write() as tx,
+    ):
+        tx.run(sql, value)
+    assert "secret" not in str(error.value)
+    assert number(ledger) == "1"
+    ledger.close()
+
+
 def test_a_failed_statement_that_was_passed_over_is_never_a_silent_rollback(place):
     ledger = opened(place)
 

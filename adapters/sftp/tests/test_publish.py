@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from conftest import RemoteDrop
-
     from moatbridge_sftp import SftpAdapter
 
 OUT: dict[str, Any] = {

@@ -27,6 +27,7 @@ BEHIND: Final = {
     "held": "held or parked for a person: see `moatbridge review`",
     "rejected": "rejected before: see `moatbridge review`",
     "unreadable": "could not be read or translated at the source",
+    "retracted": "taken back by a retract; they stay so until the source changes",
 }
 """Why the target does not show it yet -> what people read."""
 
@@ -36,6 +37,7 @@ LEFT: Final = {
     "moved": "something happened to them meanwhile; run it again",
     "gone": "gone from the source meanwhile; the next pass decides",
     "unreadable": "could not be translated",
+    "retracted": "a retract took something of them back; a repair would undo that",
 }
 """Why a divergence is not repaired -> what people read."""
 
@@ -60,6 +62,10 @@ def reconcile_lines(
     for kind in WORDS:
         if report.counts.get(kind):
             yield f"  {report.counts[kind]:>9,}  {WORDS[kind]}"
+    if report.doubtful:
+        yield "  The target shows less than half of what was delivered, and cannot be"
+        yield "  asked for the rest one by one. Find out whether it hides them (filter,"
+        yield "  role) before you repair anything."
     yield from _fields(report)
     yield from _normalised(report.normalised)
     yield from _examples(report, values=values)
@@ -176,6 +182,7 @@ def reconcile_json(report: Reconciliation) -> dict[str, Any]:
         "compared": report.compared,
         "searched": report.searched,
         "looked": report.looked,
+        "doubtful": report.doubtful,
         "left": report.left,
         "run": report.run_id,
         "digest": plan.digest if plan else None,

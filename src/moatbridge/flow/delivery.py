@@ -13,7 +13,7 @@ from moatbridge.errors import ConfigurationError, LeaseLost
 from moatbridge.flow import loops, standing
 from moatbridge.flow.doubt import Doubt
 from moatbridge.flow.folding import stage_stale
-from moatbridge.flow.outcomes import results_of
+from moatbridge.flow.outcomes import cleaned, results_of
 from moatbridge.flow.policies import policy_of
 from moatbridge.flow.preparing import prepare
 from moatbridge.flow.recording import record
@@ -31,6 +31,7 @@ from moatbridge.ledger import (
     parcels,
     runs,
     settlement,
+    undo_late,
 )
 from moatbridge.ledger.states import State
 from moatbridge.ledger.undo import UNDO
@@ -283,10 +284,15 @@ class Lane:
                 parcels.move(tx, parcel, State.CANCELLED)
         self.decided = True
 
-    def fly(self, parcel: Parcel, *, doubt: int | None = None) -> Parcel:
-        """Put an admitted parcel in flight (again): same bytes, same keys."""
+    def fly(self, parcel: Parcel, *, doubt: int | None = None) -> Parcel | None:
+        """Put an admitted parcel in flight (again): same bytes, same keys.
+
+        None if it was called off since it was read: its run was taken back.
+        """
         with self._ledger.step(self._lease) as tx:
             self._check_switch(tx)
+            if not parcels.unmoved(tx, parcel):
+                return None
             now = tx.now()
             parcels.move(
                 tx,
@@ -351,6 +357,7 @@ class Lane:
     ) -> None:
         """Transaction C: what the receipts say becomes durable."""
         route, row = self._route, self._route.row
+        receipts = cleaned(receipts)
         results = results_of(route, items, receipts, started, self.target)
         takes_back = parcel.part == UNDO
         if takes_back:
@@ -366,6 +373,8 @@ class Lane:
                 results=results,
                 policy=undoing.policy_of(self._policy) if takes_back else self._policy,
             )
+            if any(r.state in {State.RETRY, State.READY} for r in results):
+                undo_late.call_off(tx, row.flow_id, parcel.run_id)
             note_stored(tx, route, parcel, items, receipts)
             if takes_back:
                 undoing.settled(tx, route, results)

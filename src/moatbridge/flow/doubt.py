@@ -8,7 +8,7 @@ from moatbridge.adapter import Query
 from moatbridge.changes import Receipt
 from moatbridge.flow.adopt import target_field
 from moatbridge.flow.thawing import thaw
-from moatbridge.ledger import parcels
+from moatbridge.ledger import parcels, undo_late
 from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
@@ -82,6 +82,22 @@ class Doubt:
         with self._ledger.step(self._lease) as tx:
             parcels.move(tx, parcel, State.PARKED)
 
+    def _taken_back(self, parcel: Parcel, *, all_told: bool) -> bool:
+        """Whether its run was taken back: what never arrived is called off then.
+
+        If the look-up does not tell of all, a person decides.
+        """
+        flow_id = self._route.row.flow_id
+        with self._ledger.step(self._lease) as tx:
+            agreed = undo_late.taken_back_at(tx, flow_id, parcel.run_id)
+            if agreed is None or (parcel.first_sent or 0.0) > agreed:
+                return False
+            if not all_told:
+                parcels.move(tx, parcel, State.PARKED)
+                return True
+            parcels.move(tx, parcel, State.READY, doubt=0)
+            return undo_late.call_off(tx, flow_id, parcel.run_id) > 0
+
     def _look(self, parcel: Parcel, items: Sequence[Item]) -> Parcel | None:
         """No request can linger any more: what is there, arrived."""
         queries, asked = [], []
@@ -107,8 +123,10 @@ class Doubt:
             for item, hits in zip(asked, answers, strict=True)
             if len(hits) == 1
         }
+        if not arrived and self._taken_back(parcel, all_told=len(asked) == len(items)):
+            return None
         flying = self._lane.fly(parcel, doubt=0)  # the look-up settled it
-        if not arrived:
+        if not arrived or flying is None:
             return flying
         receipts = {pos: (receipt, 0) for pos, receipt in arrived.items()}
         self._lane.settle(flying, items, receipts, started=set(arrived))

@@ -136,8 +136,11 @@ def backoff(tries: int) -> float:
     return wait * (75 + secrets.randbelow(26)) / 100
 
 
-def bug(ledger: Ledger, lease: Lease, error: AssertionError) -> None:
-    """An impossible state was met: the flow stands still until a person looked."""
+def bug(ledger: Ledger, lease: Lease, error: Exception) -> None:
+    """An impossible state was met: the flow stands still until a person looked.
+
+    Text that cannot be encoded is one: it is met again each time, and no try helps.
+    """
     with ledger.write() as tx:
         flows.stop_on_bug(tx, lease.flow_id, str(error))
     ledger.leases.release(lease, error="flow.bug", state="blocked")
@@ -168,11 +171,15 @@ def _rescan(
             # Whoever tells it is another one: a person agrees once more.
             scans.position_lost(tx, lease.flow_id)
         if not inbox.keeps_position(route):
-            tx.run(
-                "UPDATE partition SET cursor=NULL WHERE flow_id=? AND part=?",
+            ours = tx.run(
+                "UPDATE partition SET cursor=NULL "
+                "WHERE flow_id=? AND part=? AND fence=?",
                 lease.flow_id,
                 lease.part,
+                lease.fence,
             )
+            if not ours:
+                return SliceResult("held", lease.ttl)
     if lease.kind == "scan":
         ledger.leases.release(lease, wait=1.0, error=error.code)
         return SliceResult("idle", 1.0, worked=True)

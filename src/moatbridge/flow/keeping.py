@@ -91,6 +91,9 @@ class Keeper:
                 self._once()
             except MoatbridgeError:
                 continue  # the ledger is busy; there are two more chances
+            except Exception:  # noqa: BLE001 - see below
+                # Without this thread every lease of the process would run out.
+                _log.exception("leases were not renewed this time")
 
     def _once(self) -> None:
         with self._lock:

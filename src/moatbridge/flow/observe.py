@@ -15,7 +15,7 @@ from moatbridge.flow.folding import last_of_each
 from moatbridge.flow.observation import Observation
 from moatbridge.flow.removals import Removals
 from moatbridge.ledger import holds, marks, pending
-from moatbridge.ledger.keys import kept_hash, key_hash
+from moatbridge.ledger.keys import kept_hash, key_hash, storable
 from moatbridge.ledger.states import LinkState
 
 if TYPE_CHECKING:
@@ -166,7 +166,8 @@ class Observer:
     def _deleted(self, refs: Sequence[Ref], why: str, result: Observation) -> None:
         if not refs:
             return
-        ks = {key_hash(ref.key): ref for ref in refs}
+        # What has no key that is kept was never linked: there is nothing to remove.
+        ks = {k: ref for ref in refs if (k := kept_hash(ref.key)) is not None}
         with self._ledger.read() as tx:
             waits = self._waiting(tx, list(ks))
             found = marks.lookup(tx, self._route.row.source_side, list(ks))
@@ -216,6 +217,7 @@ class Observer:
             result.blind += 1
             return None
         try:
+            _check_texts(change)
             values = self._project(change.data)
             fp = self._fingerprint(key, change.ref.name, values)
         except (TypeError, ValueError, KeyError) as error:
@@ -234,6 +236,12 @@ class Observer:
 
 def _needs_look(change: Change) -> bool:
     return change.data is None or change.partial or change.op == "delete"
+
+
+def _check_texts(change: Change) -> None:
+    """A database must be able to hold what is kept beside the data."""
+    if not all(storable(text or "") for text in (change.ref.name, change.version)):
+        raise ValueError
 
 
 def _duplicate(change: Change, key: str) -> Dead:

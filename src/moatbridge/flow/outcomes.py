@@ -10,7 +10,7 @@ from moatbridge.changes import Receipt, Record
 from moatbridge.errors import MoatbridgeError
 from moatbridge.flow.echo import agreed
 from moatbridge.flow.thawing import thaw
-from moatbridge.ledger.keys import key_hash
+from moatbridge.ledger.keys import key_hash, made_storable, storable
 from moatbridge.ledger.settlement import Result
 from moatbridge.ledger.states import State
 
@@ -30,6 +30,39 @@ _STATES = {
 }
 _PROGRESS_LIMIT = 1024
 _CODE_LIMIT = 200
+_UNUSABLE = "ref-unusable"
+"""Code of an applied write whose record has an id that the ledger cannot keep."""
+
+
+def cleaned(
+    receipts: Mapping[int, tuple[Receipt, int]],
+) -> dict[int, tuple[Receipt, int]]:
+    """The receipts of a parcel, with texts that a database can hold.
+
+    What was done was done: a text that cannot be kept must not make the ledger forget
+    it. An id cannot be mended, since nothing would be found by it: such a write is
+    never sent again by itself (`results_of` holds it), and it counts as an incident.
+    """
+    return {pos: (_clean(receipt), call) for pos, (receipt, call) in receipts.items()}
+
+
+def _clean(receipt: Receipt) -> Receipt:
+    ref, version = receipt.ref, receipt.version
+    texts = (receipt.code, receipt.incident, version, ref and ref.name, ref and ref.key)
+    if all(storable(text or "") for text in texts):
+        return receipt
+    clean = replace(
+        receipt,
+        code=made_storable(receipt.code),
+        version=version and made_storable(version),
+        incident=receipt.incident and made_storable(receipt.incident),
+    )
+    if ref is None or storable(ref.key):
+        named = ref and ref._replace(name=ref.name and made_storable(ref.name))
+        return replace(clean, ref=named)
+    clean = replace(clean, ref=None, incident=clean.incident or _UNUSABLE)
+    applied = receipt.outcome == "applied"
+    return replace(clean, code=_UNUSABLE, stored=None) if applied else clean
 
 
 def results_of(
@@ -68,6 +101,8 @@ def _result(
         state = State.DONE
     if len(receipt.code) > _CODE_LIMIT:  # some of it may be the target's own words
         receipt = replace(receipt, code=receipt.code[:_CODE_LIMIT])
+    if state is State.DONE and receipt.code == _UNUSABLE:
+        return Result(item, State.HELD, _UNUSABLE, call=call)
     progress = json.dumps(receipt.progress) if receipt.progress is not None else None
     if progress is not None and len(progress) > _PROGRESS_LIMIT:
         progress = None

@@ -24,6 +24,7 @@ from moatbridge.flow.reading import Pass, follow, scan_partition
 from moatbridge.flow.standing import wake_answers
 from moatbridge.flow.taking import Taker
 from moatbridge.ledger import counts, partitions, runs, scans
+from moatbridge.ledger.states import State
 from moatbridge.resilience.heart import Heart, beating, current
 
 if TYPE_CHECKING:
@@ -73,15 +74,18 @@ def run_slice(
     except MoatbridgeError as error:
         wait = 60.0 if isinstance(error, ConfigurationError) else _OPENING
         return SliceResult("stopped", wait, error)
-    if _has_bug(bridge, route):
-        return SliceResult("stopped", LONGEST_WAIT)
     ttl = bridge.config.run.ttl
-    lease = bridge.ledger.leases.claim(route.row.flow_id, partition, owner, ttl=ttl)
-    if lease is None:
-        return SliceResult("held", ttl)
-    with beating(current() or Heart()), ExitStack() as stack:
-        slice_ = _Slice(bridge, route, lease, stack, seconds, beat, stopping)
-        return slice_.run()
+    try:
+        if _has_bug(bridge, route):
+            return SliceResult("stopped", LONGEST_WAIT)
+        lease = bridge.ledger.leases.claim(route.row.flow_id, partition, owner, ttl=ttl)
+        if lease is None:
+            return SliceResult("held", ttl)
+        with beating(current() or Heart()), ExitStack() as stack:
+            slice_ = _Slice(bridge, route, lease, stack, seconds, beat, stopping)
+            return slice_.run()
+    except MoatbridgeError as error:  # the ledger is away; a lease runs out by itself
+        return SliceResult("idle", _OPENING, error)
 
 
 def _has_bug(bridge: Bridge, route: Route) -> bool:
@@ -139,7 +143,7 @@ class _Slice:
             except Stopped:
                 leases.release(self._lease, wait=1.0, error="guard.kill-switch")
                 return SliceResult("stopped", 1.0, worked=self._worked)
-            except AssertionError as error:
+            except (AssertionError, UnicodeEncodeError) as error:
                 ending.bug(self._bridge.ledger, self._lease, error)
                 raise
             except Exception:
@@ -186,7 +190,7 @@ class _Slice:
         return "idle", REST if busy else QUIET
 
     def _scan(self) -> tuple[Outcome, float]:
-        if self._too_much_waiting():
+        if self._too_much_waiting(State.READY):
             return "idle", REST
         spec = self._lease.spec or {}
         reading = self._pass(int(spec["run"]), self._lease.generation)
@@ -214,6 +218,8 @@ class _Slice:
                 return "idle", min(route.config.every, LONGEST_WAIT)
             run_id = runs.live(tx, route.row.flow_id)
             scan = scans.current(tx, route.row.flow_id)
+        if self._too_much_waiting(State.PLANNED, run_id):
+            return "idle", REST
         reading = self._pass(run_id, scan.generation if scan else None)
         left = self._followed(reading)
         if reading.staged or route.writeback is not None:
@@ -349,11 +355,15 @@ class _Slice:
     def _killed(self) -> bool:
         return self._bridge.killed(self._route.name, self._route.target.system)
 
-    def _too_much_waiting(self) -> bool:
+    def _too_much_waiting(self, state: State, run_id: int | None = None) -> bool:
+        """Whether the lanes are behind: then nothing more is read (scale 19)."""
+        mine = "" if run_id is None else f" AND run_id={int(run_id)}"
         with self._bridge.ledger.read() as tx:
             waiting = tx.value(
-                "SELECT coalesce(sum(n), 0) FROM parcel WHERE flow_id=? AND state=1",
+                "SELECT coalesce(sum(n), 0) FROM parcel WHERE flow_id=? AND state=?"
+                + mine,
                 self._route.row.flow_id,
+                state,
             )
         return int(waiting) > 20 * self._route.parcel * self._route.lanes
 

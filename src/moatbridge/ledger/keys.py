@@ -22,6 +22,7 @@ _WIDEST: Final = 4
 """Bytes of one character at most."""
 
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{2}")
+_UNPAIRED: Final = re.compile("[\ud800-\udfff]")
 
 
 def key_hash(key: str) -> bytes:
@@ -29,15 +30,28 @@ def key_hash(key: str) -> bytes:
     return blake2b(key.encode(), digest_size=16).digest()
 
 
+def storable(text: str) -> bool:
+    """Whether a database can hold a text: no NUL, no lone surrogates.
+
+    SQLite would take a NUL; it is refused all the same, so that a record fares alike
+    wherever the ledger lies.
+    """
+    return "\0" not in text and (text.isascii() or not _UNPAIRED.search(text))
+
+
+def made_storable(text: str) -> str:
+    """The text with U+FFFD, which people see, for each character that is not kept."""
+    return _UNPAIRED.sub("\ufffd", text).replace("\0", "\ufffd")
+
+
 def kept_hash(key: str) -> bytes | None:
     """`key_hash` of a source's key; None for one that the ledger does not keep.
 
-    It must be short enough, and text that a database can hold (no lone surrogates).
+    It must be short enough, and text that a database can hold (`storable`).
     """
-    try:
-        raw = key.encode()
-    except UnicodeEncodeError:
+    if not storable(key):
         return None
+    raw = key.encode()
     if len(raw) > MAX_KEY_BYTES:
         return None
     return blake2b(raw, digest_size=16).digest()
@@ -45,6 +59,8 @@ def kept_hash(key: str) -> bytes | None:
 
 def keepable(payload: str) -> bool:
     """Whether a payload is small enough to be kept, and text that can be kept."""
+    if "\0" in payload:
+        return False
     if len(payload) * _WIDEST <= MAX_PAYLOAD_BYTES and payload.isascii():
         return True
     try:

@@ -169,6 +169,17 @@ def flies(tx: Transaction, parcel_id: int, fence: int) -> bool:
     )
 
 
+def unmoved(tx: Transaction, parcel: Parcel) -> bool:
+    """Whether the parcel is in the state in which it was read."""
+    return bool(
+        tx.one(
+            "SELECT 1 FROM parcel WHERE parcel_id=? AND state=?",
+            parcel.parcel_id,
+            parcel.state,
+        )
+    )
+
+
 def move(tx: Transaction, parcel: Parcel, state: State, **columns: Any) -> None:
     """Put a whole parcel into another state (checked against the state machine)."""
     check_move(parcel.state, state)

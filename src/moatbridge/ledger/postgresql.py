@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from moatbridge.errors import ConfigurationError, NotApplied, OutcomeUnknown
 from moatbridge.ledger import clock, postgresql_engine
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Engine
 
     from moatbridge.adapter import Secret
 
@@ -90,9 +91,13 @@ class PostgresStore(Store):
     kind = "postgresql"
 
     def __init__(self, url: str, *, password: Secret | None = None) -> None:
-        self.engine = postgresql_engine.create(url, password)
+        self.engine: Engine = postgresql_engine.create(url, password)
         dbapi: Any = self.engine.dialect.loaded_dbapi
-        self._errors: tuple[type[Exception], ...] = (dbapi.Error, DBAPIError)
+        self._errors: tuple[type[Exception], ...] = (
+            dbapi.Error,
+            DBAPIError,
+            PoolTimeout,
+        )
         self._clock = clock.StoreClock()
         self._watchdog = Watchdog()
         self._writing = threading.RLock()

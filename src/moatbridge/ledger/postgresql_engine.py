@@ -195,8 +195,9 @@ def cut(raw: Any) -> None:
 def failure(error: BaseException, doing: str) -> Exception:
     """Our error for one of the driver's; it holds nothing of its text.
 
-    What a person must mend is a `ConfigurationError`, two rows that exclude each other
-    are an impossible state, and everything else took no effect.
+    What a person must mend is a `ConfigurationError`. Two rows that exclude each other
+    are an impossible state, and so is a value that no database can hold: sent again, it
+    is refused again. Everything else took no effect.
     """
     cause: Any = getattr(error, "orig", None) or error
     if isinstance(cause, MoatbridgeError):
@@ -206,6 +207,8 @@ def failure(error: BaseException, doing: str) -> Exception:
     if state.startswith("23"):
         constraint = getattr(cause.diag, "constraint_name", None)
         return AssertionError(f"ledger constraint: {name} {constraint}")
+    if state.startswith("22") or name == "DataError":  # the driver's own has no state
+        return AssertionError(f"ledger value: {name} {state}".strip())
     code, why = _PERSON.get(state) or _PERSON.get(state[:2]) or ("", "")
     if not state and "password authentication failed" in str(cause):
         code, why = _PERSON["28"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moatbridge.ledger.marks import chunks
 from moatbridge.ledger.states import State
+from moatbridge.ledger.undo import KIND, UNDO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,6 +115,53 @@ def stuck(tx: Transaction, flow_id: int, ks: Sequence[bytes]) -> dict[bytes, str
                 *part,
             )
             found.update((k, word) for (k,) in rows)
+    return found
+
+
+class TakenBack(NamedTuple):
+    """The newest thing that was taken back of a link.
+
+    Args:
+        out_fp: What the source's mark said at that time.
+        image: What the retract changed (`moatbridge.flow.retract.images`); None where
+            nothing is kept.
+        receipt: How the target showed it then.
+    """
+
+    out_fp: bytes | None
+    image: str | None
+    receipt: str | None
+
+    def __repr__(self) -> str:
+        return "TakenBack()"
+
+
+def taken_back(
+    tx: Transaction, flow_id: int, link_ids: Sequence[int]
+) -> dict[int, TakenBack]:
+    """Of these links, those of which a retract took something back, and what."""
+    if not tx.one(
+        "SELECT 1 FROM run WHERE flow_id=? AND kind=? AND state IN ('applying','done') "
+        "LIMIT 1",
+        flow_id,
+        KIND,
+    ):
+        return {}
+    found: dict[int, TakenBack] = {}
+    for part in chunks(link_ids, _PAGE):
+        holes = ",".join("?" * len(part))
+        rows = tx.all(
+            "SELECT i.link_id, i.out_fp, b.image, i.receipt FROM parcel p "
+            "JOIN intent i ON i.parcel_id=p.parcel_id "
+            "LEFT JOIN before b ON b.parcel_id=i.parcel_id AND b.pos=i.pos "
+            "WHERE p.flow_id=? AND p.part=? AND coalesce(i.state, p.state)=? "
+            f"AND i.link_id IN ({holes}) ORDER BY i.parcel_id, i.pos",
+            flow_id,
+            UNDO,
+            State.DONE,
+            *part,
+        )
+        found.update((row[0], TakenBack(*row[1:])) for row in rows)  # the newest stays
     return found
 
 

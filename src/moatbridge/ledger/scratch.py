@@ -75,7 +75,8 @@ class Found(NamedTuple):
 
     Args:
         link_id: Which link.
-        kind: ``missing``, ``changed`` or ``enabled``.
+        kind: ``missing``, ``changed``, ``enabled``, or ``retracted``: changed, and
+            taken back in other fields.
         fields: Entity paths that differ.
         claimant: JSON of key and name of another target record that is this one.
     """

@@ -54,8 +54,8 @@ class SealedTransaction(Transaction):
     def __init__(self, inner: Transaction, vault: Vault) -> None:
         self._inner = inner
         self._vault = vault
-        self.for_update = inner.for_update
-        self.skip_locked = inner.skip_locked
+        self.for_update: str = inner.for_update
+        self.skip_locked: str = inner.skip_locked
 
     def all(self, sql: str, *params: Any) -> Sequence[Any]:
         """Every row."""

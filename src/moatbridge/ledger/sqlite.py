@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from moatbridge.errors import ConfigurationError, NotApplied
 from moatbridge.ledger import checkpoints, clock
@@ -95,7 +96,7 @@ class SqliteStore(Store):
         except IntegrityError as error:
             # Two rows that exclude each other: an impossible state, never a bad disk.
             raise AssertionError(f"ledger constraint: {error.orig}") from None
-        except DBAPIError as error:
+        except (DBAPIError, PoolTimeout) as error:
             raise _unavailable(begin.lower(), error) from None
         if mode != "read" and self._checkpoints is not None:
             self._checkpoints.committed()

@@ -32,6 +32,9 @@ Position = tuple[int, int]
 _FIRST: Final = (2**62, 0)
 _UNSURE: Final = (State.IN_FLIGHT, State.UNKNOWN, State.PARKED)
 _WAITS: Final = (State.PLANNED, State.READY, State.RETRY, State.HELD)
+_SENT_BY: Final = (
+    f"AND p.state IN ({State.READY:d},{State.RETRY:d}) AND p.first_sent<=? "
+)
 
 
 class Done(NamedTuple):
@@ -198,15 +201,16 @@ def waiting(tx: Transaction, run_id: int) -> int:
     return sum(n for _parcel, _state, n in _waiting(tx, run_id))
 
 
-def call_off(tx: Transaction, flow_id: int, run_id: int) -> int:
+def call_off(
+    tx: Transaction, flow_id: int, run_id: int, *, sent_by: float | None = None
+) -> int:
     """Cancel what waits of a run; the next pass sees these records again.
 
-    Returns:
-        How many intents there were.
+    Returns how many intents there were. ``sent_by``: only what first flew by then.
     """
     cancelled = 0
     side_id = tx.value("SELECT pair_id*2+side FROM flow WHERE flow_id=?", flow_id)
-    for parcel_id, state, n in _waiting(tx, run_id):
+    for parcel_id, state, n in _waiting(tx, run_id, sent_by):
         rows = tx.all(
             "SELECT k FROM intent WHERE parcel_id=? AND state IS NULL", parcel_id
         )
@@ -231,17 +235,21 @@ def cancel(tx: Transaction, run_id: int) -> None:
         _end(tx, parcel_id)
 
 
-def _waiting(tx: Transaction, run_id: int) -> Sequence[tuple[int, int, int]]:
+def _waiting(
+    tx: Transaction, run_id: int, sent_by: float | None = None
+) -> Sequence[tuple[int, int, int]]:
     holes = ",".join("?" * len(_WAITS))
     rows: Sequence[tuple[int, int, int]] = tx.all(
         "SELECT p.parcel_id, p.state, count(*) FROM parcel p "
         "JOIN intent i ON i.parcel_id=p.parcel_id AND i.state IS NULL "
         f"WHERE p.run_id=? AND p.state IN ({holes}) AND p.doubt=0 "
         "AND NOT (p.state=? AND p.first_sent IS NOT NULL) "
+        f"{_SENT_BY if sent_by is not None else ''}"
         "GROUP BY p.parcel_id, p.state",
         run_id,
         *_WAITS,
         State.HELD,
+        *([] if sent_by is None else [sent_by]),
     )
     return rows
 

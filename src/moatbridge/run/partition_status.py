@@ -125,7 +125,7 @@ def partitions_of(
     )
     look = _Look(
         now=tx.now(),
-        busy=_has_work(tx, flow_id),
+        since=_work_since(tx, flow_id),
         served=served,
         zones=_zones(config, flow),
         oldest=_oldest_unsent(tx, flow_id),
@@ -138,7 +138,7 @@ class _Look:
     """What all partitions of one flow are judged by."""
 
     now: float
-    busy: bool
+    since: float | None
     served: bool
     zones: tuple[str, str]
     oldest: dict[int, float]
@@ -146,8 +146,10 @@ class _Look:
     def partition(self, row: Any) -> PartitionStatus:
         part, kind, state, owner, fence, tries, error, at, due, records, held = row
         waits = state == "ready" and not held
-        late = max(0.0, self.now - max(at, due)) if waits else 0.0
-        watched = self.busy or (self.served and kind == "live")
+        # One that was never served is late since there is work for it.
+        known = max(at, due) or self.since or self.now
+        late = max(0.0, self.now - known) if waits else 0.0
+        watched = self.since is not None or (self.served and kind == "live")
         since = self.oldest.get(int(part.partition("/")[2])) if kind == "lane" else None
         return PartitionStatus(
             name=part,
@@ -175,17 +177,17 @@ def _zones(config: BridgeConfig, flow: str) -> tuple[str, str]:
     return (there if source == SYSTEM else config.systems[source].zone), there
 
 
-def _has_work(tx: Transaction, flow_id: int) -> bool:
+def _work_since(tx: Transaction, flow_id: int) -> float | None:
+    """When the work began that is not done yet; None if there is none."""
     holes = ",".join("?" * len(_OPEN_RUNS))
-    return bool(
-        tx.one(
-            "SELECT 1 FROM run WHERE flow_id=? AND kind<>'live' "
-            f"AND state IN ({holes}) LIMIT 1",
-            flow_id,
-            *_OPEN_RUNS,
-        )
-        or _oldest_unsent(tx, flow_id)
+    begun = tx.value(
+        "SELECT min(created) FROM run WHERE flow_id=? AND kind<>'live' "
+        f"AND state IN ({holes})",
+        flow_id,
+        *_OPEN_RUNS,
     )
+    times = [*_oldest_unsent(tx, flow_id).values()]
+    return min([*times, *([] if begun is None else [float(begun)])], default=None)
 
 
 def _oldest_unsent(tx: Transaction, flow_id: int) -> dict[int, float]:

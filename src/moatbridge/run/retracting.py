@@ -207,8 +207,13 @@ class Retracts(FlowBridge):
                 return
             self._given(tx, run, plan, actor, confirm, accept)
             asked = Asked.of_run(run)
-            called_off = undo.call_off(tx, flow_id, asked.of)
-            facts = run.verdict["retract"] | {"called_off": called_off}
+            called_off = undo.call_off(tx, flow_id, asked.of) if asked.whole else 0
+            if asked.whole and runs.get(tx, asked.of).state == "planned":
+                runs.set_state(tx, asked.of, "cancelled")  # nobody applies what is left
+            facts = run.verdict["retract"] | {
+                "called_off": called_off,
+                "agreed": tx.now(),
+            }
             moved = undo.count(tx, asked.of, asked.since) != facts["delivered"]
             if moved:
                 undo.cancel(tx, run.run_id)

@@ -54,8 +54,8 @@ class Direction:
     """The fault of one direction, and how many bytes passed under it."""
 
     def __init__(self) -> None:
-        self.fault = Fault()
-        self.passed = 0
+        self.fault: Fault = Fault()
+        self.passed: int = 0
 
     async def pause(self, size: int) -> None:
         """Wait as the fault says before a piece of that size."""

@@ -247,6 +247,8 @@ def _suspect(work: Work, rows: Sequence[LinkRow]) -> None:
             suspects.append(Suspect(one.link_id, "enabled"))
         if one.state != LinkState.LIVE or one.target_key is None:
             continue
+        work.tally.linked += 1
+        work.tally.unseen += not work.there.has(one.link_id)
         if looked and not work.here.has(one.link_id):
             work.tally.behind["gone"] += 1
         elif not work.there.has(one.link_id):

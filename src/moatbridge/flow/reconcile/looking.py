@@ -17,18 +17,20 @@ from moatbridge.flow.reconcile.comparing import NOTHING, numbers
 from moatbridge.flow.reconcile.expecting import Source
 from moatbridge.flow.reconcile.here import looks_here
 from moatbridge.flow.reconcile.report import Divergence, Normalised
+from moatbridge.flow.reconcile.undone import stays_back
 from moatbridge.flow.reconcile.work import called
 from moatbridge.ledger import marks, reconciling
 from moatbridge.ledger.keys import key_hash
 from moatbridge.ledger.states import LinkState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from moatbridge.changes import Fetched
     from moatbridge.flow.reconcile.comparing import Difference
     from moatbridge.flow.reconcile.work import Work
     from moatbridge.ledger.marks import Link, Mark
+    from moatbridge.ledger.reconciling import TakenBack
     from moatbridge.ledger.scans import Bits
     from moatbridge.ledger.scratch import Extra, Suspect
 
@@ -42,6 +44,8 @@ is spelling."""
 
 ELSEWHERE: Final = "it is there, but no longer in the stream that the flow writes"
 AGAIN: Final = "disabled, and somebody enabled it again"
+RETRACTED: Final = "retracted"
+PARTLY: Final = "a retract took other fields of it back; these stay so"
 REPLACED: Final = "another record there says that it is this one"
 
 
@@ -51,6 +55,7 @@ class _Looked:
     link: Link
     busy: str = ""
     mark: Mark | None = None
+    undone: TakenBack | None = None
     there: Fetched | None = None
     here: Fetched | None = None
     found: Difference = NOTHING
@@ -140,8 +145,10 @@ class SecondLook:
             busy = reconciling.busy(tx, ids)
             after = marks.lookup(tx, row.source_side, ks)
             links = marks.links(tx, ids)
+            undone = reconciling.taken_back(tx, row.flow_id, ids)
         for one, k in zip(looked, ks, strict=True):
             one.mark = after.get(k)
+            one.undone = undone.get(one.link.link_id)
             moved = one.mark != before.get(k) or links.get(one.link.link_id) != one.link
             one.busy = busy.get(one.link.link_id, "waiting" if moved else one.busy)
         self._compare(looked)
@@ -258,6 +265,9 @@ class SecondLook:
                 return None
             if shown.get("active") is not True:
                 return None
+        if self._stays_back(one)("active"):
+            self._work.tally.behind[RETRACTED] += 1
+            return None
         return self._diverges(one, ("active",), AGAIN)
 
     def _changed(self, one: _Looked, spelling: int, anyhow: int) -> Divergence | None:
@@ -267,7 +277,16 @@ class SecondLook:
         if one.behind and looks_here(self._work):
             self._work.tally.behind["changed"] += 1
             return None
-        return self._diverges(one, self._work.comparer.names(bits))
+        stays = self._stays_back(one)
+        names = self._work.comparer.names(bits)
+        fields = tuple(path for path in names if not stays(path))
+        if not fields:
+            self._work.tally.behind[RETRACTED] += 1
+            return None
+        return self._diverges(one, fields, "" if fields == names else PARTLY)
+
+    def _stays_back(self, one: _Looked) -> Callable[[str], bool]:
+        return stays_back(self._route, one.undone, one.link, one.mark, one.there)
 
     def _diverges(
         self, one: _Looked, fields: tuple[str, ...], why: str = ""

@@ -23,9 +23,12 @@ from moatbridge.flow.lost import LOST
 from moatbridge.flow.observation import Observation
 from moatbridge.flow.plans import load_plan
 from moatbridge.flow.reconcile.here import looks_here
+from moatbridge.flow.reconcile.looking import RETRACTED
+from moatbridge.flow.reconcile.sight import is_believed
 from moatbridge.flow.reconcile.there import incomplete
 from moatbridge.flow.reconcile.work import hydrated
 from moatbridge.flow.removals import GONE
+from moatbridge.flow.retract.guarding import after_a_retract
 from moatbridge.flow.settings import CONTENT
 from moatbridge.flow.writing import write
 from moatbridge.ledger import audit, counts, flows, marks, parcels, reconciling, runs
@@ -36,7 +39,7 @@ from moatbridge.resilience.crash import crash_point
 from moatbridge.resilience.heart import Heart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
     from moatbridge.flow.plans import Plan
     from moatbridge.flow.reconcile.work import Work
@@ -79,6 +82,7 @@ class _Repair:
         self._other = 1 - work.route.row.side
         self.left: Counter[str] = Counter()
         self._staged = 0
+        self._creates = False
         self._decider = Decider(
             work.route,
             work.ledger,
@@ -199,6 +203,7 @@ class _Repair:
             }
             known = marks.lookup(tx, self._route.row.source_side, list(ks))
             busy = reconciling.busy(tx, list(links))
+            undone = reconciling.taken_back(tx, self._route.row.flow_id, list(links))
         mark_of = {mark.link_id: mark for mark in known.values()}
         result, seen = Observation(), list[Seen]()
         doctored: dict[int, Link] = {}
@@ -208,6 +213,10 @@ class _Repair:
             record = records.get(one.link_id)
             if mark is None or one.link_id in busy:
                 self.left["moved"] += 1
+            elif one.kind == RETRACTED or (
+                one.kind == "changed" and link.base is None and one.link_id in undone
+            ):  # an update sends the whole record, with what was taken back
+                self.left[RETRACTED] += 1
             elif one.kind == "enabled":
                 self._disable(link, mark.fp, result)
             elif record is None:
@@ -222,7 +231,7 @@ class _Repair:
                 doctored[link.link_id] = self._doctored(one, link, record)
         self._decider.decide(seen, doctored, result, force=True)
         for staged in result.upserts:
-            self._settle(staged, chosen[staged.k], links)
+            self._settle(staged, chosen[staged.k], links, undone=undone)
         result.touched.clear()
         result.renamed.clear()
         self._staged += result.staged
@@ -264,10 +273,18 @@ class _Repair:
                 base[4 * number] ^= 0xFF
         return bytes(base)
 
-    def _settle(self, staged: Staged, one: Found, links: dict[int, Link]) -> None:
+    def _settle(
+        self,
+        staged: Staged,
+        one: Found,
+        links: dict[int, Link],
+        *,
+        undone: Container[int],
+    ) -> None:
         """A missing record: what it takes the place of, and who must agree."""
         if one.kind != "missing":
             return
+        self._creates = True
         link = links[one.link_id]
         payload = json.loads(staged.payload)
         payload[LOST] = link.key(self._other)
@@ -275,7 +292,11 @@ class _Repair:
             key, name = json.loads(one.claimant)
             staged.op, payload["adopt"] = "update", [key, name, None]
             payload["entity"] = self._route.carry.cut(payload["entity"])
-        elif link.origin != 1 or self._route.entity in CONTENT:
+        elif (
+            link.origin != 1
+            or self._route.entity in CONTENT
+            or (link.base is None and link.link_id in undone)
+        ):
             staged.hold = staged.hold or ("approval", "reconcile", REMOVED_THERE)
         staged.payload = json.dumps(payload, ensure_ascii=False)
 
@@ -307,6 +328,9 @@ class _Repair:
             route, work.ledger, run, scan=None, complete=True, server_changed=False,
             missing=0, new_fields=new,
         )  # fmt: skip
+        verdict = after_a_retract(route, work.ledger, summary, verdict)
+        if self._creates:
+            verdict = is_believed(work, verdict)
         facts = verdict_to_json(summary, verdict) | {"seen": work.tally.compared}
         with work.ledger.step(lease) as tx:
             parcels.cancel_planned(tx, flow_id, keep_run=run_id)

@@ -73,7 +73,8 @@ class Reconciliation:
         unmanaged: Target records that are none of this flow's; no divergence.
         behind: What the target does not show because it was not delivered (yet), by
             reason: ``new``, ``changed``, ``gone``, ``waiting``, ``held``,
-            ``rejected``, ``unreadable``; no divergence.
+            ``rejected``, ``unreadable``; or because a retract took it back:
+            ``retracted``; no divergence.
         examples: The first divergences of each kind.
         searched: The whole target was read, so that extras could be found.
         looked: The source was read, so that what it says now was compared; else
@@ -83,6 +84,8 @@ class Reconciliation:
         plan: What ``repair`` staged; None if nothing was asked for or to be done.
         left: Reason -> divergences that ``repair`` leaves to people.
         run_id: Run of the plan.
+        doubtful: The target showed less than half of the linked records and cannot be
+            asked for the others by id: they may only be hidden.
     """
 
     flow: str
@@ -103,6 +106,7 @@ class Reconciliation:
     plan: Plan | None = None
     left: dict[str, int] = field(default_factory=dict)
     run_id: int | None = None
+    doubtful: bool = False
 
     @property
     def diverging(self) -> int:

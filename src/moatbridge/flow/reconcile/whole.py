@@ -11,9 +11,16 @@ from moatbridge.errors import ConfigurationError, NotApplied
 from moatbridge.flow.reconcile.comparing import AgreedComparer, Comparer
 from moatbridge.flow.reconcile.expecting import Expecting
 from moatbridge.flow.reconcile.here import looks_here, read_here, walk_links
-from moatbridge.flow.reconcile.looking import AGAIN, ELSEWHERE, SecondLook
+from moatbridge.flow.reconcile.looking import (
+    AGAIN,
+    ELSEWHERE,
+    PARTLY,
+    RETRACTED,
+    SecondLook,
+)
 from moatbridge.flow.reconcile.repairing import repair as stage_repairs
 from moatbridge.flow.reconcile.report import Reconciliation
+from moatbridge.flow.reconcile.sight import doubtful
 from moatbridge.flow.reconcile.there import check_readable, read_there
 from moatbridge.flow.reconcile.work import Work
 from moatbridge.ledger import audit, counts, marks, reconciling
@@ -89,6 +96,7 @@ def reconcile(
             plan=plan,
             left=left,
             run_id=plan.run_id if plan else None,
+            doubtful=doubtful(work),
         )
     _record(bridge, report, actor)
     return report
@@ -155,7 +163,7 @@ def _look_again(work: Work, started: float) -> list[Normalised]:
                 continue
             work.found(found)
             if found.why != ELSEWHERE:
-                kind = "enabled" if found.why == AGAIN else found.kind
+                kind = {AGAIN: "enabled", PARTLY: RETRACTED}.get(found.why, found.kind)
                 work.scratch.put_found([Found(found.link_id, kind, found.fields)])
         work.tell()
     look.extras()

@@ -44,6 +44,8 @@ class Tally:
         unmanaged: Target records of nobody, or of another flow.
         unreadable: Target records that could not be decoded.
         blind: Of these, those that do not say which record they are.
+        linked: Links that the target should show, and those of them that it did not.
+        unseen: See ``linked``.
     """
 
     read: int = 0
@@ -57,6 +59,8 @@ class Tally:
     unmanaged: int = 0
     unreadable: int = 0
     blind: int = 0
+    linked: int = 0
+    unseen: int = 0
 
     def of_path(self, number: int) -> tuple[int, int, int]:
         """Records compared in a path, those that differ in spelling, and in more."""

@@ -53,6 +53,11 @@ class Asked:
     said: str = ""
     refs: tuple[str, ...] = ()
 
+    @property
+    def whole(self) -> bool:
+        """All of the run: only then what it has not sent is called off."""
+        return self.since is None and not self.refs
+
     def to_json(self) -> dict[str, Any]:
         """For the run's row."""
         return {"of": self.of, "since": self.since, "said": self.said,
@@ -144,18 +149,22 @@ class Planning:
         position: dict[str, Any],
     ) -> None:
         found = Looked.at(self._route, self._ledger, chains, self._target)
-        staged, failed = [], []
+        planned: list[tuple[Sequence[Done], Link | None, Staged, Undo | No]] = []
         for chain in chains:
             link = found.links.get(chain[0].link_id)
             answer = decide(self._route, chain, found.now(chain, link), link)
             item = self._staged(chain, answer, link, found.marks.get(chain[0].k))
-            key = _key(chain, link, run.run_id)
-            if isinstance(answer, No):
-                failed.append((item, key, answer.reason))
-            else:
-                staged.append((item, key))
+            planned.append((chain, link, item, answer))
         flow_id = self._route.row.flow_id
         with self._ledger.step(self._lease) as tx:
+            epoch = str(tx.value("SELECT value FROM meta WHERE name='epoch'"))
+            staged, failed = [], []
+            for chain, link, item, answer in planned:
+                key = _key(chain, link, run.run_id, epoch)
+                if isinstance(answer, No):
+                    failed.append((item, key, answer.reason))
+                else:
+                    staged.append((item, key))
             undo.stage(
                 tx,
                 flow_id=flow_id,
@@ -210,7 +219,7 @@ class Planning:
         with self._ledger.step(self._lease) as tx:
             facts = asked.to_json() | {
                 "delivered": seen,
-                "waits": undo.waiting(tx, asked.of),
+                "waits": undo.waiting(tx, asked.of) if asked.whole else 0,
             }
             runs.set_state(
                 tx,
@@ -314,10 +323,15 @@ class Looked:
         return UNSEEN if self.records is None else self.records.get(key)
 
 
-def _key(chain: Sequence[Done], link: Link | None, run_id: int) -> str:
-    """From the originals, for another round: the target must not take it for them."""
+def _key(chain: Sequence[Done], link: Link | None, run_id: int, epoch: str) -> str:
+    """From the originals, for another round: the target must not take it for them.
+
+    A ledger that was restored gives the numbers of its runs a second time, hence the
+    epoch.
+    """
     round_ = (link.round if link else 0) + 1
-    return idempotency_key("retract", run_id, round_, *(one.key for one in chain))
+    originals = (one.key for one in chain)
+    return idempotency_key("retract", epoch, run_id, round_, *originals)
 
 
 def _payload(route: Route, chain: Sequence[Done], answer: Undo) -> dict[str, Any]:

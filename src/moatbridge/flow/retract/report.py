@@ -118,8 +118,8 @@ def load_retraction(
         elif run.state != "cancelled" or state != State.CANCELLED:
             failed[reason_of(why or State(state).name.lower())] += count
     waiting = 0
-    if run.state == "planned":
-        waiting = undo.waiting(tx, Asked.of_run(run).of)
+    if run.state == "planned" and (said := Asked.of_run(run)).whole:
+        waiting = undo.waiting(tx, said.of)
     return Retraction(
         flow=flow,
         run_id=run_id,
