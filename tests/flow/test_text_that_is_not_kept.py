@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from flow.stillness import REQUEST, StillWorld
-from moatbridge.changes import Ref
+from moatbridge.changes import Ref, Reject
 from moatbridge.ledger.keys import MAX_KEY_BYTES
 from moatbridge.testing import MemoryAdapter
 from servers.places import put_on
@@ -92,7 +92,7 @@ def test_a_write_whose_id_cannot_be_kept_waits_for_a_person_and_is_not_repeated(
     world, calls = settled(lost)
     assert (world.states(), len(calls)) == ({"HELD": 3}, 1)
     assert world.waiting() == [("parked", "ref-unusable")] * 3
-    assert world.value("SELECT count(*) FROM incident") == 3
+    assert world.value("SELECT count(*) FROM incident WHERE what='ref-unusable'") == 3
 
 
 @pytest.mark.parametrize("bad", BAD)
@@ -120,6 +120,29 @@ def test_the_deletion_of_what_could_never_be_kept_stops_nothing(worlds, key):
     world = worlds(source=source(gone), count=3)
     world.go()
     assert world.states() == {"DONE": 2}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_thin_change_with_a_key_that_cannot_be_kept_is_rejected_alone(worlds, bad):
+    thin = lambda one: one._replace(ref=Ref(bad), data=None)  # noqa: E731
+    world = worlds(source=source(thin), count=3)
+    world.go()
+    assert world.states() == {"DONE": 2}
+    assert world.waiting() == [("rejected", "record.key")]
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_reject_of_the_adapter_with_such_text_is_shown_without_it(worlds, bad):
+    class Refusing(MemoryAdapter):
+        def scan(self, stream, partition, after):
+            reject = Reject(f"memory.{bad}", f"line {bad}", Ref(f"r{bad}"), f"f{bad}")
+            for batch in super().scan(stream, partition, after):
+                yield replace(batch, rejects=[reject] if batch.changes else [])
+
+    world = worlds(source=Refusing, count=3)
+    world.go()
+    assert world.states() == {"DONE": 3}
+    assert world.waiting() == [("rejected", "memory.\ufffd")]
 
 
 @pytest.mark.parametrize("bad", BAD)

@@ -21,6 +21,8 @@ class Envelope:
         seq: Partition sequence at which ``at`` last moved: parcels staged later
             rest on records that a restart would read again.
         seen: Records read up to ``at``.
+        whole: The pass has ended here: whoever resumes it reads nothing more. A source
+            that is asked once more at its end may begin something newer.
     """
 
     at: Any
@@ -28,6 +30,7 @@ class Envelope:
     query: str
     seq: int = 0
     seen: int = 0
+    whole: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON for the ledger."""

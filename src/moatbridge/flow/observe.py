@@ -134,6 +134,10 @@ class Observer:
         if not look:
             return every
         whole = [c for c in every if not _needs_look(c)]
+        # Nobody can ask for a key that is not kept; rejected, unless it is gone anyway.
+        keyless = [c for c in look if kept_hash(c.ref.key) is None]
+        look = [c for c in look if kept_hash(c.ref.key) is not None]
+        whole += [c for c in keyless if c.op != "delete"]
         if not self._route.source.can("CanFetch"):
             gone = [c for c in look if c.op == "delete"]
             self._deleted([c.ref for c in gone], "deleted", result)

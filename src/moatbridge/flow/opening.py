@@ -104,7 +104,7 @@ def _carried_on(tx: Transaction, route: Route, key: str) -> dict[str, Any] | Non
     if not continues(route):
         return None
     cursor = scans.last_position(tx, route.row.flow_id, key)
-    return None if cursor is None else {**cursor, "seq": 0, "seen": 0}
+    return None if cursor is None else {**cursor, "seq": 0, "seen": 0, "whole": False}
 
 
 def _live_position(

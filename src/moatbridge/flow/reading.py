@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from moatbridge.adapter import Partition
@@ -21,7 +22,7 @@ from moatbridge.flow.observation import Observation
 from moatbridge.flow.settling import settles_late
 from moatbridge.flow.writing import write
 from moatbridge.ledger import counts, scans, unsettled
-from moatbridge.ledger.keys import key_hash
+from moatbridge.ledger.keys import key_hash, made_storable
 from moatbridge.resilience.crash import crash_point
 
 if TYPE_CHECKING:
@@ -141,7 +142,8 @@ class Pass:
             if reject.ref is None:
                 found.blind += 1
             else:
-                found.links += self._observer.link_of(key_hash(reject.ref.key))
+                k = key_hash(made_storable(reject.ref.key))
+                found.links += self._observer.link_of(k)
         self._pending.merge(found)
         self._bits.update(found.links)
         self.seen += found.seen
@@ -154,6 +156,8 @@ class Pass:
                 self._lease.seq + 1,
                 self.seen,
             )
+        if batch.complete and self._lease.kind == "scan":
+            self.envelope = replace(self.envelope, whole=True)
         if self._due() or batch.complete:
             self.commit()
 
@@ -233,9 +237,13 @@ class Pass:
         self.staged += pending.staged
         self._pending = Observation()
         self._since = time.monotonic()
+        self.settle()
+
+    def settle(self) -> None:
+        """Tell the source what is safe, if it wants to know; may be repeated."""
         if self._settle is not None:
             crash_point("source.settle.before")
-            with suppress(NotApplied):  # it may be repeated, so the next commit tells
+            with suppress(NotApplied):  # the next commit tells it again
                 self._settle(self.envelope.at)
             crash_point("source.settle.after")
 
@@ -261,6 +269,9 @@ def scan_partition(
             before is committed.
     """
     reading.resume()
+    if reading.envelope.whole:  # it ended, and nobody could say so any more
+        reading.settle()
+        return "complete"
     spec = lease.spec or {}
     partition = Partition(spec.get("key", "all"), spec.get("spec"))
     start = position = reading.envelope.at
@@ -335,9 +346,9 @@ def _stuck(route: Route) -> NotApplied:
 
 
 def _adapter_reject(reject: Reject) -> Dead:
+    where, why = made_storable(reject.location), made_storable(reject.reason)
+    field = reject.field and made_storable(reject.field)
     if reject.ref is None:
-        k = key_hash(f"blind/{reject.reason}/{reject.location}")
-        return k, None, reject.location, reject.reason, reject.field
+        return key_hash(f"blind/{why}/{where}"), None, where, why, field
     ref = json.dumps([reject.ref.key, reject.ref.name])
-    k = key_hash(reject.ref.key)
-    return k, ref, reject.location, reject.reason, reject.field
+    return key_hash(made_storable(reject.ref.key)), ref, where, why, field
