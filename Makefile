@@ -29,6 +29,7 @@ wheels: setup ## Build all wheels and try them in a fresh environment
 torture: setup ## The long proofs: 10,000 kills, every crash point, zombies, big sizes (hours)
 	@scripts/servers test
 	@scripts/uv run --frozen pytest tests/torture --timeout 14400 --log-cli-level WARNING
+	@scripts/uv run --frozen python benchmarks/million.py
 
 drop-large: setup ## A 1 GiB drop through the whole bridge, killed half way (half an hour)
 	@scripts/uv run --frozen python benchmarks/sftp_large.py
