@@ -12,6 +12,7 @@ from moatbridge.ledger import flows, parcels, partitions, runs
 if TYPE_CHECKING:
     from moatbridge.flow import Bridge
     from moatbridge.flow.route import Route
+    from moatbridge.ledger import Transaction
 
 PATIENCE: Final = 10.0
 """Seconds that a run waits for its next attempt before it returns as ``applying``."""
@@ -75,38 +76,51 @@ class Tail:
 
     def drained(self) -> bool:
         """The tail was read to its end since, and what can be sent was sent."""
-        return self.read() and not any(map(self._busy, self._all))
+        with self._bridge.ledger.read() as tx:  # one look: each may give the other work
+            return self._read(tx) and not any(self._busy(tx, f) for f in self._all)
 
     def read(self) -> bool:
         """The tail was read to its end since."""
-        return all(map(self._polled, self._flows))
-
-    def _polled(self, flow_id: int) -> bool:
         with self._bridge.ledger.read() as tx:
-            row = tx.one(
-                # A tail that ended is opened again by the pass that was asked for,
-                # unless that pass waits for a person: then there is nothing to read.
-                "SELECT 1 FROM partition p WHERE flow_id=? AND kind='live' AND "
-                "(owner IS NOT NULL OR (state='ready' AND (served_at<? OR "
-                "not_before<=?)) OR (state<>'ready' AND EXISTS(SELECT 1 FROM run r "
-                "WHERE r.flow_id=p.flow_id AND r.state='scanning')))",
-                flow_id,
-                self._since,
-                tx.now(),
-            )
+            return self._read(tx)
+
+    def _read(self, tx: Transaction) -> bool:
+        return all(self._polled(tx, flow_id) for flow_id in self._flows)
+
+    def _polled(self, tx: Transaction, flow_id: int) -> bool:
+        row = tx.one(
+            # A tail that ended is opened again by the pass that was asked for,
+            # unless that pass waits for a person: then there is nothing to read.
+            "SELECT 1 FROM partition p WHERE flow_id=? AND kind='live' AND "
+            "(owner IS NOT NULL OR (state='ready' AND (served_at<? OR "
+            "not_before<=?)) OR (state<>'ready' AND EXISTS(SELECT 1 FROM run r "
+            "WHERE r.flow_id=p.flow_id AND r.state='scanning')))",
+            flow_id,
+            self._since,
+            tx.now(),
+        )
         return row is None
 
-    def _busy(self, flow_id: int) -> bool:
-        """Whether anything can be sent soon."""
-        with self._bridge.ledger.read() as tx:
-            rows = [
-                parcels.unfinished(tx, flow_id, run.run_id)
-                for run in runs.applying(tx, flow_id)
-            ]
-            due = flows.due_again(tx, flow_id, limit=100, tries=5)
-        soon = self._bridge.ledger.now() + PATIENCE
-        return any(why == DECIDED for _link, why in due) or any(
-            left and (earliest or 0.0) <= soon for left, earliest in rows
+    def _busy(self, tx: Transaction, flow_id: int) -> bool:
+        """Whether anything can be sent soon, or is being sent."""
+        clock, boot = tx.lease_clock()
+        sending = tx.one(
+            "SELECT 1 FROM partition WHERE flow_id=? AND kind='lane' "
+            "AND owner IS NOT NULL AND lease_until>=? AND boot=?",
+            flow_id,
+            clock,
+            boot,
+        )
+        rows = [
+            parcels.unfinished(tx, flow_id, run.run_id)
+            for run in runs.applying(tx, flow_id)
+        ]
+        due = flows.due_again(tx, flow_id, limit=100, tries=5)
+        soon = tx.now() + PATIENCE
+        return (
+            sending is not None
+            or any(why == DECIDED for _link, why in due)
+            or any(left and (earliest or 0.0) <= soon for left, earliest in rows)
         )
 
     def state(self) -> str:
