@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from moatbridge.errors import NotApplied
+from moatbridge.errors import MoatbridgeError
 from moatbridge.ledger import audit, retention
 from moatbridge.resilience.crash import crash_point
 
@@ -43,7 +43,7 @@ def sweep(
         next time.
     """
     gone: dict[str, int] = {}
-    with suppress(NotApplied):
+    with suppress(MoatbridgeError):
         _sweep(ledger, flow_id, name, keep, gone, stopping)
     return gone
 

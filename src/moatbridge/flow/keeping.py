@@ -91,7 +91,7 @@ class Keeper:
                 self._once()
             except MoatbridgeError:
                 continue  # the ledger is busy; there are two more chances
-            except Exception:  # noqa: BLE001 - see below
+            except Exception:  # noqa: BLE001 - logged; it must go on
                 # Without this thread every lease of the process would run out.
                 _log.exception("leases were not renewed this time")
 

@@ -83,7 +83,7 @@ def last_pass(tx: Transaction, flow_id: int) -> Passing | None:
 def sends(tx: Transaction, flow_id: int, lane: int) -> bool:
     """Whether the lane has anything that it may send, now or after a wait."""
     return bool(
-        tx.one(
+        tx.one(  # state<10 says nothing new: it is the condition of the partial index
             "SELECT 1 FROM parcel p JOIN run r ON r.run_id=p.run_id WHERE p.flow_id=? "
             "AND p.lane=? AND p.state<10 AND p.state<5 AND r.state='applying' LIMIT 1",
             flow_id,

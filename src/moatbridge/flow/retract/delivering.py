@@ -74,7 +74,7 @@ def prepare(
             result.failed.append((item.pos, reasons.CANNOT))  # undone already
             continue
         link = found.links.get(chain[0].link_id)
-        now = found.now(chain, link)
+        now = found.now(link)
         answer = decide(route, chain, now, link)
         try:
             if isinstance(answer, Undo) and link is not None:

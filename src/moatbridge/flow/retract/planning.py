@@ -152,7 +152,7 @@ class Planning:
         planned: list[tuple[Sequence[Done], Link | None, Staged, Undo | No]] = []
         for chain in chains:
             link = found.links.get(chain[0].link_id)
-            answer = decide(self._route, chain, found.now(chain, link), link)
+            answer = decide(self._route, chain, found.now(link), link)
             item = self._staged(chain, answer, link, found.marks.get(chain[0].k))
             planned.append((chain, link, item, answer))
         flow_id = self._route.row.flow_id
@@ -314,9 +314,8 @@ class Looked:
         }
         return cls(links, found, records, other)
 
-    def now(self, chain: Sequence[Done], link: Link | None) -> Record | str | None:
+    def now(self, link: Link | None) -> Record | str | None:
         """A chain's record as it is now."""
-        del chain
         key = link.key(self.side) if link else None
         if key is None:
             return None
