@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from moatbridge.changes import Record, Ref
 from moatbridge.flow.reconcile.comparing import AgreedComparer, getter, term
 from moatbridge.flow.reconcile.expecting import Source
-from moatbridge.flow.reconcile.there import incomplete, matched_by
-from moatbridge.flow.reconcile.work import hydrated
+from moatbridge.flow.reconcile.there import matched_by, scan_whole
 from moatbridge.ledger import marks, reconciling
 from moatbridge.ledger.keys import key_hash
 from moatbridge.ledger.scratch import Suspect
@@ -52,22 +51,9 @@ def read_here(work: Work) -> None:
     _gather_planned(work)
     reader = _Reader(work)
     if work.scans_source:
-        _scan(work, reader)
+        scan_whole(work, work.route.source, "scan-here", reader)
     elif looks_here(work):
         _fetch_linked(work, reader)
-
-
-def _scan(work: Work, reader: _Reader) -> None:
-    end = work.route.source
-    session = work.session("scan-here", end.system)
-    for partition in work.split(end):
-        complete = False
-        for batch in session.scan(end.name, partition, None):
-            reader.take(hydrated(work, end, batch.changes))
-            reader.refuse(batch.rejects)
-            complete = batch.complete
-        if not complete:
-            raise incomplete(end.address)
 
 
 def _fetch_linked(work: Work, reader: _Reader) -> None:

@@ -6,7 +6,7 @@ because it was not read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from moatbridge.changes import Record, Ref
 from moatbridge.errors import ConfigurationError, NotApplied, TranslationError
@@ -18,13 +18,23 @@ from moatbridge.ledger.scratch import Extra
 from moatbridge.ledger.states import LinkState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from moatbridge.changes import Reject
     from moatbridge.flow.reconcile.work import Work
-    from moatbridge.flow.route import Route
+    from moatbridge.flow.route import End, Route
 
 EXTERNAL_ID: Final = "externalId"
+
+
+class Reads(Protocol):
+    """Takes the records of one end, batch by batch."""
+
+    def take(self, records: Sequence[Record]) -> None:
+        """Records that could be read."""
+
+    def refuse(self, rejects: Sequence[Reject]) -> None:
+        """Records that could not."""
 
 
 def check_readable(route: Route) -> None:
@@ -62,8 +72,16 @@ def read_there(work: Work) -> None:
     if not work.scans_target:
         _fetch_linked(work, reader)
         return
-    end = work.route.target
-    session = work.session("scan-there", end.system)
+    scan_whole(work, work.route.target, "scan-there", reader)
+
+
+def scan_whole(work: Work, end: End, use: str, reader: Reads) -> None:
+    """Read one end of the flow to its end, batch by batch.
+
+    Raises:
+        NotApplied: ``reconcile.incomplete``: it did not say that this was all.
+    """
+    session = work.session(use, end.system)
     for partition in work.split(end):
         complete = False
         for batch in session.scan(end.name, partition, None):
@@ -148,7 +166,7 @@ class _Reader:
         self._unlinked(extra)
         work.tell()
 
-    def refuse(self, rejects: Iterable[Reject]) -> None:
+    def refuse(self, rejects: Sequence[Reject]) -> None:
         """Count what could not be read; what says which record it is, is there."""
         tally = self._work.tally
         for reject in rejects:
