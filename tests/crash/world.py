@@ -24,7 +24,7 @@ from moatbridge.flow import delivery, reading
 from moatbridge.flow.calling import call
 from moatbridge.flow.plans import load_plan
 from moatbridge.flow.thawing import thaw
-from moatbridge.ledger import admission, runs, scans
+from moatbridge.ledger import runs, scans
 from moatbridge.ledger.states import LinkState, State
 from moatbridge.registry import Registry
 from moatbridge.resilience import crash
@@ -281,12 +281,6 @@ def work_bits_later(argument):
 
     scans.Bits.save = saved
     work(argument, parcel=100, source="snapshot")
-
-
-def work_newer_over_unknown(argument):
-    """Control: a newer version does not wait for the older one's outcome."""
-    admission._busy = lambda *_given, **_more: {}
-    work_loaded(argument)
 
 
 def look(folder):

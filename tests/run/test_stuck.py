@@ -29,7 +29,7 @@ def test_a_stuck_partition_is_taken_over_and_other_flows_go_on(tmp_path, fault):
     ) as world:
         world.agree()
         world.fault("hr0", fault)
-        stuck = world.start(slots=8)
+        stuck = world.start(slots=16)  # four may be lost before it asks for a successor
         scan = "SELECT owner, fence, error FROM partition WHERE kind='scan' AND error=?"
         until(lambda: world.ask(scan, "runtime.stuck"))
         world.put([77], pair=1)  # the other flow goes on, in the same process
@@ -43,6 +43,26 @@ def test_a_stuck_partition_is_taken_over_and_other_flows_go_on(tmp_path, fault):
         until(lambda: "u00078" in world.there(0))
         assert other.poll() is None
         assert max(len(world.effects(pair)) for pair in range(2)) == 11
+
+
+def test_a_stuck_partition_is_left_to_others_for_a_while(tmp_path):
+    """Else one partition takes slot after slot, and at last the whole process."""
+    with Workers(
+        tmp_path, count=10, run=RUN, flow=OFTEN, systems={"hr0": SHORT}
+    ) as world:
+        world.agree()
+        world.fault("hr0", "sleeps")
+        with world.open() as bridge:
+            bridge._pool._watchdog = Watchdog(grace=0.2)
+            runner = LocalRunner(bridge, slots=4)
+            runner.start(["people0"])
+            until(lambda: runner.lost == 1)
+            held = until(lambda: dict(runner._dispatcher._held_back))
+            (wait,) = (again - time.monotonic() for again in held.values())
+            assert wait > bridge.config.run.ttl  # longer than its lease
+            world.fault("hr0", "sleeps", on=False)
+            until(lambda: runner.lost == 0)
+            runner.stop()
 
 
 def test_a_process_with_too_many_lost_slots_drains_and_exits_75(tmp_path):

@@ -72,14 +72,6 @@ def test_a_control_is_caught(work, what, tmp_path):
     assert getattr(proof, what)
 
 
-def test_control_newer_sent_over_unknown_is_stopped_by_the_ledger_itself(tmp_path):
-    world.make(tmp_path, 3000)
-    with pytest.raises(AssertionError, match="the worker failed"):
-        loop.run(
-            tmp_path, kills=200, records=20_000, first=3000, work="work_newer_over_unknown"
-        )  # fmt: skip
-
-
 @pytest.mark.parametrize("point", test_crash_points.POINTS)
 def test_20_kills_exactly_there_lose_and_double_nothing(point, folder, tmp_path):
     board = tmp_path / "board"

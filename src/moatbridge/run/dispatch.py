@@ -47,6 +47,7 @@ WRITING: Final = ("lane",)
 
 _FIRST_WAIT: Final = 2.0
 _LONGEST_WAIT: Final = 60.0
+_STUCK_WAIT: Final = 900.0
 _HOLD: Final = 5.0
 _OPENERS: Final = 4
 _HINTS_END: Final = 2.0
@@ -111,6 +112,7 @@ class Dispatcher:
         self._tell = tell or _logged
         self._most_lost = lost_share * slots
         self._held_back: dict[Any, float] = {}
+        self._stuck: dict[Any, int] = {}
         self._zones = tuple(zones)
         self._begun = bridge.ledger.now()
         self._told = -math.inf
@@ -281,6 +283,7 @@ class Dispatcher:
     def _notice(self, ended: Sequence[Any]) -> None:
         for one in ended:
             self._held_back.pop(one.key, None)
+            self._stuck.pop(one.key, None)
             if one.error is not None:
                 _bug("flow {}, partition {}".format(*one.key), one.error)
             elif one.result.outcome == "stopped":
@@ -289,7 +292,15 @@ class Dispatcher:
                 self._held_back[one.key] = time.monotonic() + wait
 
     def _give_up(self) -> None:
+        """Give up what is stuck, and leave it to other workers for a while.
+
+        One partition that hangs again and again would else take slot after slot, until
+        the process is replaced for the sake of it alone.
+        """
         for lost in self._slots.give_up():
+            times = self._stuck[lost.key] = self._stuck.get(lost.key, 0) + 1
+            wait = min(_STUCK_WAIT, self._bridge.config.run.ttl * 4**times)
+            self._held_back[lost.key] = time.monotonic() + wait
             _log.error(
                 "a slot is lost: %s (%d of %d)",
                 lost.why,
