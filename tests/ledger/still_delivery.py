@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from ledger.still_flow import LIFE, Answer, Flight, encode, in_flight, thaw
-from moatbridge.ledger import admission, marks, parcels, settlement
+from moatbridge.flow.folding import PLANNED, stage_stale
+from moatbridge.ledger import admission, frozen, marks, parcels, settlement
 from moatbridge.ledger.keys import key_hash
 from moatbridge.ledger.settlement import Result
 from moatbridge.ledger.states import State
@@ -56,7 +59,7 @@ class StillDelivery:
             done["as"] = admission.admit(
                 tx, flow_id=self.row.flow_id, pair_id=self.row.pair_id, side=self.row.side, named=False,
                 conditional=self.target.kind.conditional, parcel=parcel, fence=worker.leases["lane/0"].fence,
-                retry_for=86400.0, candidates=candidates,
+                retry_for=86400.0, candidates=candidates, told_once=self.told_once,
             )  # fmt: skip
 
         if (
@@ -70,7 +73,11 @@ class StillDelivery:
     def encoded(self, item, row):
         if row is None and item.op == "disable":
             return None  # nothing is there that could be disabled
-        return encode(item, row, self.target.kind)
+        text = encode(item, row, self.target.kind)
+        if text is None or not self.told_once:
+            return text
+        told = json.loads(item.payload)
+        return frozen.dumps({**frozen.loads(text), PLANNED: told})
 
     def fly(self, worker, parcel, die, **columns):
         lease = worker.leases["lane/0"]
@@ -182,6 +189,8 @@ class StillDelivery:
                 tx, flow_id=self.row.flow_id, pair_id=self.row.pair_id, side=self.row.side,
                 parcel=flight.parcel, results=results, policy=self.policy,
             )  # fmt: skip
+            if self.told_once:
+                stage_stale(tx, self.route, flight.parcel, results)
 
         self.commit(worker, "lane/0", body, die=die)
         worker.flight = None

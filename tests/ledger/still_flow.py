@@ -108,7 +108,8 @@ class Target:
         row = found[0]
         if self.kind.conditional and request.version != row.version:
             return Answer("not_applied", code="target.stale")
-        if row.value != request.value or self.kind.scope == "request":
+        told_apart = self.kind.dedup == "keyed" and self.kind.scope == "request"
+        if row.value != request.value or told_apart:
             self.effects[request.key] += 1
             row.value, row.version = request.value, row.version + 1
         return Answer("applied", row.ref, row.version)

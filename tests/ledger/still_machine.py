@@ -22,7 +22,7 @@ from ledger.still_delivery import StillDelivery
 from ledger.still_flow import KINDS
 from ledger.still_ground import PARTS, StillGround
 from ledger.still_reading import StillReading
-from moatbridge.ledger import flows, parcels, review, runs, scans, waiting
+from moatbridge.ledger import flows, review, runs, scans, waiting
 from moatbridge.ledger.states import State
 
 NAMES = st.sampled_from(["ada", "bob", "eve"])
@@ -58,7 +58,7 @@ class StillMachine(StillReading, StillDelivery, StillGround, RuleBasedStateMachi
     )
     def begin(self, kind, size, batch, told_once):
         self.make(kind, size, batch)
-        self.told_once = told_once  # the feed alone must do: no pass mends anything
+        self.told_once = told_once  # nobody can look at the source again
         for part in PARTS:
             self.claim(0, part)
         self.source.put("ada")
@@ -145,6 +145,7 @@ class StillMachine(StillReading, StillDelivery, StillGround, RuleBasedStateMachi
     def stage_what_was_read(self, who, die):
         self.stage(who, die)
 
+    @precondition(lambda self: not self.told_once)
     @rule(who=WHO, step=STEP, die=DEATH)
     def go_on_with_the_pass(self, who, step, die):
         who = self.holder(who, "pass")
@@ -198,6 +199,19 @@ class StillMachine(StillReading, StillDelivery, StillGround, RuleBasedStateMachi
                 if one.kind == kind:
                     chosen = "replay" if kind == "rejected" else action
                     review.decide(tx, self.row.flow_id, one.item, chosen, actor="p")
+                    if kind == "rejected" and self.told_once:
+                        self.told_again(tx, one.ref[0])
+
+    def told_again(self, tx, name):
+        """Nobody can ask the source: what it told is told once more."""
+        again = tx.all(
+            "SELECT a.link_id FROM again a JOIN link l ON l.link_id=a.link_id "
+            "WHERE l.a_key=?", name,
+        )  # fmt: skip
+        for (link_id,) in again:
+            flows.next_round(tx, [link_id])
+            flows.not_again(tx, self.row.flow_id, link_id)
+        self.source.feed.append(name)
 
     # --- what always holds ------------------------------------------------------------
 
@@ -285,13 +299,9 @@ class StillMachine(StillReading, StillDelivery, StillGround, RuleBasedStateMachi
         while leases["live"].cursor["at"] < len(self.source.feed):
             self.read(0, "live", 3)
             self.stage(0, None)
-        if self.told_once:
-            with self.ledger.write() as tx:
-                parcels.cancel_planned(tx, self.row.flow_id, keep_run=0)
-                flows.fresh_again(tx, self.row.flow_id)
-        else:
+        if not self.told_once:
             self.finish_a_pass()
-        self.look_again(0, None)
+            self.look_again(0, None)
         while self.take(0, None):
             self.send(0, ("ok", "ok"), frozen=False)
             self.settle(0, None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from moatbridge.errors import ConfigurationError, LeaseLost
 from moatbridge.flow import loops, standing
 from moatbridge.flow.doubt import Doubt
-from moatbridge.flow.folding import stage_stale
+from moatbridge.flow.folding import joins_newer, stage_stale
 from moatbridge.flow.outcomes import cleaned, results_of
 from moatbridge.flow.policies import policy_of
 from moatbridge.flow.preparing import prepare
@@ -184,8 +184,10 @@ class Lane:
                 tx, parcel, [(p, State.REJECTED, code) for p, code in ready.rejected]
             )
             self._dead(tx, items, dict(ready.rejected))
+            item_at = {item.pos: item for item in items}
             for held in ready.held:
-                holds.hold_planned(tx, row.flow_id, parcel, *held)
+                if not joins_newer(tx, route, parcel, item_at[held[0]]):
+                    holds.hold_planned(tx, row.flow_id, parcel, *held)
             self._postpone(tx, parcel, ready.unready, moved=bool(admitted.ready))
             sent = set(admitted.ready)
             keys = [k for pos, found in ready.counted if pos in sent for k in found]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.entities.paths import Slot, parse
 from moatbridge.flow.removals import GONE
-from moatbridge.ledger import flows, frozen, marks, pending
+from moatbridge.ledger import flows, frozen, marks, parcels, pending
 from moatbridge.ledger.keys import key_hash
 from moatbridge.ledger.states import State
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from moatbridge.flow.route import Route
     from moatbridge.ledger import Transaction
     from moatbridge.ledger.marks import Link, Mark
-    from moatbridge.ledger.parcels import Parcel
+    from moatbridge.ledger.parcels import Item, Parcel
     from moatbridge.ledger.pending import Pending
     from moatbridge.ledger.settlement import Result
     from moatbridge.ledger.staging import Staged
@@ -174,6 +174,34 @@ def _says_the_same(staged: Staged, waits: Sequence[Pending]) -> bool:
 def _holds_already(staged: Staged, mark: Mark) -> bool:
     same = staged.fp is not None and staged.fp == mark.fp
     return same and (staged.op in _REMOVES or staged.out_fp == mark.out_fp)
+
+
+# --- transaction B ----------------------------------------------------------------
+
+
+def joins_newer(tx: Transaction, route: Route, parcel: Parcel, item: Item) -> bool:
+    """Whether a planned intent that is to be held ends in a newer one held already.
+
+    A person is asked once about a record: about all that was told.
+
+    Args:
+        tx: Open transaction.
+        route: The flow.
+        parcel: The planned parcel.
+        item: Its intent.
+    """
+    if not route.told_once or parcel.part != _LIVE:
+        return False
+    waits = pending.of(tx, route.row.flow_id, [item.k]).get(item.k, [])
+    held = [one for one in waits if one.hold is not None]
+    if not held:
+        return False
+    newer = held[-1]
+    if _partial(newer.payload) and item.op not in _REMOVES:
+        text = merged(item.payload or "{}", newer.payload, slots_of(route))
+        pending.rewrite(tx, newer, text)
+    parcels.settle_one(tx, parcel, [(item.pos, State.CANCELLED, "replaced")])
+    return True
 
 
 # --- transaction C ----------------------------------------------------------------

@@ -128,7 +128,8 @@ def admit(
         ):
             taken.add(candidate.item.k)
             chosen.append(candidate)
-    holds.outdate_holds(tx, flow_id, [c.item.k for c in chosen])
+    moved, by = [c.item.k for c in chosen], parcel if told_once else None
+    holds.outdate_holds(tx, flow_id, moved, by=by)
     admitting.write_links(tx, pair_id, side, chosen, result)
     admitting.write_marks(tx, side_id, chosen, result, named=named)
     admitting.write_intents(tx, parcel, chosen, result)

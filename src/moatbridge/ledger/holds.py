@@ -21,14 +21,33 @@ def held(tx: Transaction, flow_id: int) -> set[bytes]:
     return {k for (k,) in rows}
 
 
-def outdate_holds(tx: Transaction, flow_id: int, ks: Sequence[bytes]) -> None:
-    """What waits for a person about these records is over: they moved on, or back."""
+def outdate_holds(
+    tx: Transaction, flow_id: int, ks: Sequence[bytes], *, by: Parcel | None = None
+) -> None:
+    """What waits for a person about these records is over: they moved on, or back.
+
+    Args:
+        tx: Open transaction.
+        flow_id: The flow.
+        ks: Key hashes of the records.
+        by: The parcel that moves them on, if what was told after it stays: nobody
+            could tell that again.
+    """
+    older, values = "", []
+    if by is not None:
+        older = (
+            " AND parcel_id NOT IN (SELECT n.parcel_id FROM parcel n JOIN parcel o "
+            "ON n.flow_id=o.flow_id AND n.part=o.part AND n.upto>o.upto "
+            "WHERE o.parcel_id=?)"
+        )
+        values = [by.parcel_id]
     for k in held(tx, flow_id).intersection(ks):
         old = tx.value(
-            "DELETE FROM hold WHERE flow_id=? AND k=? AND decided IS NULL "
-            "RETURNING parcel_id",
+            "DELETE FROM hold WHERE flow_id=? AND k=? AND decided IS NULL"
+            f"{older} RETURNING parcel_id",
             flow_id,
             k,
+            *values,
         )
         if old is not None:
             end_held(tx, old, State.SUPERSEDED)

@@ -1,0 +1,94 @@
+"""A change that waits for a person, told once, while an older one is on its way."""
+
+from __future__ import annotations
+
+import pytest
+
+from flow.test_told_once import ToldWorld
+from moatbridge.flow import preparing
+
+ROLE = "roles[type=work].value"
+HELD = [("held", "approval")]
+
+
+class Roles(ToldWorld):
+    """The source tells of roles, which a person must agree to."""
+
+    def config(self):
+        config = super().config()
+        for stream in config["streams"].values():
+            fields = stream["translator"]["fields"]
+            fields[ROLE] = fields.pop("phoneNumbers[type=work].value")
+        return config
+
+    def put(self, number, *, only=(), role=None, **more):
+        super().put(number, only=only, phone=role, **more)
+
+    def approve(self):
+        (one,) = self.bridge.review("people")
+        self.bridge.decide("people", one.item, "approve")
+        self.later(2)
+        self.drain()
+
+
+@pytest.fixture
+def worlds(tmp_path, at_once):
+    made = []
+
+    def make(**settings):
+        made.append(Roles(tmp_path, **settings))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.bridge.close()
+
+
+@pytest.mark.parametrize("only", [(), ("phone",)])
+def test_what_is_held_outlives_an_older_change_that_leaves_before_it(worlds, only):
+    world = worlds()
+    world.tell(1)
+    world.drain()
+    world.tell(1, family="King")
+    world.tell(1, family="King", role="admin", only=only)
+    assert world.waiting() == HELD
+    world.drain()
+    assert (world.one()["family"], world.one()["phone"]) == ("King", None)
+    assert world.waiting() == HELD, "nobody can tell it again"
+    world.approve()
+    assert (world.one()["family"], world.one()["phone"]) == ("King", "admin")
+    assert world.at_rest()
+
+
+def test_what_is_held_is_over_when_something_newer_leaves(worlds):
+    world = worlds()
+    world.tell(1)
+    world.drain()
+    world.tell(1, role="admin")
+    assert world.waiting() == HELD
+    world.tell(1, family="King")
+    world.drain()
+    assert world.waiting() == []
+    assert (world.one()["family"], world.one()["phone"]) == ("King", None)
+    assert world.at_rest()
+
+
+@pytest.mark.parametrize("only", [(), ("phone",)])
+def test_an_older_change_that_must_be_held_too_ends_in_the_newer_one(
+    worlds, monkeypatch, only
+):
+    """Who reads a thing, say, is known only when it is about to leave."""
+    world = worlds()
+    world.tell(1)
+    world.drain()
+    world.tell(1, family="King")
+    world.tell(1, family="King", role="admin", only=only)
+    assert world.waiting() == HELD
+    late = ("approval", "readers")
+    monkeypatch.setattr(preparing, "_held", lambda *_given: late)
+    world.drain()
+    assert world.waiting() == HELD
+    assert (world.one()["family"], world.one()["phone"]) == ("L1", None)
+    world.approve()
+    assert (world.one()["family"], world.one()["phone"]) == ("King", "admin")
+    assert world.at_rest()
