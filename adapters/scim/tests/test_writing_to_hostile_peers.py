@@ -154,6 +154,35 @@ def test_slow_down_stops_the_sending(peer, connect):
     assert counted(served, "POST") == 3
 
 
+class FailsFor(Service):
+    """Cannot take some of the people."""
+
+    def __init__(self, *failing):
+        super().__init__([], PATCHING)
+        self.failing, self.number = failing, 0
+
+    def post(self, asked):
+        self.number += 1
+        return Answer(503) if self.number in self.failing else super().post(asked)
+
+
+def test_two_failures_in_a_row_stop_the_sending(peer, connect):
+    served = peer(FailsFor(*range(2, 100)))
+    receipts = write(connect(served), *creates(people(20)))
+    assert [r.outcome for r in receipts] == (
+        ["applied"] + ["unknown"] * 2 + ["not_applied"] * 17
+    )
+    assert {r.code for r in receipts[3:]} == {"scim.not-sent"}
+    assert counted(served, "POST") == 3
+
+
+def test_one_record_that_is_too_much_for_the_platform_stops_no_other(peer, connect):
+    served = peer(FailsFor(2, 4))
+    receipts = write(connect(served), *creates(people(6)))
+    assert [r.outcome for r in receipts].count("applied") == 4
+    assert counted(served, "POST") == 6
+
+
 class HalfMembership(Service):
     """The second PATCH of a membership meets a limit."""
 

@@ -33,6 +33,8 @@ _NO_BULK: Final = frozenset(
     {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 )
 _STOPPING: Final = frozenset({"busy", "auth"})
+_DOUBTS: Final = 2
+"""Requests in a row without a usable answer after which a write call sends no more."""
 
 
 class Writer:
@@ -179,6 +181,7 @@ class _Round:
         self._jobs = [job for job in jobs if job.receipt is None]
         self._effects = False
         self._stopped: Receipt | None = None
+        self._doubts = 0
 
     def run(self) -> None:
         single = [job for job in self._jobs if len(job.requests) == 1]
@@ -262,10 +265,16 @@ class _Round:
             job.receipt = receipts.failed(error, job.intent)
         if isinstance(error, NotApplied | ConfigurationError):
             self._stopped = receipts.failed(error, jobs[0].intent)
+        else:
+            self._after(receipts.failed(error, jobs[0].intent))
 
     def _after(self, receipt: Receipt) -> None:
+        """Whether to go on: one record may be too much for a platform, two mean it."""
+        self._doubts = self._doubts + 1 if receipt.outcome == "unknown" else 0
         if receipt.outcome == "not_applied" and receipt.reason in _STOPPING:
             self._stopped = receipt
+        elif self._doubts == _DOUBTS:
+            self._stopped = Receipt("not_applied", code="scim.not-sent")
 
 
 def _halfway(receipt: Receipt) -> Receipt:
