@@ -132,6 +132,6 @@ QUICK = (
     "a commit does not compare the fence",
     "done before the call",
     "the cursor before the seen bits",
-    "newer sent over unknown",
+    "a lost lease can be renewed",
 )
 """Those that every run of the suite looks for."""

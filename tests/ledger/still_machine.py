@@ -274,10 +274,15 @@ class StillMachine(StillReading, StillDelivery, StillGround, RuleBasedStateMachi
             self.a_lingering_request_arrives()
         for worker in self.workers:
             worker.crash()
-        for _ in range(12):
+        quiet = 0
+        for _ in range(14):
             self.time_passes(4000.0)
             self.a_person_decides("rejected", "approve")
-            if not self.work_everything_off() and not self.value(LEFT):
+            works = self.work_everything_off() or self.value(LEFT)
+            quiet = 0 if works else quiet + 1
+            if (
+                quiet == 2
+            ):  # what came into being during a pass is judged by the next one
                 break
         self.all_is_sound()
         there = {row.ext for row in self.target.rows}

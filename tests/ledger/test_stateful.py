@@ -6,13 +6,14 @@ import time
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import run_state_machine_as_test
 
 from ledger.seeded_bugs import BUGS, QUICK
 from ledger.still_machine import StillMachine
 
 PATIENCE = 60.0
-"""Seconds within which a seeded bug must be found."""
+"""Seconds of CPU within which a seeded bug must be found."""
 
 
 def search(machine, *, examples, steps=30, shrink=True, derandomize=True):
@@ -33,11 +34,12 @@ def search(machine, *, examples, steps=30, shrink=True, derandomize=True):
 
 
 def find(bug, *, examples=3000):
-    """Seconds until the seeded bug is found."""
-    since = time.monotonic()
-    with BUGS[bug](), pytest.raises(AssertionError):
+    """Seconds of CPU until the seeded bug is found."""
+    since = time.process_time()
+    # Flaky: what a bug does may rest on the example before.
+    with BUGS[bug](), pytest.raises((AssertionError, FlakyFailure)):
         search(StillMachine, examples=examples, shrink=False)
-    return time.monotonic() - since
+    return time.process_time() - since
 
 
 def test_whatever_two_workers_do_nothing_is_lost_doubled_or_silent_on_sqlite():

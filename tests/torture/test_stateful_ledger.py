@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 
 import pytest
 
@@ -24,8 +23,6 @@ def test_500_examples_find_nothing_on_postgresql(ledger_server):
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_each_seeded_bug_is_found_within_a_minute(bug):
-    since = time.monotonic()
-    find(bug)
-    took = time.monotonic() - since
-    logging.getLogger(__name__).warning("%s: found in %.1f s", bug, took)
+    took = find(bug)
+    logging.getLogger(__name__).warning("%s: found in %.1f s of CPU", bug, took)
     assert took < PATIENCE
