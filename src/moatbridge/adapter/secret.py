@@ -107,11 +107,12 @@ class Secret:
     def __get_pydantic_json_schema__(
         cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Describe the reference, for editors."""
+        """Describe the reference, for editors and forms."""
         del schema, handler
         return {
             "type": "string",
             "pattern": "^(env|file|keyring):.+",
+            "writeOnly": True,
             "description": "A secret reference: env:NAME, file:PATH or keyring:NAME.",
         }
 
@@ -176,7 +177,9 @@ def _broken(what: str, reference: str, words: str) -> ConfigurationError:
 def _from_env(name: str) -> str:
     value = os.environ.get(name)
     if value is None:
-        raise _broken("missing", f"env:{name}", "is not set in the environment")
+        raise _broken(
+            "missing", f"env:{name}", "is not set in the environment: export it first"
+        )
     return value
 
 

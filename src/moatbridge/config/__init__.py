@@ -12,7 +12,7 @@ from moatbridge.config.gateway import GatewayConfig, InboxConfig
 from moatbridge.config.guard import FlowGuardConfig, GuardConfig
 from moatbridge.config.reading import AdapterSource, adapter_settings, load, parse
 from moatbridge.config.redaction import RedactionFilter, Redactor, hold_driver_loggers
-from moatbridge.config.schema import json_schema
+from moatbridge.config.schema import json_schema, settings_schema
 from moatbridge.config.sections import LedgerConfig, RunConfig, SecurityConfig
 from moatbridge.config.systems import (
     DeadlineConfig,
@@ -47,4 +47,5 @@ __all__ = [
     "json_schema",
     "load",
     "parse",
+    "settings_schema",
 ]

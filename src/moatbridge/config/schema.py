@@ -1,8 +1,12 @@
-"""JSON Schema of a whole configuration file, for editors."""
+"""JSON Schema of a whole file, for editors, and of one part of it, for forms."""
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from moatbridge.config.flows import FlowConfig
 from moatbridge.config.gateway import GatewayConfig
@@ -14,10 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydantic import BaseModel
+    from pydantic_core import core_schema
 
     from moatbridge.adapter import Adapter
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_SECTION: Final = re.compile(r"^(Args|Returns|Raises|Class attributes):$")
+_ARGUMENT: Final = re.compile(r"^    (\w+): (.*)$")
+_MARKUP: Final = re.compile(r"`+")
 
 
 class NamedAdapters(Protocol):
@@ -64,6 +72,49 @@ def json_schema(registry: NamedAdapters) -> dict[str, Any]:
     }
 
 
+def settings_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Describe the settings of one adapter, or of one of its streams, for a form.
+
+    Args:
+        model: An adapter's ``Config`` or ``StreamConfig``.
+
+    Returns:
+        JSON Schema (2020-12). ``description`` of each setting is what the model's
+        docstring says of it, as plain text; a secret is ``writeOnly``: never show its
+        value again, keep it where a reference can name it.
+    """
+    return model.model_json_schema(by_alias=True, schema_generator=_WithHelp)
+
+
+class _WithHelp(GenerateJsonSchema):
+    """Takes the help for each setting from its model's docstring."""
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        made = super().model_schema(schema)
+        help_for = _arguments(schema["cls"])
+        fields = schema["cls"].model_fields
+        for name, field in fields.items():
+            described = made.get("properties", {}).get(field.alias or name)
+            if described is not None and name in help_for:
+                described.setdefault("description", help_for[name])
+        return made
+
+
+def _arguments(model: type[Any]) -> dict[str, str]:
+    """The section ``Args`` of a docstring as plain text: name -> words."""
+    found: dict[str, str] = {}
+    name, inside = "", False
+    for line in (inspect.getdoc(model) or "").splitlines():
+        if section := _SECTION.match(line):
+            inside = section[1] == "Args"
+        elif inside and (start := _ARGUMENT.match(line)):
+            name = start[1]
+            found[name] = start[2]
+        elif inside and name and line.startswith("        "):
+            found[name] += " " + line.strip()
+    return {name: _MARKUP.sub("", words) for name, words in found.items()}
+
+
 class _Book:
     """Collects definitions under names that cannot clash."""
 
@@ -72,7 +123,9 @@ class _Book:
 
     def add(self, name: str, model: type[BaseModel]) -> dict[str, Any]:
         template = f"#/$defs/{name}.{{model}}"
-        schema = model.model_json_schema(by_alias=True, ref_template=template)
+        schema = model.model_json_schema(
+            by_alias=True, ref_template=template, schema_generator=_WithHelp
+        )
         for inner, definition in schema.pop("$defs", {}).items():
             self.definitions[f"{name}.{inner}"] = definition
         return schema

@@ -1,0 +1,1 @@
+"""Commons: a small social product that companies connect to their own directory."""

@@ -1,0 +1,181 @@
+"""Looking round before anything flows: what a system holds, and what would leave.
+
+For products and pages that lead somebody through a first connection; the command line
+has the same under ``discover``. Nothing is written, neither there nor in the ledger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from moatbridge.errors import TranslationError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from moatbridge.adapter import Suggestion
+    from moatbridge.changes import Batch, Change
+    from moatbridge.flow.bridge import Bridge
+    from moatbridge.translate import BoundTranslator
+
+CERTAIN: Final = 0.8
+"""What is suggested with less confidence than this waits for a person."""
+
+_TRANSLATORS: Final = frozenset({"translator", "translator.fields"})
+_ENTITIES: Final = frozenset({"entity", "translator.entity"})
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStream:
+    """One stream that a system could have.
+
+    Args:
+        name: Its local name.
+        settings: For ``[streams."SYSTEM/NAME"]``, without translator.
+        entity: What its records are (``Person``); None if that is not clear.
+        fields: For ``[streams."SYSTEM/NAME".translator.fields]``; empty if nothing is
+            suggested before the stream is configured (`Stream.suggested` says then).
+        doubtful: Settings that are not certain: name -> value.
+        reasons: Setting -> why.
+    """
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    entity: str | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+    doubtful: dict[str, Any] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """What a system says about itself; never a secret or a record's value.
+
+    Args:
+        settings: Certain settings of the system itself.
+        streams: Streams it could have.
+        warnings: Sentences.
+    """
+
+    settings: dict[str, Any]
+    streams: tuple[FoundStream, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One record, before and after translation: personal data, for those who may see.
+
+    Args:
+        record: Native field -> value.
+        entity: What would leave; None if it could not be translated.
+        problem: Why it could not.
+    """
+
+    record: dict[str, Any] = field(repr=False)
+    entity: dict[str, Any] | None = field(repr=False)
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The first records of a stream.
+
+    Args:
+        samples: At most as many as were asked for.
+        rejects: Why records of the same batch could not be read at all.
+        whole: The stream holds no more than this.
+    """
+
+    samples: tuple[Sample, ...]
+    rejects: tuple[str, ...] = ()
+    whole: bool = False
+
+
+def discover(bridge: Bridge, system: str) -> Discovered:
+    """Ask a system what it holds. Needs its address and credentials, no streams.
+
+    Args:
+        bridge: An open bridge.
+        system: Its name.
+
+    Returns:
+        What it suggests; nothing for an adapter that lacks `CanDiscover`.
+
+    Raises:
+        ConfigurationError: A person must change something.
+        NotApplied: It cannot be reached now.
+    """
+    with bridge.session(system) as session:
+        if "CanDiscover" not in session.abilities:
+            return Discovered({}, ())
+        found = session.discover()
+    names = dict.fromkeys(item.stream for item in found.items if item.stream)
+    own = _settings(item for item in found.items if not item.stream)
+    streams = tuple(
+        _stream(name, [item for item in found.items if item.stream == name])
+        for name in names
+    )
+    return Discovered(own[0], streams, found.warnings)
+
+
+def preview(bridge: Bridge, address: str, *, most: int = 5) -> Preview:
+    """Read the beginning of a stream and translate it.
+
+    Args:
+        bridge: An open bridge.
+        address: ``system/stream`` of a configured stream that can be scanned.
+        most: How many records.
+
+    Raises:
+        ConfigurationError: The stream or its translator is wrong, all problems at once.
+        NotApplied: The system cannot be reached now.
+    """
+    system, _, name = address.partition("/")
+    translator = bridge.translated(address)
+    samples: list[Sample] = []
+    rejects: list[str] = []
+    whole = False
+    with bridge.session(system) as session:
+        scan = session.scan(name, session.split(name, 1)[0])
+        for batch in scan:
+            rejects += [
+                f"{each.reason} {each.location}".strip() for each in batch.rejects
+            ]
+            known = [change for change in batch.changes if change.data is not None]
+            room = most - len(samples)
+            samples += [_sample(translator, change) for change in known[:room]]
+            whole = batch.complete and len(known) <= room
+            if len(samples) >= most or batch.complete:
+                break
+        cast("Generator[Batch]", scan).close()  # no more is asked for
+    return Preview(tuple(samples), tuple(rejects), whole)
+
+
+def _sample(translator: BoundTranslator, change: Change) -> Sample:
+    data = change.data or {}
+    try:
+        return Sample(data, translator.decode(data, change.incomplete))
+    except TranslationError as error:
+        return Sample(data, None, error.message)
+
+
+def _stream(name: str, items: list[Suggestion]) -> FoundStream:
+    sure = [item for item in items if item.confidence >= CERTAIN]
+    entity = next((str(i.value) for i in sure if i.setting in _ENTITIES), None)
+    fields = next((dict(i.value) for i in sure if i.setting in _TRANSLATORS), {})
+    rest = [i for i in items if i.setting not in _TRANSLATORS | _ENTITIES]
+    settings, doubtful = _settings(rest)
+    reasons = {item.setting: item.reason for item in reversed(items)}
+    return FoundStream(name, settings, entity, fields, doubtful, reasons)
+
+
+def _settings(items: Iterable[Suggestion]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The first certain value of each setting, and what is doubtful."""
+    certain: dict[str, Any] = {}
+    doubtful: dict[str, Any] = {}
+    for item in items:
+        sure = item.confidence >= CERTAIN and item.value is not None
+        (certain if sure else doubtful).setdefault(item.setting, item.value)
+    return certain, {k: v for k, v in doubtful.items() if k not in certain}
