@@ -20,6 +20,9 @@ from moatbridge.adapter.abilities import (
     CanWrite,
 )
 from moatbridge.adapter.base import Adapter, AdapterConfig
+from moatbridge.adapter.each import EACH_BATCH, write_each
+from moatbridge.adapter.fitting import misfit
+from moatbridge.adapter.functions import StreamFunctions, make_adapter
 from moatbridge.adapter.net import Address, Net, TlsSettings
 from moatbridge.adapter.receiving import Answer, Received, Request
 from moatbridge.adapter.secret import Secret
@@ -37,6 +40,7 @@ from moatbridge.adapter.streams import (
 )
 
 __all__ = [
+    "EACH_BATCH",
     "Ability",
     "Adapter",
     "AdapterConfig",
@@ -62,8 +66,12 @@ __all__ = [
     "Request",
     "Secret",
     "Stream",
+    "StreamFunctions",
     "Suggestion",
     "Suggestions",
     "TlsSettings",
     "WriteTraits",
+    "make_adapter",
+    "misfit",
+    "write_each",
 ]

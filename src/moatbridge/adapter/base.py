@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from moatbridge.adapter.abilities import Ability
+from moatbridge.errors import ConfigurationError, CursorTooOld
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from moatbridge.adapter.net import Net
     from moatbridge.adapter.streams import Probe, Stream
+    from moatbridge.changes import Cursor
 
 
 class AdapterConfig(BaseModel):
@@ -28,8 +30,18 @@ class AdapterConfig(BaseModel):
         frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
+    @property
+    def dialled(self) -> tuple[str, int] | None:
+        """Host and port that this configuration makes us dial; None if none.
+
+        `moatbridge.http.HttpConfig` knows its own. Where there are several, override
+        `Adapter.endpoints` instead.
+        """
+        return None
+
 
 C = TypeVar("C", bound=AdapterConfig)
+P = TypeVar("P", str, int)
 
 
 class Adapter(ABC, Generic[C]):
@@ -75,9 +87,26 @@ class Adapter(ABC, Generic[C]):
         )
 
     @classmethod
-    @abstractmethod
     def endpoints(cls, config: Any) -> Sequence[tuple[str, int]]:
-        """Every host and port the configuration makes us dial, for the egress list."""
+        """Every host and port the configuration makes us dial, for the egress list.
+
+        The default is what `AdapterConfig.dialled` names, or nothing: an address that
+        is not named here cannot be dialled.
+        """
+        dialled: tuple[str, int] | None = config.dialled
+        return () if dialled is None else (dialled,)
+
+    def stream_config(self, stream: str) -> Any:
+        """The ``StreamConfig`` of a configured stream.
+
+        Raises:
+            ConfigurationError: ``NAME.stream``: no such stream is configured.
+        """
+        if stream not in self.stream_configs:
+            there = ", ".join(self.stream_configs) or "none"
+            msg = f"There is no stream {stream!r}; there are: {there}."
+            raise ConfigurationError(msg, code=f"{self.name}.stream")
+        return self.stream_configs[stream]
 
     @abstractmethod
     def open(self) -> None:
@@ -119,6 +148,28 @@ class Adapter(ABC, Generic[C]):
     @abstractmethod
     def streams(self) -> Sequence[Stream]:
         """Describe the configured streams (may ask the server for types)."""
+
+    def position(self, cursor: Cursor | None, name: str, kind: type[P]) -> P | None:
+        """What one of our own cursors says: ``{name: value}``.
+
+        Args:
+            cursor: As the core handed it back; None at the start.
+            name: The cursor's member.
+            kind: Its type: ``str`` or ``int``.
+
+        Returns:
+            The member; None at the start.
+
+        Raises:
+            CursorTooOld: ``NAME.cursor``: the cursor is not one of ours.
+        """
+        if cursor is None:
+            return None
+        found = cursor.get(name) if isinstance(cursor, dict) else None
+        if type(found) is not kind:
+            words = "The position is not one of ours."
+            raise CursorTooOld(words, code=f"{self.name}.cursor", reason="foreign")
+        return found
 
     def __enter__(self) -> Self:
         """Open and return the adapter."""

@@ -23,6 +23,7 @@ from moatbridge.cli.init import init
 from moatbridge.cli.kill import kill, resume
 from moatbridge.cli.ledger import backup, restored
 from moatbridge.cli.logs import redacted_log
+from moatbridge.cli.new_adapter import new_adapter
 from moatbridge.cli.plan import plan
 from moatbridge.cli.reconcile import reconcile
 from moatbridge.cli.retract import retract
@@ -57,6 +58,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "kill": kill,
     "resume": resume,
     "adapters": adapters,
+    "new-adapter": new_adapter,
     "demo": demo,
 }
 

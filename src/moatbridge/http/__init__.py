@@ -17,7 +17,7 @@ from moatbridge.http.credentials import (
 )
 from moatbridge.http.rate import RateInfo, rate_info
 from moatbridge.http.settings import HttpConfig
-from moatbridge.http.status import Judgement, check_read, judge
+from moatbridge.http.status import Judgement, check_read, check_write, judge
 from moatbridge.http.strict_json import parse_json
 from moatbridge.http.url import BaseUrl
 
@@ -35,6 +35,7 @@ __all__ = [
     "RateInfo",
     "Response",
     "check_read",
+    "check_write",
     "judge",
     "parse_json",
     "rate_info",

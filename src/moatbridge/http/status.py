@@ -9,6 +9,7 @@ from moatbridge.errors import (
     ConfigurationError,
     MoatbridgeError,
     NotApplied,
+    OutcomeUnknown,
     Rejected,
 )
 
@@ -103,22 +104,43 @@ def check_read(response: Response, *, area: str) -> None:
     raise read_error(response, area=area)
 
 
+def check_write(response: Response, op: Op, *, area: str) -> None:
+    """Raise the error that a refused *write* means; return if it was carried out.
+
+    A delete of what is gone already is carried out.
+
+    Raises:
+        NotApplied: ``AREA.busy`` or ``AREA.stale``; may carry ``retry_after``.
+        OutcomeUnknown: ``AREA.server``: a 5xx says nothing about what happened.
+        Rejected: ``AREA.gone``, ``AREA.conflict``, ``AREA.rights``, ``AREA.data``.
+        ConfigurationError: ``http.auth``.
+    """
+    wait = response.rate.retry_after
+    verdict = judge(response.status, op, retry_after=wait)
+    what = f"{response.method} {response.template} was answered {response.status}"
+    code = f"{area}.{verdict.reason}"
+    if verdict.outcome == "unknown":
+        raise OutcomeUnknown(f"{what}; nobody knows what happened.", code=code)
+    if verdict.outcome != "applied":
+        raise _refused(verdict, what, code, wait)
+
+
+def _refused(
+    verdict: Judgement, what: str, code: str, wait: float | None
+) -> MoatbridgeError:
+    if verdict.system:
+        words = f"{what}: the credentials are not accepted. Check auth."
+        return ConfigurationError(words, code="http.auth")
+    if verdict.outcome == "rejected":
+        kind = _KINDS.get(verdict.reason, "data")
+        words = f"{what}; repeating it is pointless."
+        return Rejected(words, code=code, kind=kind)
+    return NotApplied(f"{what}; try again later.", code=code, retry_after=wait)
+
+
 def read_error(response: Response, *, area: str) -> MoatbridgeError:
     """The typed error of a refused read; see `check_read`."""
     status, wait = response.status, response.rate.retry_after
     what = f"{response.method} {response.template} was answered {status}"
     verdict = judge(status, "update", retry_after=wait)
-    if verdict.system:
-        return ConfigurationError(
-            f"{what}: the credentials are not accepted. Check auth.", code="http.auth"
-        )
-    if verdict.outcome == "rejected":
-        kind = _KINDS.get(verdict.reason, "data")
-        return Rejected(
-            f"{what}; repeating it is pointless.",
-            code=f"{area}.{verdict.reason}",
-            kind=kind,
-        )
-    return NotApplied(
-        f"{what}; try again later.", code=f"{area}.{verdict.reason}", retry_after=wait
-    )
+    return _refused(verdict, what, f"{area}.{verdict.reason}", wait)
