@@ -32,6 +32,7 @@ class MemoryHarness(Harness):
     stream = "people"
     unique = "userName"
     clearable = "nickName"
+    crowd = 30
 
     def __init__(self, system=None, kind=MemoryAdapter):
         self.system = system or MemorySystem([PEOPLE])
@@ -57,6 +58,9 @@ class MemoryHarness(Harness):
         data = {**row.data, "nickName": f"edited {secrets.token_hex(4)}"}
         with self.system.store.transaction():
             self.system.save(self.system.stream("people"), row.ref, data)
+
+    def spoil(self, value):
+        self.system.unreadable.add(self.row(value).ref.key)
 
     def change(self, record):
         return {"displayName": f"Changed {secrets.token_hex(4)}"}

@@ -10,7 +10,9 @@ from moatbridge.adapter import WriteTraits
 from moatbridge.testing import AdapterConformance, MemoryAdapter, MemorySystem
 from testing.memory_harness import PEOPLE, MemoryHarness
 
-FEATURES = frozenset({"partitions", "deletes", "keyed", "conditional", "slots"})
+FEATURES = frozenset(
+    {"partitions", "deletes", "keyed", "conditional", "slots", "rejects"}
+)
 
 
 class TestMemory(AdapterConformance):

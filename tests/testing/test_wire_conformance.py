@@ -8,6 +8,7 @@ import pytest
 
 from moatbridge.testing import AdapterConformance, MemorySystem
 from servers.memory_wire import MemoryServer
+from testing.inbox_adapter import InboxAdapter, InboxHarness
 from testing.memory_harness import PEOPLE
 from testing.wire_adapter import WireAdapter, WireHarness
 
@@ -21,3 +22,11 @@ class TestWire(AdapterConformance):
         system, password = MemorySystem([PEOPLE]), secrets.token_hex(12)
         with MemoryServer(system, password) as server:
             yield WireHarness(system, server, password)
+
+
+class TestInbox(AdapterConformance):
+    adapter = InboxAdapter
+
+    @pytest.fixture
+    def harness(self):
+        return InboxHarness()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _NUMBERS = itertools.count(1000)
 FIELDS = ("nr", "login", "phone")
 SNAPSHOT: dict[str, Any] = {
+    "max_rejects": 1,
     "folder": "in",
     "files": "*.csv",
     "content": "snapshot",
@@ -99,6 +100,8 @@ class FolderHarness(Harness):
 
 
 class SnapshotHarness(FolderHarness):
+    crowd = 4000  # the file's lines are parsed a thousand at once
+
     def seed(self, records: Sequence[Data]) -> None:
         self._drop([*self.read_all(), *records])
 
@@ -108,8 +111,17 @@ class SnapshotHarness(FolderHarness):
             self._drop([])
         return [dict(row) for row in files[-1]] if files else []
 
+    def spoil(self, value: str) -> None:
+        # one column too many
+        rows = [
+            {**row, "login": f"{value},x"} if row["login"] == value else row
+            for row in self.read_all()
+        ]
+        self._drop(rows)
+
     def remove(self, values: Sequence[str]) -> None:
-        self._drop([row for row in self.read_all() if row["login"] not in values])
+        gone = set(values)
+        self._drop([row for row in self.read_all() if row["login"] not in gone])
 
 
 class DeltaHarness(FolderHarness):
@@ -159,6 +171,7 @@ class PublishHarness(FolderHarness):
 
 class TestLocalSnapshot(AdapterConformance):
     adapter = SftpAdapter
+    features = frozenset({"rejects"})
     lacks = frozenset({"CanFollow", "CanWrite"})
 
     @pytest.fixture
@@ -168,7 +181,7 @@ class TestLocalSnapshot(AdapterConformance):
 
 class TestRemoteSnapshot(TestLocalSnapshot):
     adapter = SftpAdapter
-    features = frozenset({"network", "credentials"})
+    features = TestLocalSnapshot.features | {"network", "credentials"}
 
     @pytest.fixture
     def harness(self, remote: Drop) -> Harness:

@@ -90,6 +90,9 @@ class OrdersHarness(Harness):
             f"edited {secrets.token_hex(4)}", value,
         )  # fmt: skip
 
+    def spoil(self, value):
+        self.run("update purchase_order set ordered='soon' where order_nr=?", value)
+
     def run(self, sql, *values):
         with closing(sqlite3.connect(self.erp._file, timeout=60)) as database, database:
             database.execute(sql, values)
@@ -159,7 +162,9 @@ class PeopleHarness(Harness):
 
 class OrdersConformance(AdapterConformance):
     adapter = SoapAdapter
-    features = frozenset({"network", "credentials", "keyed", "conditional", "deletes"})
+    features = frozenset(
+        {"network", "credentials", "keyed", "conditional", "deletes", "rejects"}
+    )
 
     @pytest.fixture
     def harness(self, own_erp):

@@ -95,6 +95,9 @@ class TableHarness(Harness):
             (value,),
         )
 
+    def spoil(self, value: str) -> None:
+        self.db.sql(f"update {self.table} set v = 'none' where login = ?", (value,))
+
     def change(self, record: Data) -> Data:
         return {"nachname": "Schulze", "v": record["v"] + 1}
 
@@ -109,7 +112,7 @@ class TableHarness(Harness):
 
 class SqlConformance(AdapterConformance):
     adapter = SqlAdapter
-    features = frozenset({"keyed", "conditional", "partitions"})
+    features = frozenset({"keyed", "conditional", "partitions", "translator"})
 
     @pytest.fixture
     def harness(self, request: pytest.FixtureRequest) -> TableHarness:
@@ -130,4 +133,5 @@ class TestMariadb(SqlConformance):
 
 class TestSqlite(SqlConformance):
     adapter = SqlAdapter
+    features = SqlConformance.features | {"rejects"}  # it keeps any text anywhere
     fixture = "lite"

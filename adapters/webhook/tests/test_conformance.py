@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import secrets
+import time
 
 import pytest
 from pydantic import SecretStr
@@ -11,6 +13,7 @@ from moatbridge.testing import AdapterConformance, Harness
 from moatbridge_webhook import WebhookAdapter, WebhookConfig, WebhookStreamConfig
 
 from .conftest import new_key
+from .requests import STANDARD, receiver, request, standard
 
 
 class PostsHarness(Harness):
@@ -70,3 +73,46 @@ class TestPosts(AdapterConformance):
     @pytest.fixture
     def harness(self, receiver):
         return PostsHarness(receiver)
+
+
+class InboxHarness(Harness):
+    """What a sender of events tells us; there is nothing to be read by us."""
+
+    unique = "id"
+
+    def __init__(self):
+        self.canaries = [STANDARD]
+
+    def make(self, *, endpoint=None, credentials="good"):
+        return receiver("standard-webhooks", STANDARD, time_window=300)
+
+    def sample(self, count):
+        return [
+            {"id": f"u-{secrets.token_hex(8)}", "name": f"Ada {secrets.token_hex(8)}"}
+            for _ in range(count)
+        ]
+
+    def seed(self, records):
+        """Nobody is asked."""
+
+    def read_all(self):
+        return []
+
+    def remove(self, values):
+        """Nothing is kept."""
+
+    def delivery(self, records):
+        data = [{"id": r["id"], "profile": {"name": r["name"]}} for r in records]
+        body = json.dumps({"type": "user.saved", "data": data}).encode()
+        ident, now = f"msg_{secrets.token_hex(8)}", time.time()
+        return request(body, standard(body, ident=ident, at=now), at=now)
+
+
+class TestInbox(AdapterConformance):
+    adapter = WebhookAdapter
+    features = frozenset({"deletes"})
+    lacks = frozenset({"CanWrite"})
+
+    @pytest.fixture
+    def harness(self):
+        return InboxHarness()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -141,6 +142,10 @@ class Matrix:
             else:
                 proxy.fault = Fault()
             began = time.monotonic()
+            # A call that nothing ends shall be late, not for ever.
+            mercy = threading.Timer(2 * (LIMIT + MARGIN) + 1, _heal, [proxy])
+            stack.callback(mercy.cancel)
+            mercy.start()
             try:
                 ending.result = call()
             except MoatbridgeError as error:

@@ -12,8 +12,9 @@ from moatbridge.changes import Ref
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moatbridge.adapter import Adapter
+    from moatbridge.adapter import Adapter, Request
     from moatbridge.changes import Data
+    from moatbridge.translate import Translator
 
 Feature = Literal[
     "network",
@@ -23,12 +24,16 @@ Feature = Literal[
     "keyed",
     "conditional",
     "slots",
+    "rejects",
+    "translator",
 ]
 """What a stream can do beyond its abilities; declared on the test class.
 
 ``network``: the adapter dials TCP. ``credentials``: the server refuses wrong ones.
 ``partitions``: ``split`` cuts the stream. ``deletes``: ``Stream.sees_deletes``.
 ``keyed`` and ``conditional``: as in `WriteTraits`. ``slots``: `Harness.slot` is given.
+``rejects``: `Harness.spoil` is given. ``translator``: the stream suggests one, or
+`Harness.translators` names some.
 """
 
 
@@ -63,14 +68,20 @@ class Harness(ABC):
         unique: A text field whose values differ between records; identifies them here.
         clearable: A writable optional field that every sample fills (for `CanWrite`).
         endpoint: Host and port of the server; None if nothing is dialled.
+        crowd: Records with which the check of memory fills the stream: some times
+            more than the adapter reads ahead. Raise it where rows come in big pieces
+            that are cut into pages (a file).
         canaries: Secrets in the configuration, which must never be seen anywhere.
+        translators: For this stream, beside the one that the stream suggests.
     """
 
     stream: ClassVar[str] = "people"
     unique: ClassVar[str]
     clearable: ClassVar[str] = ""
+    crowd: ClassVar[int] = 60
     endpoint: tuple[str, int] | None = None
     canaries: Sequence[str] = ()
+    translators: Sequence[Translator] = ()
 
     @abstractmethod
     def make(
@@ -126,6 +137,23 @@ class Harness(ABC):
     def slot(self) -> SlotCase:
         """A case for the feature ``slots``."""
         raise self._missing("slot")
+
+    def delivery(self, records: Sequence[Data]) -> Request:
+        """A new request as the system sends it, proved, that tells these records.
+
+        For `CanReceive`; signed by other means than the adapter's.
+        """
+        del records
+        raise self._missing("delivery")
+
+    def spoil(self, value: str) -> None:
+        """Make one record unreadable, for the feature ``rejects``.
+
+        Its stored form, not its connection: a date that is none, bytes that are no
+        text. `read_all` and `remove` must still work.
+        """
+        del value
+        raise self._missing("spoil")
 
     def target(self, record: Data) -> Ref | None:
         """The ``Intent.ref`` of a create; None where the server chooses the id."""

@@ -26,7 +26,7 @@ from moatbridge.adapter import (
     Suggestion,
     Suggestions,
 )
-from moatbridge.changes import Absent, Batch, Change, OutOfScope, Record, Ref
+from moatbridge.changes import Absent, Batch, Change, OutOfScope, Record, Ref, Reject
 from moatbridge.errors import ConfigurationError, CursorTooOld, OutcomeUnknown
 from moatbridge.testing.memory_system import BUCKETS, MemorySystem
 from moatbridge.testing.memory_write import carry_out
@@ -166,7 +166,7 @@ class MemoryAdapter(
             more = len(rows) > described.page
             rows = rows[: described.page]
             last = rows[-1].ref.key if rows else last
-            yield Batch([_change(row) for row in rows], {"id": last}, (), not more)
+            yield self._batch(rows, {"id": last}, complete=not more)
 
     def changes(self, stream: str, after: Cursor | None) -> Iterator[Batch]:
         """The change log, newest state of each record."""
@@ -234,6 +234,16 @@ class MemoryAdapter(
             sees_deletes=stream.sees_deletes,
             query=f"{zlib.crc32(repr(stream.fields).encode()):08x}",
         )
+
+    def _batch(self, rows: Sequence[Row], cursor: Cursor, *, complete: bool) -> Batch:
+        bad = self.system.unreadable
+        rejects = [
+            Reject("memory.unreadable", "marked by a test", row.ref)
+            for row in rows
+            if row.ref.key in bad
+        ]
+        changes = [_change(row) for row in rows if row.ref.key not in bad]
+        return Batch(changes, cursor, rejects, complete)
 
     def _logged(self, stream: MemoryStream, key: str, op: str) -> Change | None:
         row = self.system.get(stream.name, Ref.from_key(key))

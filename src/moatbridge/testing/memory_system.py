@@ -99,6 +99,7 @@ class MemorySystem:
         refuse: Given a record to write, returns the last word of a rejection
             (``data``, ``conflict``, ``rights``) or None.
         normalise: Changes a record as it is stored.
+        unreadable: Ids (`Ref.key`) of records that a scan can only reject.
 
     Args:
         streams: Streams to add.
@@ -117,6 +118,7 @@ class MemorySystem:
         self.lose_answers = 0
         self.refuse: Callable[[Data], str | None] = _accepts
         self.normalise: Callable[[Data], Data] = lambda record: record
+        self.unreadable: set[str] = set()
         self.store: memory_store.Store = memory_store.Store(path)
         for stream in streams:
             self.add(stream)

@@ -33,6 +33,7 @@ class FaultProxy:
         accepted: Connections so far.
         passed: Bytes of answers since the fault was set.
         asked: Bytes of requests since their fault was set.
+        broken: Connections that the fault of the answers reset or ended so far.
         stuck: Set while an answer, or a swallowed request, waits for ever.
 
     Args:
@@ -49,6 +50,7 @@ class FaultProxy:
         self._moved = asyncio.Event()
         self._answers, self._requests = Direction(), Direction()
         self.accepted: int = 0
+        self.broken: int = 0
         self.stuck: threading.Event = threading.Event()
 
     @property
@@ -185,6 +187,11 @@ class FaultProxy:
     ) -> bool:
         """What happens at the limit; True once bytes may move again."""
         fault = direction.fault
+        if direction is self._answers and (fault.reset_after, fault.cut_answer) != (
+            None,
+            None,
+        ):
+            self.broken += 1
         if fault.reset_after is not None:
             for writer in writers:
                 _reset(writer)
@@ -213,9 +220,14 @@ class FaultProxy:
 
 
 async def _write(writers: list[asyncio.StreamWriter], piece: bytes) -> None:
+    """To the first, and to those that repeat it for as long as they listen."""
     for writer in writers:
         writer.write(piece)
-        await writer.drain()
+        if writer is writers[0]:
+            await writer.drain()
+            continue
+        with contextlib.suppress(OSError):
+            await writer.drain()
 
 
 async def _swallow(reader: asyncio.StreamReader) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from moatbridge.adapter import CanScan, Partition
 from moatbridge.changes import Intent
 from moatbridge.testing.network import RecordingNet, net
+from moatbridge.translate import Translator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,6 +87,13 @@ class Stage:
                 found: Stream = stream
                 return found
         raise AssertionError(f"streams() does not list {self.name!r}")
+
+    def translators(self, stream: Stream) -> list[Translator]:
+        """What the stream suggests, and what the harness adds."""
+        found = list(self.harness.translators)
+        if stream.suggested and stream.entity:
+            found.append(Translator(stream.entity, stream.suggested))
+        return found
 
     def can(self, adapter: Any, ability: type[Ability]) -> bool:
         """Whether the stream under test has the ability; its neighbours may not."""

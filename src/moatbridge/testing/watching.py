@@ -119,9 +119,11 @@ class Overheard(logging.Handler):
         self.heard += [self.format(record), repr(record.args)]
 
     def show(self, *things: object) -> None:
-        """Keep what a person would see of these objects."""
+        """Keep what a person would see of these objects; errors with their causes."""
         for thing in things:
             self.heard += [repr(thing), str(thing)]
+            if isinstance(thing, BaseException):
+                self.heard += traceback.format_exception(thing)
 
     def leaks(self, canaries: Iterable[str]) -> list[str]:
         """Masked forms of the canaries that were seen, in any usual encoding."""

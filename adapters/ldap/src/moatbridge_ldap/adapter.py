@@ -116,7 +116,7 @@ class LdapAdapter(
         )
 
     def streams(self) -> Sequence[Stream]:
-        """The configured streams, with types from the server's schema.
+        """The entries below ``bases`` that fit ``filter``, typed by its schema.
 
         Raises:
             ConfigurationError: ``ldap.field``: the schema lacks a field.

@@ -41,8 +41,13 @@ class Url(NamedTuple):
 class Auth(AdapterConfig):
     r"""``auth``: who we are. ``anonymous`` must be written out.
 
-    ``simple`` needs ``bind_dn`` (a DN; on Active Directory also ``user@domain`` or
-    ``DOMAIN\user``) and ``password``; ``external`` takes the TLS client certificate.
+    ``simple`` needs ``bind_dn`` and ``password``; the others take neither.
+
+    Args:
+        kind: ``simple`` is name and password, ``external`` the TLS client certificate.
+        bind_dn: The account: a DN, on Active Directory also ``user@domain`` or
+            ``DOMAIN\user``.
+        password: Its password.
     """
 
     kind: Literal["simple", "external", "anonymous"] = "simple"

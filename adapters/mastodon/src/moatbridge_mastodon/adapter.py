@@ -131,7 +131,7 @@ class MastodonAdapter(
         )
 
     def streams(self) -> Sequence[Stream]:
-        """The configured streams, or all four."""
+        """Some or all of ``posts``, ``mentions``, ``reactions`` and ``accounts``."""
         kinds = self._kinds()
         posts = _named(kinds, "posts")
         accounts = _named(kinds, "accounts")
@@ -149,7 +149,7 @@ class MastodonAdapter(
         ]
 
     def traits(self, stream: str) -> WriteTraits:
-        """Posts are keyed for an hour; reactions are what they are."""
+        """Posts are ``keyed`` for an hour; reactions for ever."""
         if self._kind(stream) == "reactions":
             return WriteTraits(dedup="keyed", key_scope="object", retractable=True)
         return WriteTraits(

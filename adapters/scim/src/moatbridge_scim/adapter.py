@@ -114,12 +114,12 @@ class ScimAdapter(
         )
 
     def streams(self) -> Sequence[Stream]:
-        """The configured streams, as the peer's own schemas describe them."""
+        """``people``, ``groups`` or another resource type, by the peer's schemas."""
         self._opened()
         return [served.stream(name) for name, served in self._served.items()]
 
     def traits(self, stream: str) -> WriteTraits:
-        """People are found again by userName, groups by externalId."""
+        """People are ``keyed`` where the peer keeps externalId; groups ``lookup``."""
         served = self._stream(stream)
         writer, reader = served.writer, served.reader
         dedup: Any = "none"

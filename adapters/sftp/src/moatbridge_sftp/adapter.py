@@ -180,7 +180,7 @@ class SftpAdapter(
         return [moment for moment in found if moment is not None]
 
     def streams(self) -> Sequence[Stream]:
-        """The configured streams."""
+        """One for each configured folder and format of files."""
         return [describe(name, config) for name, config in self.stream_configs.items()]
 
     # --- reading --------------------------------------------------------------------

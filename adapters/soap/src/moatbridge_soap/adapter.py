@@ -98,11 +98,11 @@ class SoapAdapter(
         return probe(self._opened())
 
     def streams(self) -> Sequence[Stream]:
-        """The configured streams, typed by the WSDL."""
+        """What the configured operations list and get, typed by the WSDL."""
         return [stream.described() for stream in self._opened().streams.values()]
 
     def traits(self, stream: str) -> WriteTraits:
-        """See `CanWrite.traits`."""
+        """``keyed`` where the service takes our key; the weakest operation decides."""
         return traits_of(self._stream(stream))
 
     def split(self, stream: str, wanted: int) -> Sequence[Partition]:

@@ -183,7 +183,7 @@ class SqlAdapter(
         )
 
     def streams(self) -> Sequence[Stream]:
-        """The configured streams, with types from the catalogue."""
+        """The configured tables and views, with types from the catalogue."""
         self._open()
         return [describe(b, self._abilities(b)) for b in self._bound.values()]
 

@@ -101,8 +101,23 @@ class SqlStreamConfig(AdapterConfig):
 class SqlConfig(AdapterConfig):
     """``[systems.NAME]`` with ``adapter = "sql"``.
 
-    ``url`` is SQLAlchemy's, without a password. Times are seconds. ``read_only``
-    ``auto`` means: read-only unless a stream of the system may be written.
+    Times are seconds.
+
+    Args:
+        url: SQLAlchemy's, without a password: ``postgresql+psycopg://user@host/name``,
+            ``mysql+pymysql://user@host/name``, ``sqlite:///file.db``.
+        password: The account's password.
+        insecure_cleartext: Allow a connection without TLS.
+        read_only: ``auto`` is read-only unless a stream of the system may be written.
+        allow_privileged: Accept an account with administrator's rights.
+        schemas: Only these schemas are looked at; empty: the account's default.
+        statement_timeout: Seconds of one statement, also set at the server.
+        lock_timeout: Seconds of waiting for a lock.
+        transaction_limit: Seconds of one transaction.
+        page_size: Upper bound of rows in one page.
+        timezone: IANA zone of date-times that carry none.
+        text_encoding: Codec of text, for databases that declare another one.
+        dialect_mode: ``generic`` switches every refinement for a known database off.
     """
 
     url: str = Field(repr=False)

@@ -72,7 +72,8 @@ _CODES: Final[dict[FaultKind, str]] = {
 }
 
 _WORDS: Final[dict[FaultKind, str]] = {
-    "unreachable": "The database cannot be reached, or ended the connection",
+    "unreachable": "The database cannot be reached, or hung up; check the host "
+    "and port in url, and that it is up",
     "auth": "The database refused the account, the password or the database name; "
     "check url and password",
     "tls": "TLS with the database server failed; check tls.ca_file, the host name in "

@@ -113,7 +113,7 @@ class WebhookAdapter(Adapter[WebhookConfig], CanWrite, CanReceive):
         return [*found, *(_received(*each) for each in received.items())]
 
     def traits(self, stream: str) -> WriteTraits:
-        """Keyed for as long as the receiver remembers ids; chats know no keys."""
+        """``keyed`` for ``key_ttl``, if that is set; ``none`` into chats."""
         self._kind(stream)
         config = self.config
         if config.format in CHAT or config.key_ttl is None:

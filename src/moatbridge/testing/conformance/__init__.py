@@ -15,18 +15,23 @@ both are checked against what the adapter says of itself.
 from __future__ import annotations
 
 from moatbridge.testing.conformance.base import requires
+from moatbridge.testing.conformance.delivering import Delivering
 from moatbridge.testing.conformance.following import Following
 from moatbridge.testing.conformance.hanging import Hanging
 from moatbridge.testing.conformance.lifecycle import Lifecycle
-from moatbridge.testing.conformance.network import Network
+from moatbridge.testing.conformance.paging import Paging
 from moatbridge.testing.conformance.reading import Fetching, Scanning
+from moatbridge.testing.conformance.receiving import Receiving
+from moatbridge.testing.conformance.reconnecting import Reconnecting
 from moatbridge.testing.conformance.safety import Safety
+from moatbridge.testing.conformance.translating import Translating
 from moatbridge.testing.conformance.writing import Writing
 
 __all__ = ["AdapterConformance", "requires"]
 
 
 class AdapterConformance(
-    Lifecycle, Scanning, Fetching, Following, Writing, Safety, Network, Hanging
-):
+    Lifecycle, Scanning, Paging, Fetching, Following, Writing, Delivering, Safety,
+    Reconnecting, Hanging, Receiving, Translating,
+):  # fmt: skip
     """Subclass it, name the adapter and its features, give the fixture ``harness``."""

@@ -57,7 +57,7 @@ class ConformanceBase:
         if "test_no_silent_overrides" in vars(cls):
             msg = f"{cls.__name__}: test_no_silent_overrides cannot be overridden"
             raise TypeError(msg)
-        has = (cls.adapter.abilities - cls.lacks) | cls.features
+        has = has_of(cls)
         for name, test in suite_tests(cls).items():
             if name not in vars(cls):
                 setattr(cls, name, test if needs_of(test) <= has else None)
@@ -97,6 +97,11 @@ def suite_tests(cls: type) -> dict[str, Any]:
     }
 
 
+def has_of(cls: type[ConformanceBase]) -> frozenset[str]:
+    """Abilities and features of the stream that a test class is about."""
+    return (cls.adapter.abilities - cls.lacks) | cls.features
+
+
 def needs_of(test: Any) -> frozenset[str]:
     """Abilities and features that a test needs."""
     needs: frozenset[str] = test.__dict__.get(NEEDS, frozenset())
@@ -108,7 +113,7 @@ def _marks(thing: Any, *names: str) -> list[pytest.Mark]:
     return [mark for mark in found if mark.name in names]
 
 
-def _typed(cls: type) -> set[str]:
+def _typed(cls: type[ConformanceBase]) -> set[str]:
     """Names that an author set to None by hand (we do it only where needs fail)."""
-    has = (cls.adapter.abilities - cls.lacks) | cls.features  # type: ignore[attr-defined]
+    has = has_of(cls)
     return {n for n, t in suite_tests(cls).items() if needs_of(t) <= has}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moatbridge.adapter import CanFollow, CanScan
+from moatbridge.adapter import CanFetch, CanFollow, CanScan
+from moatbridge.changes import Record
 from moatbridge.errors import MoatbridgeError
 from moatbridge.testing.conformance.base import ConformanceBase, requires
 from moatbridge.testing.stage import changes_of
@@ -50,7 +51,28 @@ class Following(ConformanceBase):
         after = position(stage, adapter)
         stage.harness.edit(values[1])
         seen = poll(stage, adapter, after)
-        assert ref.key in {change.ref.key for change in seen if change.op == "upsert"}
+        mine = [c for c in seen if c.op == "upsert" and c.ref.key == ref.key]
+        assert mine
+        judge(stage, adapter, mine)
+
+    @requires(CanFollow)
+    def test_a_change_is_whole_or_says_that_it_is_not(self, stage: Stage) -> None:
+        """All fields, or ``partial``, or thin: then there is a fetch for the rest."""
+        adapter = stage.open()
+        after = position(stage, adapter)
+        stage.seed(2)
+        judge(stage, adapter, poll(stage, adapter, after))
+
+    @requires(CanFollow)
+    def test_a_poll_may_be_repeated(self, stage: Stage) -> None:
+        """Nothing is used up by reading it: a crash before the commit loses nothing."""
+        adapter = stage.open()
+        after = position(stage, adapter)
+        stage.seed(2)
+        once = {change.ref.key for change in poll(stage, adapter, after)}
+        again = {change.ref.key for change in poll(stage, stage.open(), after)}
+        assert len(once) >= 2
+        assert once <= again
 
     @requires(CanFollow)
     def test_a_poll_ends_where_the_next_begins(self, stage: Stage) -> None:
@@ -74,7 +96,8 @@ class Following(ConformanceBase):
         assert len(whole) >= 12
         for done in range(1, len(batches)):
             before = {c.ref.key for c in changes_of(batches[:done])}
-            rest = poll(stage, stage.open(), batches[done - 1].cursor)
+            at = json.loads(json.dumps(batches[done - 1].cursor))
+            rest = poll(stage, stage.open(), at)
             assert before | {change.ref.key for change in rest} == whole
 
     @requires(CanFollow)
@@ -100,6 +123,23 @@ def position(stage: Stage, adapter: Any) -> Any:
     """Where the stream stands now, as the ledger would keep it."""
     batches = list(adapter.changes(stage.name, None))
     return json.loads(json.dumps(batches[-1].cursor))
+
+
+def judge(stage: Stage, adapter: Any, changes: list[Change]) -> None:
+    """A change that does not say "thin" or "partial" tells the whole record."""
+    declared = {field.name for field in stage.stream(adapter).fields}
+    fetches = stage.can(adapter, CanFetch)
+    for change in (c for c in changes if c.op == "upsert"):
+        now = adapter.fetch(stage.name, [change.ref])[0] if fetches else None
+        if change.data is None:
+            assert isinstance(now, Record), "a thin change needs CanFetch"
+            continue
+        assert set(change.data) <= declared, "only declared fields"
+        if change.partial:
+            continue
+        assert set(change.data) | set(change.incomplete) == declared
+        if isinstance(now, Record):
+            assert change.data == now.data, "the change and fetch agree"
 
 
 def poll(stage: Stage, adapter: Any, after: Any) -> list[Change]:

@@ -105,6 +105,7 @@ class Lifecycle(ConformanceBase):
             really == self.adapter.abilities - self.lacks
         ), f"the stream has {sorted(really)}; declare the others in 'lacks'"
         told = _told(adapter, stream)
+        told["translator"] = bool(stage.translators(stream))
         mine = {name for name in told if name in self.features}
         assert mine == {name for name, is_so in told.items() if is_so}
 

@@ -98,7 +98,7 @@ class Network(ConformanceBase):
         proxy.fault = Fault(refuse=True)
         adapter = stage.make(endpoint=proxy.endpoint)
         with pytest.raises(NotApplied):
-            _first_use(adapter)
+            first_use(adapter)
 
     @requires("network", CanWrite)
     def test_a_lost_answer_is_never_called_not_applied(
@@ -109,7 +109,7 @@ class Network(ConformanceBase):
         adapter = stage.open(endpoint=proxy.endpoint)
         adapter.traits(stage.name)
         proxy.fault = Fault(reset_after=0)
-        outcome = _outcome(stage, adapter, intents)
+        outcome = outcome_of(stage, adapter, intents)
         proxy.fault = Fault()
         adapter.close()
         assert outcome in {"unknown", "not_applied"}, outcome
@@ -126,7 +126,7 @@ class Network(ConformanceBase):
         adapter = stage.open(endpoint=proxy.endpoint)
         adapter.traits(stage.name)
         proxy.fault = Fault(reset_after=0)
-        _outcome(stage, adapter, intents)
+        outcome_of(stage, adapter, intents)
         proxy.fault = Fault()
         adapter.close()
         again = stage.write(stage.open(endpoint=proxy.endpoint), intents)
@@ -175,7 +175,7 @@ class Network(ConformanceBase):
         adapter = stage.make(endpoint=proxy.endpoint)
         seconds = DEADLINES[0]
         with core_session(adapter, seconds=seconds, tls=adapter.net.tls) as session:
-            call = _Call(proxy, lambda: _first_use(session))
+            call = _Call(proxy, lambda: first_use(session))
             assert isinstance(call.over(), NotApplied), repr(call.error)
 
 
@@ -245,13 +245,14 @@ def _held_up(
     return error
 
 
-def _first_use(adapter: Any) -> None:
+def first_use(adapter: Any) -> None:
     """Of an adapter or a session: some dial in one, some in the other."""
     adapter.open()
     adapter.probe()
 
 
-def _outcome(stage: Stage, adapter: Any, intents: list[Intent]) -> str:
+def outcome_of(stage: Stage, adapter: Any, intents: list[Intent]) -> str:
+    """What a write says became of its first intent, however it says so."""
     try:
         receipts: list[Receipt] = stage.write(adapter, intents)
     except OutcomeUnknown:

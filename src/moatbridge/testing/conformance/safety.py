@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moatbridge.adapter import CanFetch, CanFollow, CanScan, CanWrite
+from moatbridge.adapter import (
+    CanFetch,
+    CanFollow,
+    CanReceive,
+    CanScan,
+    CanWrite,
+    Request,
+)
 from moatbridge.errors import MoatbridgeError
 from moatbridge.testing.conformance.base import ConformanceBase, requires
 from moatbridge.testing.stage import intent
@@ -152,6 +159,8 @@ def _unknown_stream(adapter: Any) -> None:
         list(adapter.changes("no-such-stream", None))
     elif isinstance(adapter, CanWrite):
         adapter.write("no-such-stream", [intent("delete", None, None)])
+    elif isinstance(adapter, CanReceive):
+        adapter.receive(Request("POST", "", "", {}, b"", 0.0))  # nor any proof
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -380,7 +380,11 @@ def _bad_certificate(
 
 def _no_handshake(error: ssl.SSLError, server: str) -> MoatbridgeError:
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return NotApplied(f"{server} cut the TLS handshake.", code="ldap.unreachable")
+        return NotApplied(
+            f"{server} cut the TLS handshake; is that its TLS port (636), or is it "
+            "ldap:// with starttls?",
+            code="ldap.unreachable",
+        )
     return ConfigurationError(
         f"No TLS session with {server}: {error.reason or 'handshake failed'}.",
         code="net.tls.protocol",

@@ -5,7 +5,9 @@ A driver's defaults are never trusted; see the three modules for what is passed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
 
 from moatbridge.errors import ConfigurationError
 from moatbridge_sql import _url
@@ -13,6 +15,28 @@ from moatbridge_sql import _url
 if TYPE_CHECKING:
     from moatbridge.adapter import Net
     from moatbridge_sql._config import SqlConfig
+
+
+_PACKAGES: Final = {"MySQLdb": "mysqlclient"}
+"""Module of a driver -> package that brings it, where the names differ."""
+
+
+def engine(url: sa.URL, **options: Any) -> sa.Engine:
+    """SQLAlchemy's engine; what it must load may not be installed.
+
+    Raises:
+        ConfigurationError: ``sql.no-driver``.
+    """
+    try:
+        return sa.create_engine(url, **options)
+    except sa.exc.NoSuchModuleError:
+        words = f"No installed package speaks to '{url.drivername}'; check the word "
+        words += "before :// in url, or install its SQLAlchemy dialect."
+    except ImportError as error:
+        package = _PACKAGES.get(error.name or "", error.name)
+        words = f"The driver of '{url.drivername}' is not installed: pip install "
+        words += f"{package}."
+    raise ConfigurationError(words, code="sql.no-driver")
 
 
 def connect(config: SqlConfig, net: Net, *, read_only: bool) -> Any:

@@ -90,7 +90,7 @@ def _parameters(config: SqlConfig, net: Net, *, read_only: bool) -> dict[str, An
         **_from_environment(),
         "dbname": _url.database_name(config.url),
         "user": _url.user_name(config.url),
-        "passfile": os.devnull,
+        "passfile": f"{os.devnull}/none",  # not there: nothing is read, no warning
         "application_name": "moatbridge",
         "client_encoding": "UTF8",
         "gssencmode": "disable",

@@ -110,7 +110,7 @@ class Session:
             more["creator"] = lambda: self._raw
         else:
             url = self._unknown_driver(url, net)
-        engine = sa.create_engine(
+        engine = _drivers.engine(
             url,
             poolclass=NullPool,
             hide_parameters=True,
