@@ -11,12 +11,14 @@ from pathlib import Path
 
 from reference_pages import (
     abilities,
+    adapters,
     cli,
     converters,
     entities,
     errors,
     formats,
     guard_rules,
+    python,
     settings,
 )
 
@@ -25,12 +27,14 @@ FOLDER = ROOT / "docs" / "reference"
 START, END = "<!-- generated: adapters -->", "<!-- end -->"
 PAGES = {
     "abilities.md": abilities.page,
+    "adapters.md": adapters.page,
     "cli.md": cli.page,
     "converters.md": converters.page,
     "entities.md": entities.page,
     "errors.md": errors.page,
     "formats.md": formats.page,
     "guard-rules.md": guard_rules.page,
+    "python.md": python.page,
     "settings.md": settings.page,
 }
 

@@ -12,16 +12,22 @@ from reference_pages.text import description, document
 from reference_pages.text import table as markdown_table
 
 
-def table() -> list[str]:
-    """Adapters and abilities, also for the README."""
+def table(*, origin: bool = True) -> list[str]:
+    """Adapters and abilities, also for the README.
+
+    Args:
+        origin: With the distribution that brings each.
+    """
     registry = Registry()
     names = [each.__name__ for each in _abilities()]
     rows = []
     for name in registry:
         able = registry.get(name).abilities
         marks = ["yes" if each in able else "" for each in names]
-        rows.append([f"`{name}`", registry.describe(name).distribution or "", *marks])
-    heads = ["adapter", "distribution", *(n.removeprefix("Can").lower() for n in names)]
+        brought = [registry.describe(name).distribution or ""] if origin else []
+        rows.append([f"`{name}`", *brought, *marks])
+    titles = ["adapter", "distribution"] if origin else ["adapter"]
+    heads = [*titles, *(n.removeprefix("Can").lower() for n in names)]
     return markdown_table(heads, rows)
 
 

@@ -35,8 +35,12 @@ def _command(name: str, command: Any) -> list[str]:
     usage = " ".join([name, "[OPTIONS]", *(_metavar(each) for each in taken)])
     lines = [f"## `{usage}`", ""]
     lines += [f"{markdown(part)}\n" for part in (command.help or "").split("\n\n")]
-    rows = [(_spelling(each), markdown(each.help or "")) for each in command.params]
+    rows = [(_spelling(each), _help(each)) for each in command.params]
     return [*lines, *table(("option", "meaning"), rows), ""] if rows else lines
+
+
+def _help(parameter: Any) -> str:
+    return markdown((parameter.help or "").replace("\\[", "["))  # escaped for `rich`
 
 
 def _metavar(parameter: Any) -> str:

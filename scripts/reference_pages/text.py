@@ -16,9 +16,10 @@ HEAD = "<!-- Written by scripts/reference.py; do not edit. -->\n"
 _SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Class attributes):$")
 _ARGUMENT = re.compile(r"^    (\w+): (.*)$")
 _LITERAL = re.compile(r"``(.+?)``", re.DOTALL)
-_CITED = re.compile(
+CITED = re.compile(
     r" \((?:delivery|design|entities|gateway|guard|ldap|platforms|scale|security|sftp"
-    r"|soap|sql)[ \d,.-]+\)"
+    r"|soap|sql)[ \d,.-]+\)",
+    re.IGNORECASE,
 )
 """Citations of the design documents, which readers of the reference do not have."""
 _NAME = re.compile(r"(?<!`)`~?([\w.]+)`(?!`)")
@@ -37,7 +38,7 @@ def _meanings() -> dict[str, dict[str, str]]:
 
 def markdown(text: str) -> str:
     """Docstring markup (two backticks, and one for names) as Markdown, on one line."""
-    plain = _CITED.sub("", " ".join(text.split()))
+    plain = CITED.sub("", " ".join(text.split()))
     return _NAME.sub(r"`\1`", _LITERAL.sub(r"`\1`", plain))
 
 

@@ -35,6 +35,11 @@ KNOWN: Final = {
 """Adapters of this project and the distributions that bring them."""
 
 
+def pip_line(name: str) -> str:
+    """What to type to install an adapter of this project."""
+    return f"pip install 'moatbridge[{name}]'"
+
+
 @dataclass(frozen=True, slots=True)
 class Description:
     """Where an adapter comes from.
@@ -188,13 +193,20 @@ def _load(name: str, entry: EntryPoint) -> Any:
         missing = error.name or "(unknown)"
         raise ConfigurationError(
             f"The adapter '{name}' of {_owner(entry)} cannot be imported: the package "
-            f"'{missing}' is missing or does not fit; reinstall {_owner(entry)}.",
+            f"'{missing}' is missing or does not fit; run `pip install "
+            f"--force-reinstall {_owner(entry)}`.",
             code="registry.import",
         ) from error
     except AttributeError as error:
         raise ConfigurationError(
             f"{_owner(entry)} declares the adapter '{name}' as {entry.value}, which "
             "does not exist; reinstall or report it.",
+            code="registry.import",
+        ) from error
+    except Exception as error:
+        raise ConfigurationError(
+            f"The adapter '{name}' of {_owner(entry)} cannot be imported: its own code "
+            f"ends in {type(error).__name__}; update it, or report it to its authors.",
             code="registry.import",
         ) from error
     return target
@@ -212,7 +224,7 @@ def _checked(name: str, cls: Any) -> type[Adapter[Any]]:
 def _unknown(name: str, usable: list[str]) -> AdapterNotFound:
     if name in KNOWN:
         return AdapterNotFound(
-            f"The adapter '{name}' is not installed; run `pip install {KNOWN[name]}`."
+            f"The adapter '{name}' is not installed; run `{pip_line(name)}`."
         )
     near = difflib.get_close_matches(name, {*usable, *KNOWN}, n=1)
     advice = f"did you mean '{near[0]}'?" if near else f"there are: {_list(usable)}."

@@ -122,6 +122,7 @@ def test_one_distribution_seen_twice_is_one(tmp_path: Path) -> None:
     [
         ("needs_driver:ToyAdapter", "registry.import", "'no_such_driver'"),
         ("toy_adapter:Missing", "registry.import", "toy_adapter:Missing"),
+        ("breaks:ToyAdapter", "registry.import", "ends in ZeroDivisionError"),
         ("toy_adapter:not_an_adapter", "registry.not-adapter", "no subclass"),
     ],
 )
@@ -130,6 +131,7 @@ def test_an_adapter_that_cannot_be_loaded_is_told(
 ) -> None:
     (tmp_path / "toy_adapter.py").write_text(SOURCE)
     (tmp_path / "needs_driver.py").write_text("import no_such_driver\n")
+    (tmp_path / "breaks.py").write_text("1 / 0\n")
     install(tmp_path, "moatbridge-toy", {"toy": target})
     out = run(
         tmp_path,
@@ -220,7 +222,7 @@ def test_adapters_can_be_registered_by_hand() -> None:
     ("name", "words"),
     [
         ("hnad", "did you mean 'hand'?"),
-        ("ldap", "pip install moatbridge-ldap"),
+        ("ldap", "pip install 'moatbridge[ldap]'"),
         ("ldpa", "did you mean 'ldap'?"),
         ("quux", "there are: hand."),
     ],

@@ -9,7 +9,7 @@ import typer
 
 from moatbridge.cli import exit_codes
 from moatbridge.cli.opening import opened_bridge
-from moatbridge.cli.options import ConfigOption, JsonOption
+from moatbridge.cli.options import ConfigOption, JsonOption, again
 from moatbridge.cli.show_check import check_lines, host_key_lines
 from moatbridge.cli.terminal import show, show_json
 
@@ -48,7 +48,7 @@ def check(
     if as_json:
         show_json(found.to_dict())
     else:
-        show(check_lines(found))
+        show(check_lines(found, again(context, config)))
     bad = found.problems or (strict and found.warned)
     raise typer.Exit(exit_codes.FOUND if bad else exit_codes.DONE)
 

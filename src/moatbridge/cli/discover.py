@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from moatbridge.cli.opening import opened_bridge
-from moatbridge.cli.options import ConfigOption, JsonOption
+from moatbridge.cli.options import ConfigOption, JsonOption, again, config_path
 from moatbridge.cli.terminal import show, show_json
 
 
 def discover(
     context: typer.Context,
     system: Annotated[
-        str, typer.Argument(metavar="SYSTEM", help="Its name: [systems.NAME].")
+        str, typer.Argument(metavar="SYSTEM", help=r"Its name: \[systems.NAME].")
     ],
     *,
     as_json: JsonOption = False,
@@ -42,4 +42,7 @@ def discover(
     if as_json:
         show_json(suggestion_json(system, found, streams))
     else:
+        path = config_path(context, config)
+        following = f"moatbridge check{again(context, config)}"
         show(suggestion_lines(system, found, streams))
+        show(["", f"# Next: put what fits into {path}, then: {following}"])

@@ -65,10 +65,22 @@ def init(
     )
     _write(path, text)
     following = ["moatbridge check", "moatbridge discover hr", "moatbridge plan people"]
+    lacking = _lacking(legacy, platform)
     if as_json:
-        show_json({"path": str(path), "next": following})
-    else:
-        show([f"Wrote {path}. Put your addresses in, then: {', '.join(following)}"])
+        show_json({"path": str(path), "next": following, "install": lacking})
+        return
+    show([f"Wrote {path}. Put your addresses in, then: {', '.join(following)}"])
+    if lacking:
+        show([f"First of all: {lacking}"])
+
+
+def _lacking(*adapters: str) -> str | None:
+    """What to type so that the file's adapters are there; None if they are."""
+    from moatbridge.registry import Registry, pip_line  # noqa: PLC0415 - --help
+
+    installed = Registry().names()
+    lacking = [name for name in adapters if name not in installed]
+    return pip_line(",".join(lacking)) if lacking else None
 
 
 def _chosen(

@@ -24,7 +24,7 @@ JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print one JSON document instead of text.")
 ]
 FlowArgument: TypeAlias = Annotated[
-    str, typer.Argument(metavar="FLOW", help="Name of a flow: [flows.NAME].")
+    str, typer.Argument(metavar="FLOW", help=r"Name of a flow: \[flows.NAME].")
 ]
 ActorOption: TypeAlias = Annotated[
     str | None,

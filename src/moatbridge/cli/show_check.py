@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from moatbridge.cli.terminal import clean
 
@@ -13,8 +13,19 @@ if TYPE_CHECKING:
     from moatbridge.run.host_keys import HostKeys
 
 
-def check_lines(found: Checked) -> Iterator[str]:
-    """Systems, flows, warnings, and a last line that sums up."""
+_LOOK: Final = frozenset(
+    {"ldap.no-base", "ldap.field", "sql.schema-changed", "sftp.folder", "check.stream"}
+)
+"""Problems for which `discover` shows what there is instead."""
+
+
+def check_lines(found: Checked, more: str = "") -> Iterator[str]:
+    """Systems, flows, warnings, a line that sums up, and what to type next.
+
+    Args:
+        found: What `check` found.
+        more: Options that the next command must repeat.
+    """
     for system in found.systems:
         yield from _system(system)
     for flow in found.flows:
@@ -24,6 +35,7 @@ def check_lines(found: Checked) -> Iterator[str]:
     yield from _warnings(found.warnings)
     yield ""
     yield f"{_count(found.problems, 'problem')}, {_count(found.warned, 'warning')}"
+    yield from _next(found, more)
 
 
 def host_key_lines(found: Iterable[HostKeys]) -> Iterator[str]:
@@ -41,6 +53,16 @@ def host_key_lines(found: Iterable[HostKeys]) -> Iterator[str]:
         yield 'host_keys = ["SHA256:..."]'
 
 
+def _next(found: Checked, more: str) -> Iterator[str]:
+    look = [s for s in found.systems if s.problem and s.problem.code in _LOOK]
+    for each in look:
+        yield f"Next: moatbridge discover {each.system}{more}  # shows what there is"
+    if found.problems and not look:
+        yield f"Next: mend what says PROBLEM, then: moatbridge check{more}"
+    elif found.flows and not found.problems:
+        yield f"Next: moatbridge plan {found.flows[0].flow}{more}"
+
+
 def _system(found: SystemCheck) -> Iterator[str]:
     yield f"System {found.system} ({found.adapter}): {_state(found)}"
     yield from _problem(found)
@@ -55,6 +77,8 @@ def _system(found: SystemCheck) -> Iterator[str]:
     yield f"  deadline  {times['connect']:g} s to connect, {times['call']:g} s a call"
     for stream, abilities in found.streams.items():
         yield f"  stream    {clean(stream)}: {_can(abilities)}"
+        if stream in found.read:
+            yield f"  reads     {clean(stream)}: {_first(found.read[stream])}"
     yield from _warnings(found.warnings)
     yield ""
 
@@ -98,6 +122,12 @@ def _tls(found: SystemCheck) -> str:
     client = ", with a client certificate" if tls["client_certificate"] else ""
     authorities = clean(tls["authorities"])
     return f"{tls['min']} or newer where used, authorities {authorities}{pins}{client}"
+
+
+def _first(records: int) -> str:
+    if not records:
+        return "nothing: a pass finds no record"
+    return f"{_count(records, 'record')} in the first batch"
 
 
 def _can(abilities: Iterable[str]) -> str:

@@ -7,23 +7,27 @@ from being looked at.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from moatbridge.config import adapter_settings
-from moatbridge.errors import MoatbridgeError
+from moatbridge.errors import MoatbridgeError, NotApplied
 from moatbridge.flow.grounds import unchecked
 from moatbridge.translate import join_report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from moatbridge.adapter import Probe, Stream
+    from moatbridge.changes import Batch
     from moatbridge.config import SystemConfig
     from moatbridge.flow.route import Route
+    from moatbridge.resilience import Session
     from moatbridge.run.bridge import Bridge
 
 _AT_ONCE: Final = 8
+_READ: Final = frozenset({"CanScan", "CanSettle"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class SystemCheck:
         product: What the server says it is.
         account: Who we are there.
         streams: Stream -> abilities that this server and account really give.
+        read: Stream -> records in the first batch of a pass, where that was tried.
         tls: TLS settings in force.
         deadline: Total times in force, in seconds.
         warnings: Sentences.
@@ -57,6 +62,7 @@ class SystemCheck:
     product: str = ""
     account: str | None = None
     streams: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    read: dict[str, int] = field(default_factory=dict)
     tls: dict[str, Any] = field(default_factory=dict)
     deadline: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -171,18 +177,52 @@ def _system(bridge: Bridge, name: str) -> SystemCheck:
     }
     try:
         base["endpoints"] = _endpoints(bridge, name)
-        with bridge.session(name) as session:
+        with bridge.examined(name) as session:
             probe, streams = session.probe(), session.streams()
+            base |= {
+                "product": probe.product,
+                "account": probe.account,
+                "streams": {
+                    s.name: tuple(sorted(_abilities(probe, s))) for s in streams
+                },
+                "warnings": (*probe.warnings, *_excess(bridge, name, probe, streams)),
+            }
+            base["read"] = _tried(bridge, session, streams)
     except MoatbridgeError as error:
-        return SystemCheck(**base, problem=Trouble(error.code, error.message))
-    return SystemCheck(
-        **base,
-        product=probe.product,
-        account=probe.account,
-        streams={s.name: tuple(sorted(_abilities(probe, s))) for s in streams},
-        warnings=(*probe.warnings, *_excess(bridge, name, probe, streams)),
-        problem=_absent(bridge, name, streams),
-    )
+        words = f"{error.message}{_placeholder(base.get('endpoints', ()), error)}"
+        return SystemCheck(**base, problem=Trouble(error.code, words))
+    return SystemCheck(**base, problem=_absent(bridge, name, streams))
+
+
+def _tried(
+    bridge: Bridge, session: Session, streams: Iterable[Stream]
+) -> dict[str, int]:
+    """Read the first batch of each source: that it may be read is seen no other way.
+
+    Drop folders are left alone: what is taken out of one may not come again.
+    """
+    written = {flow.target for flow in bridge.config.flows.values()}
+    sources = {flow.source for flow in bridge.config.flows.values()}
+    found = {}
+    for stream in streams:
+        address = f"{session.system}/{stream.name}"
+        wanted = address in sources or address not in written
+        if wanted and _READ & stream.abilities == {"CanScan"}:
+            [partition, *_] = session.split(stream.name, 1)
+            batches = cast("Generator[Batch]", session.scan(stream.name, partition))
+            with closing(batches):
+                first = next(batches, None)
+            found[stream.name] = len(first.changes) if first else 0
+    return found
+
+
+def _placeholder(endpoints: Iterable[str], error: MoatbridgeError) -> str:
+    """What to say where a host of the first configuration was left as it was."""
+    hosts = (address.rpartition(":")[0] for address in endpoints)
+    left = sorted({host for host in hosts if host.endswith(".example")})
+    if not left or not isinstance(error, NotApplied):
+        return ""
+    return f" {', '.join(left)} is a placeholder: put the real address in its place."
 
 
 def _tls(config: SystemConfig) -> dict[str, Any]:
