@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from moatbridge.ledger import Ledger
+from moatbridge.ledger import Ledger, workers
 from servers.places import PASSWORD
 
 
@@ -61,6 +61,46 @@ def test_a_ledger_that_somebody_works_with_was_not_restored(world):
     ledger.leases.release(lease)
     ledger.close()
     assert value(world, "SELECT value FROM meta WHERE name='epoch'") == "0"
+
+
+def test_a_ledger_with_a_worker_between_two_leases_was_not_restored(world):
+    world.applied()
+    ledger = Ledger(f"sqlite:///{world.folder}/ledger.db")
+    now = ledger.now()
+    idle = workers.Worker("host:7", ("default",), 4, 0, 0, now, now - 20)
+    with ledger.write() as tx:
+        workers.tell(tx, "tenant-2", idle)
+    ran = world.cli("ledger", "restored")
+    assert ran.code == 2
+    assert "host:7" in ran.err
+    with ledger.write() as tx:
+        workers.tell(tx, "tenant-2", idle._replace(seen=now + 900))  # a clock set back
+        workers.tell(tx, "tenant-2", idle._replace(owner="dead:1", seen=now - 900))
+    ledger.close()
+    assert world.cli("ledger", "restored").code == 0
+
+
+def test_an_old_copy_that_was_put_back_in_silence_is_refused_by_every_command(world):
+    world.applied()
+    assert world.cli("ledger", "backup", "copy.db").code == 0
+    world.put(3, family="Lost")
+    world.applied()
+    for suffix in ("-wal", "-shm"):
+        (world.folder / f"ledger.db{suffix}").unlink(missing_ok=True)
+    shutil.copy(world.folder / "copy.db", world.folder / "ledger.db")
+    for command in (("status",), ("plan", "people"), ("ledger", "backup", "b.db")):
+        ran = world.cli(*command)
+        assert ran.code == 2
+        assert "moatbridge ledger restored" in ran.err
+    assert world.cli("ledger", "restored").code == 0
+    assert world.cli("status").code == 0
+
+
+def test_a_backup_to_a_folder_that_is_not_there_says_so(world):
+    world.applied()
+    ran = world.cli("ledger", "backup", "no/such/copy.db")
+    assert ran.code == 2
+    assert "the folder no/such does not exist" in ran.err
 
 
 def test_a_backup_never_overwrites(world):

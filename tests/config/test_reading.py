@@ -11,7 +11,6 @@ from pydantic import SecretStr
 from config.adapters import DirectoryConfig, DirectoryStream, registry
 from moatbridge.adapter import TlsSettings
 from moatbridge.config import BridgeConfig, FlowConfig, SystemConfig, load, parse
-from moatbridge.config.durations import parse_duration
 from moatbridge.errors import ConfigurationError, MoatbridgeError
 
 if TYPE_CHECKING:
@@ -360,23 +359,6 @@ def test_frozen() -> None:
     config = parse(whole(), registry())
     with pytest.raises(ValueError, match="frozen"):
         config.systems["hr"].zone = "x"
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [(5, 5), (0.5, 0.5), ("30", 30), ("30s", 30), ("5 min", 300), ("5m", 300),
-     ("24h", 86400), ("7d", 604800), ("1w", 604800), ("1.5H", 5400), ("250ms", 0.25)],
-)  # fmt: skip
-def test_durations(text: Any, seconds: float) -> None:
-    assert parse_duration(text) == seconds
-
-
-@given(st.one_of(st.text(), st.none(), st.booleans(), st.lists(st.integers())))
-def test_duration_is_a_number_or_an_error(value: Any) -> None:
-    try:
-        assert parse_duration(value) >= 0
-    except ValueError as error:
-        assert str(error).startswith("must be seconds")  # noqa: PT017 - either end is right
 
 
 json_values = st.recursive(

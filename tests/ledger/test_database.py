@@ -215,6 +215,7 @@ def test_an_open_file_is_closed_to_others_before_sqlite_copies_its_permissions(
         "ledger.db": 0o600,
         "ledger.db-wal": 0o600,
         "ledger.db-shm": 0o600,
+        "ledger.db-anchor": 0o600,
     }
     ledger.close()
 
@@ -275,6 +276,7 @@ def test_a_ledger_in_a_folder_with_an_odd_name(tmp_path):
     folder.mkdir()
     Ledger(url(folder)).close()
     assert modes(folder) == {"ledger.db": 0o600}
+    assert not list(tmp_path.glob("a b*"))
 
 
 def test_a_backup_is_private_and_never_overwrites(tmp_path):
@@ -290,6 +292,74 @@ def test_a_backup_is_private_and_never_overwrites(tmp_path):
         assert error.value.code == "ledger.exists"
     assert (tmp_path / "mine").read_text() == "something else"
     assert not (tmp_path / "nowhere").exists()
-    with pytest.raises(NotApplied):
-        ledger.db.backup(tmp_path / "no" / "such" / "folder")
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("no/such/copy.db", "the folder {0}/no/such does not exist"),
+        ("file/copy.db", "{0}/file is no folder"),
+        ("/proc/copy.db", "/proc"),  # where not even root may
+        ("x" * 300, "the system says: File name too long"),
+    ],
+)
+def test_a_backup_to_where_no_file_can_be_says_why(tmp_path, target, words):
+    (tmp_path / "file").write_text("x")
+    ledger = Ledger(url(tmp_path))
+    with pytest.raises(ConfigurationError) as error:
+        ledger.db.backup(tmp_path / target)
+    assert error.value.code == "ledger.backup"
+    assert words.format(tmp_path) in error.value.message
+    ledger.close()
+
+
+def test_a_backup_onto_the_ledger_itself_or_its_log_leaves_it_alone(tmp_path):
+    ledger = Ledger(url(tmp_path))
+    with ledger.write() as tx:
+        tx.run("UPDATE meta SET value='42' WHERE name='next_link'")
+    for name in ("ledger.db", "ledger.db-wal", "ledger.db-anchor"):
+        with pytest.raises(ConfigurationError) as error:
+            ledger.db.backup(tmp_path / name)
+        assert error.value.code == "ledger.exists"
+    with ledger.read() as tx:
+        assert tx.value("SELECT value FROM meta WHERE name='next_link'") == "42"
+    ledger.close()
+
+
+class Full(sqlite3.Connection):
+    """A copy whose disk is full after two pages."""
+
+    def __init__(self, *args, **more):
+        super().__init__(*args, **more)
+        self.execute("PRAGMA max_page_count=2")
+
+
+class Cut(sqlite3.Connection):
+    """A copy whose maker is interrupted at the end."""
+
+    def close(self):
+        super().close()
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("made", "error"), [(Full, NotApplied), (Cut, KeyboardInterrupt)]
+)
+def test_a_backup_that_ends_early_leaves_no_half_copy(tmp_path, monkeypatch, made, error):  # fmt: skip
+    ledger = Ledger(url(tmp_path))
+    plain, names = sqlite3.connect, []
+
+    def connect(path):
+        names.append(path.name)
+        return plain(path, factory=made)
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    with pytest.raises(error) as caught:
+        ledger.db.backup(tmp_path / "copy.db")
+    monkeypatch.undo()
+    assert names == ["copy.db.part"], "half a copy has no name to be taken for a whole"
+    assert not list(tmp_path.glob("copy*"))
+    if error is NotApplied:
+        assert "has room" in caught.value.message
     ledger.close()

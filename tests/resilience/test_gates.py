@@ -12,6 +12,7 @@ from moatbridge.adapter import Quota
 from moatbridge.changes import Receipt, Ref
 from moatbridge.errors import ConfigurationError, NotApplied
 from moatbridge.resilience import Breaker, MemoryQuotas, SystemQuota
+from resilience.test_retry_breaker_quota import Clock, fail
 from resilience.test_session import _raise, once
 from resilience.toy import ToyAdapter, ToyConfig, answering, serving, toy_session
 
@@ -94,6 +95,49 @@ def test_breaker_opens_on_failures_and_blocks_on_configuration_27(
                 session.fetch("people", [Ref("1")])
             assert refused.value.code == "breaker.blocked"
             assert "toy.auth" in str(refused.value)
+
+
+def test_a_probe_that_ctrl_c_ended_leaves_its_place_to_others_27(
+    watchdog: Watchdog,
+) -> None:
+    """Three of them, and the breaker would have refused every call for ever."""
+    clock = Clock()
+    breaker = Breaker("hr", clock=clock)
+    fail(breaker, 10)
+    clock.now += 31
+    with serving(answering()) as server:
+        for _ in range(4):
+            session = toy_session(server.port, watchdog, breaker=breaker)
+            session.adapter.open = _raise(KeyboardInterrupt())
+            with pytest.raises(KeyboardInterrupt):
+                session.open()
+            breaker.check()
+        assert breaker.state == "probing"
+        with toy_session(server.port, watchdog, breaker=breaker) as session:
+            while breaker.state == "probing":
+                session.probe()
+    assert breaker.state == "closed"
+
+
+def test_a_thread_that_could_not_be_started_is_no_word_about_the_system_27(
+    watchdog: Watchdog,
+) -> None:
+    clock = Clock()
+    breaker = Breaker("hr", clock=clock)
+    fail(breaker, 10)
+    clock.now += 31
+    with serving(answering()) as server:
+        for _ in range(5):
+            session = toy_session(server.port, watchdog, breaker=breaker)
+            session._caller._watchdog = Exhausted()
+            with pytest.raises(RuntimeError):
+                session.open()
+    breaker.check()
+
+
+class Exhausted:
+    def arm(self, *_: object, **__: object) -> object:
+        raise RuntimeError("can't start new thread")
 
 
 def test_a_call_of_many_requests_is_paid_for_by_the_next_one_42(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moatbridge.adapter import Adapter, AdapterConfig, Partition, Query
-from moatbridge.changes import Ref
+from moatbridge.changes import Receipt, Ref
 from moatbridge.config import DeadlineConfig
 from moatbridge.errors import (
     ConfigurationError,
@@ -135,6 +135,47 @@ def test_wrong_receipts_or_an_untyped_error_make_a_write_unknown_23(
             ] * 2
             assert session.broken
         assert server.accepted == 1
+
+
+@pytest.mark.parametrize("bad", [{1, 2}, b"bytes", float("nan"), object()])
+def test_progress_that_is_no_json_makes_that_outcome_unknown_and_no_other_23(
+    bad: object, watchdog: Watchdog
+) -> None:
+    answers = [
+        Receipt("not_applied", code="toy.some", progress={"sent": 3}),
+        Receipt("not_applied", code="toy.some", progress={"sent": bad}),
+        Receipt("applied", progress=bad),
+        Receipt("rejected", code="toy.data", progress=[bad]),
+        Receipt("unknown", code="toy.lost", progress=bad),
+    ]
+    with serving(answering()) as server, toy_session(server.port, watchdog) as session:
+        session.adapter.write = lambda *_: answers
+        receipts = session.write("people", [1, 2, 3, 4, 5])
+    assert [(r.outcome, r.code, r.progress) for r in receipts] == [
+        ("not_applied", "toy.some", {"sent": 3}),
+        ("unknown", "adapter.bug", None),
+        ("applied", "", None),
+        ("rejected", "toy.data", None),
+        ("unknown", "adapter.bug", None),
+    ]
+
+
+def test_progress_that_holds_itself_is_no_json_either_23(watchdog: Watchdog) -> None:
+    endless: list[object] = []
+    endless.append(endless)
+    with serving(answering()) as server, toy_session(server.port, watchdog) as session:
+        session.adapter.write = lambda *_: [Receipt("not_applied", progress=endless)]
+        assert session.write("people", [1])[0].code == "adapter.bug"
+
+
+def test_what_is_no_receipt_makes_a_write_unknown_23(watchdog: Watchdog) -> None:
+    with serving(answering()) as server, toy_session(server.port, watchdog) as session:
+        session.adapter.write = lambda *_: [Receipt("applied"), True]
+        receipts = session.write("people", [1, 2])
+        assert [(r.outcome, r.code) for r in receipts] == [
+            ("unknown", "adapter.bug")
+        ] * 2
+        assert session.broken
 
 
 def test_a_reset_in_a_write_is_unknown_and_never_repeated(watchdog: Watchdog) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
 from pathlib import Path
 
@@ -17,11 +18,12 @@ from pydantic import SecretStr
 from moatbridge.adapter import Quota
 from moatbridge.errors import ConfigurationError, NotApplied
 from moatbridge.ledger import Ledger
-from moatbridge.ledger.quota import LedgerQuotas
+from moatbridge.ledger.quota import LedgerQuotas, seat_of
 from moatbridge.resilience import Breaker, SessionPool, SystemQuota
 from resilience.test_pool import configured, toy_registry
 from resilience.test_retry_breaker_quota import Clock, fail
 from resilience.toy import answering, serving
+from servers.commit_proxy import CommitProxy
 from servers.postgres import OWNER, OWNER_PASSWORD, Postgres
 
 SPENDER = Path(__file__).with_name("spender.py")
@@ -168,53 +170,84 @@ def test_what_is_blocked_for_a_person_is_not_shared_27(local):
         one.check()
 
 
-def test_a_bucket_that_a_crash_emptied_starts_with_nothing_43(tmp_path):
-    place = Place(f"sqlite:///{tmp_path}/bridge.db")
-    limit = Quota(0.001, 100)
-    assert place.quotas().take("social/write", limit, 1) == 0
-    place.close()
-    for suffix in ("", "-wal", "-shm"):
-        (tmp_path / f"bridge-quota.db{suffix}").unlink(missing_ok=True)
-    after = place.quotas()
-    assert after.take("social/write", limit, 1) > 900
-    assert after.take("social/other", limit, 1) == 0, "never used: nothing was lost"
-    place.close()
+def test_a_system_that_somebody_found_well_is_asked_again_by_all_27(place):
+    """The block is each worker's own; that a person put it right is for all of them."""
+    worker, other, check = (Breaker("hr", store=place.quotas()) for _ in range(3))
+    check.resume()  # before: says nothing about what comes later
+    for each in (worker, other):
+        tick()
+        each.block("scim.auth")
+        with pytest.raises(ConfigurationError):
+            each.enter()
+    tick()
+    check.resume()
+    for each in (worker, other):
+        each.check()
+        assert each.state == "closed"
+    tick()
+    worker.enter()
+    worker.block("scim.auth")  # its own password is still wrong: once for each check
+    for _ in range(3):
+        tick()
+        with pytest.raises(ConfigurationError):
+            worker.enter()
+    tick()
+    check.resume()
+    worker.enter()
 
 
-def test_a_reboot_empties_buckets_and_frees_seats_43(tmp_path, monkeypatch):
-    place = Place(f"sqlite:///{tmp_path}/bridge.db")
-    limit = Quota(0.001, 100)
-    before = place.quotas()
-    assert before.take("social/write", limit, 1) == 0
-    before.report("erp/read", retry_after=1e6, remaining=None)
-    assert before.enter("erp", 1)
-    monkeypatch.setattr("moatbridge.ledger.transactions.boot_id", lambda: "another")
-    monkeypatch.setattr("moatbridge.ledger.transactions.boot_clock", lambda: 1000)
-    after = place.quotas()
-    assert 900 < after.take("social/write", limit, 1) <= 1000
-    assert after.wait("erp/read") == 0
-    assert after.enter("erp", 1)
-    place.close()
+def tick() -> None:
+    """Longer than what the store's clock can tell apart."""
+    time.sleep(0.005)
 
 
-def test_an_unreadable_file_is_replaced_43(tmp_path):
-    place = Place(f"sqlite:///{tmp_path}/bridge.db")
-    place.quotas().take("social/write", Quota(1, 1), 1)
-    place.close()
-    (tmp_path / "bridge-quota.db").write_bytes(b"the power failed" * 1000)
-    assert place.quotas().take("social/write", Quota(0.001, 1), 1) > 900
-    place.close()
+@pytest.mark.parametrize("plan", ["before", "after"])
+def test_a_seat_whose_commit_got_no_answer_is_not_counted_for_ever_45(
+    server, plan, monkeypatch
+):
+    name = f"seat{plan}"
+    with server.connect() as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    with CommitProxy(server.endpoint) as proxy:
+        host, port = proxy.endpoint
+        url = f"postgresql+psycopg://{OWNER}@{host}:{port}/{name}?sslmode=disable"
+        place = Place(url, OWNER_PASSWORD)
+        store = place.quotas(seat=600.0)
+        assert store.enter("erp", 2)
+        with monkeypatch.context() as patch:
+            sit = store._sit
+            patch.setattr(store, "_sit", lambda *row: (sit(*row), cut(proxy, plan)))
+            with pytest.raises(NotApplied):
+                store.enter("erp", 2)
+        assert proxy.cuts == 1
+        assert store.enter("erp", 2), "the lost one holds no seat"
+        assert store.enter("erp", 2) is None
+        place.close()
 
 
-def test_the_file_is_private_and_never_waited_for_43(tmp_path):
-    place = Place(f"sqlite:///{tmp_path}/bridge.db")
-    store = place.quotas()
-    store.take("social/write", Quota(1, 1), 1)
-    for file in tmp_path.glob("bridge-quota.db*"):
-        assert file.stat().st_mode & 0o077 == 0, file
+def cut(proxy, plan):
+    """From the next COMMIT on; BEGIN names READ COMMITTED, so not any earlier."""
+    proxy.plan = plan
+
+
+def test_a_seat_that_nobody_knows_of_is_not_renewed_45(local):
+    """What a COMMIT without an answer left behind, if it came through after all."""
+    store = local.quotas(seat=0.6)
+    mine = store.enter("erp", 2)
     with store._write() as tx:
-        assert tx.value("PRAGMA synchronous") == 0
-    place.close()
+        tx.run(
+            "INSERT INTO seat(seat, id, owner, until) SELECT 'ghost', id, owner, until "
+            "FROM seat"
+        )
+    started = time.monotonic()
+    while not (other := store.enter("erp", 2)):
+        assert time.monotonic() < started + 30
+        time.sleep(0.02)
+    assert {mine, other} <= set(store._seats)
+
+
+def test_a_seat_lasts_as_long_as_a_lease_45():
+    assert [seat_of(ttl) for ttl in (1, 12, 600)] == [5, 12, 30]
 
 
 def test_postgresql_waits_for_no_disk_and_writes_no_log_43(server):
@@ -319,6 +352,20 @@ def test_in_flight_holds_for_all_workers_of_a_ledger_45(local):
                 assert caught.value.code == "pool.busy"
         with pools[0].session("hr"), pools[0].session("hr"):
             pass
+
+
+def test_who_examines_a_system_takes_a_seat_like_anybody_45(local):
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(serving(answering()))
+        quotas = local.quotas()
+        pool = stack.enter_context(
+            SessionPool(configured(server.port, in_flight=1), toy_registry(), quotas=quotas)
+        )  # fmt: skip
+        pool.breaker("hr").block("toy.auth")
+        with pool.examined("hr") as session:
+            assert session.probe().server
+            assert local.quotas().enter("hr", 1) is None
+        assert pool.breaker("hr").state == "closed"
 
 
 def test_a_store_that_fails_stops_calls_but_no_answer_43(local):

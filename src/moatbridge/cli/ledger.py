@@ -43,15 +43,16 @@ def restored(
     """Say that this ledger was restored from a backup, before anything runs again.
 
     Keys made from now on differ from those made before, so that no target takes a new
-    change for one it has seen. Stop all workers first. What was sent after the backup
-    is not known here: `moatbridge reconcile FLOW` finds it at the target.
+    change for one it has seen. Stop all workers first: while one was seen lately this
+    is refused. What was sent after the backup is not known here: `moatbridge reconcile
+    FLOW` finds it at the target.
     """
     from moatbridge.ledger.restoring import restored as restore  # noqa: PLC0415 - --help
     from moatbridge.run import principal  # noqa: PLC0415
 
-    with opened(config_path(context, config)) as (settings, ledger):
+    with opened(config_path(context, config), older=True) as (settings, ledger):
         with ledger.write() as tx:
-            epoch = restore(tx, actor=principal())
+            epoch = restore(tx, actor=principal(), last=ledger.db.last_epoch)
         flows = list(settings.flows)
     following = [f"moatbridge reconcile {flow}" for flow in flows]
     if as_json:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from moatbridge.config.decide import DecideConfig  # noqa: TC001 - pydantic reads it
-from moatbridge.config.durations import Duration, Time  # noqa: TC001 - pydantic reads it
+from moatbridge.config.durations import Duration, Time, between
 from moatbridge.config.guard import FlowGuardConfig  # noqa: TC001 - pydantic reads it
 from moatbridge.config.systems import Table
 
@@ -58,7 +58,7 @@ class FlowConfig(Table):
         i_know: Must say ``deletes are final`` where ``deletes = "remove"``.
         undo_window: Between disabling and removing.
         rescan: Interval of full passes; None: 7 d if the source follows, else `every`.
-        every: Poll interval.
+        every: Poll interval, 100 ms at least.
         settle_when: When the source is told that what was read is safe.
         lanes: Parallel groups of delivery order; None: chosen by the target's limits.
         on_unresolved: What to do with a reference to a record not carried yet.
@@ -81,8 +81,8 @@ class FlowConfig(Table):
     deletes: Literal["ignore", "disable", "disable_then_remove", "remove"] = "disable"
     i_know: str | None = None
     undo_window: Duration = 7 * 86400.0
-    rescan: Time | None = None
-    every: Time = 300.0
+    rescan: Annotated[Time, between(0.1)] | None = None
+    every: Annotated[Time, between(0.1)] = 300.0
     settle_when: Literal["staged", "delivered"] = "staged"
     lanes: int | None = Field(default=None, ge=1, le=64, strict=True)
     on_unresolved: Literal["wait", "skip"] = "wait"

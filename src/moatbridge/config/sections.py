@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from moatbridge.adapter import Secret  # noqa: TC001 - pydantic reads it
-from moatbridge.config.durations import Duration, Time  # noqa: TC001 - pydantic reads it
+from moatbridge.config.durations import Duration, Time, between
 from moatbridge.config.systems import FilePath, Table
 
 _SQLITE: Final = "sqlite:///"
@@ -138,8 +138,9 @@ class RunConfig(Table):
         runner: What carries slices; ``local`` is threads and processes of one host.
         slots: Slices at once per process.
         processes: Worker processes.
-        slice: A slice ends at the first batch boundary after this.
-        ttl: Lease time.
+        slice: A slice ends at the first batch boundary after this; 100 ms at least.
+        ttl: Lease time, 1 s to 1 h: a worker that was killed keeps its work for so
+            long, and one whose host dawdles for longer loses it.
         drain: From the stop signal to giving leases back by force.
         zones: Network zones this worker serves.
     """
@@ -147,7 +148,7 @@ class RunConfig(Table):
     runner: Literal["local"] = "local"
     slots: int = Field(default=8, ge=1, le=256, strict=True)
     processes: int = Field(default=1, ge=1, le=64, strict=True)
-    slice: Time = 30.0
-    ttl: Time = 30.0
+    slice: Annotated[Time, between(0.1)] = 30.0
+    ttl: Annotated[Time, between(1, 3600)] = 30.0
     drain: Time = 60.0
     zones: tuple[str, ...] = Field(default=("default",), min_length=1)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from moatbridge.adapter import Quota, TlsSettings
-from moatbridge.config.durations import Duration, Time  # noqa: TC001 - pydantic reads it
+from moatbridge.config.durations import Duration, Time, between
 from moatbridge.config.table import Table as Table  # noqa: PLC0414 - its old place
 from moatbridge.config.windows import Window  # noqa: TC001 - pydantic reads it
 
@@ -58,12 +58,12 @@ class DeadlineConfig(Table):
     """``deadline``: total times of calls, in seconds (security 10).
 
     ``connect`` holds for making one connection, ``call`` for one call of the adapter
-    (opening included). A call that moves more than ``transfer_floor`` bytes a second
-    is prolonged.
+    (opening included), each 100 ms at least. A call that moves more than
+    ``transfer_floor`` bytes a second is prolonged.
     """
 
-    connect: Time = 10.0
-    call: Time = 30.0
+    connect: Annotated[Time, between(0.1)] = 10.0
+    call: Annotated[Time, between(0.1)] = 30.0
     transfer_floor: float = Field(default=1000.0, gt=0, allow_inf_nan=False)
 
 

@@ -37,6 +37,7 @@ class Ledger:
         scope: Tenant.
         password: Where PostgreSQL's password is.
         keys: Keys that content is encrypted with; see `Database`.
+        older: An old copy may be opened; see `Database`.
     """
 
     def __init__(
@@ -47,9 +48,10 @@ class Ledger:
         scope: str = "default",
         password: Secret | None = None,
         keys: Sequence[Secret] = (),
+        older: bool = False,
     ) -> None:
         self.db: Database = Database(
-            url, durability=durability, password=password, keys=keys
+            url, durability=durability, password=password, keys=keys, older=older
         )
         self.scope = scope
         self.leases: Leases = Leases(self.db)
@@ -58,7 +60,9 @@ class Ledger:
         self.ledger_id: str = facts["ledger_id"]
 
     @classmethod
-    def configured(cls, config: LedgerConfig, *, scope: str = "default") -> Self:
+    def configured(
+        cls, config: LedgerConfig, *, scope: str = "default", older: bool = False
+    ) -> Self:
         """The ledger that ``[ledger]`` names; errors as for `Database`."""
         return cls(
             config.url,
@@ -66,6 +70,7 @@ class Ledger:
             scope=scope,
             password=config.password,
             keys=config.key_file,
+            older=older,
         )
 
     def read(self) -> AbstractContextManager[Transaction]:

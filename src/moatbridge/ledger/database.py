@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from moatbridge.errors import ConfigurationError
 from moatbridge.ledger import keyring, migrations
+from moatbridge.ledger.anchor import Anchor
 from moatbridge.ledger.sealed import SealedTransaction
 from moatbridge.ledger.transactions import Transaction
 from moatbridge.ledger.vault import Vault
@@ -39,11 +40,14 @@ class Database:
         password: Where PostgreSQL's password is.
         keys: Keys that content is encrypted with; the first one encrypts, all of them
             decrypt. None: it is kept as it is.
+        older: An old copy that was put back may be opened: somebody is about to say
+            that it was (`restoring.restored`).
 
     Raises:
         ConfigurationError: ``ledger.*``: unsupported URL, network file system, a
             symbolic link, driver missing, server or SQLite too old, tables of somebody
-            else, a schema newer than this code, or the wrong key.
+            else, a schema newer than this code, an old copy of the ledger, or the
+            wrong key.
         NotApplied: ``ledger.unavailable``.
     """
 
@@ -54,17 +58,29 @@ class Database:
         durability: str = "full",
         password: Secret | None = None,
         keys: Sequence[Secret] = (),
+        older: bool = False,
     ) -> None:
         vault = Vault(keys) if keys else None
         self._store: Store = _opened(url, durability, password)
         self.durability = durability
         self._vault = vault
+        anchor = Anchor(self.path) if self.path and durability == "full" else None
+        self.last_epoch: int = anchor.epoch if anchor else 0
+        """The newest epoch that was ever noted beside this ledger."""
         try:
             migrations.bring_up(self._store)
+            if anchor is not None:
+                self._anchored(anchor, older=older)
             keyring.check(self._store, vault)
         except BaseException:
             self._store.close()
             raise
+
+    def _anchored(self, anchor: Anchor, *, older: bool) -> None:
+        with self._store.transaction("read") as tx:
+            if not older:
+                anchor.check(tx)
+        self._store.anchor = anchor
 
     @property
     def kind(self) -> str:
@@ -131,7 +147,8 @@ class Database:
 
         Raises:
             ConfigurationError: ``ledger.exists``: the file exists already;
-                ``ledger.backup``: this database is copied with its own tools.
+                ``ledger.backup``: no file can be made there, or this database is
+                copied with its own tools.
             NotApplied: ``ledger.unavailable``; no part of a copy is left.
         """
         self._store.backup(target)

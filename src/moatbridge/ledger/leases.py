@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moatbridge.errors import LeaseLost
+from moatbridge.resilience import heart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -173,6 +174,7 @@ class Leases:
                 raise _lost(lease)
             yield tx
         lease.seq += 1
+        heart.beat()
         if moved:
             lease.cursor = cursor
 
@@ -234,17 +236,38 @@ class Leases:
             state: ``ready``, ``done`` (never due again) or ``blocked``.
         """
         with self._db.write(alone=False) as tx:
-            tx.run(
-                "UPDATE partition SET owner=NULL, lease_until=NULL, state=?, error=?, "
-                "not_before=CASE WHEN woken=1 THEN 0 ELSE ? END "
-                "WHERE flow_id=? AND part=? AND fence=?",
-                state,
-                error,
-                tx.now() + wait if wait else 0.0,
-                lease.flow_id,
-                lease.part,
-                lease.fence,
-            )
+            self.give_back(tx, lease, wait=wait, error=error, state=state)
+
+    def give_back(
+        self,
+        tx: Transaction,
+        lease: Lease,
+        *,
+        wait: float = 0.0,
+        error: str | None = None,
+        state: str = "ready",
+    ) -> bool:
+        """`release` as a part of somebody's transaction; False if it is not ours."""
+        count = tx.run(
+            "UPDATE partition SET owner=NULL, lease_until=NULL, state=?, error=?, "
+            "not_before=CASE WHEN woken=1 THEN 0 ELSE ? END "
+            "WHERE flow_id=? AND part=? AND fence=?",
+            state,
+            error,
+            tx.now() + wait if wait else 0.0,
+            lease.flow_id,
+            lease.part,
+            lease.fence,
+        )
+        return count > 0
+
+    def forget(self, tx: Transaction, lease: Lease) -> None:
+        """Take the partition's position away."""
+        tx.run(
+            "UPDATE partition SET cursor=NULL WHERE flow_id=? AND part=?",
+            lease.flow_id,
+            lease.part,
+        )
 
     def cursor(self, tx: Transaction, flow_id: int, part: str) -> Any:
         """The partition's committed cursor, if it has one."""

@@ -160,7 +160,7 @@ class PostgresStore(Store):
         if mode != "write":
             yield
             return
-        if not self._writing.acquire(timeout=postgresql_engine.LOCK):
+        if not self._writing.acquire(timeout=postgresql_engine.TURN):
             raise unavailable(mode, "this process is writing", ADVICE)
         try:
             yield

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 SCHEME: Final = "postgresql+psycopg://"
 LOCK: Final = 10.0
 """Seconds that a transaction waits for a lock."""
+TURN: Final = 60.0
+"""Seconds that a thread waits for others of its process to write; it holds nothing."""
 STATEMENT: Final = 60.0
 KEPT: Final = 5
 """Connections that a process keeps while it does nothing."""

@@ -9,49 +9,38 @@ for nothing.
 What a crash loses must not become a second burst. Whether a bucket was ever used stands
 in the ledger itself: one that was, and whose row is gone, starts empty. After a reboot
 (SQLite counts time since boot) every bucket is empty and every seat is free.
+
+A seat is taken by a row that its process renews; who is killed frees it by not doing
+so. Only seats that are known to be taken are renewed: one whose COMMIT got no answer
+counts as not taken, is cleared away at the next opportunity, and runs out in any case.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import secrets
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from moatbridge.errors import MoatbridgeError, NotApplied
-from moatbridge.ledger.sqlite import SCHEME, SqliteStore
+from moatbridge.errors import MoatbridgeError
+from moatbridge.ledger import quota_tables
+from moatbridge.ledger.quota_tables import now as _now
 from moatbridge.resilience.quota import Bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from moatbridge.adapter import Quota
     from moatbridge.ledger import Ledger, Transaction
 
 SEAT: Final = 30.0
-"""Seconds after which the seat of a process that died is free again."""
+"""Seconds after which the seat of a process that died is free again, at most."""
+
+_SHORTEST: Final = 5.0
 
 _NEVER: Final = float("-inf")
 _MARK: Final = "quota:"
-_BROKEN: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
-_NUMBER: Final = "DOUBLE PRECISION"
-_TABLES: Final = (
-    (
-        f"quota(id TEXT PRIMARY KEY, tokens {_NUMBER} NOT NULL, at {_NUMBER} NOT NULL, "
-        f"blocked_until {_NUMBER} NOT NULL, share {_NUMBER} NOT NULL, "
-        f"refused {_NUMBER})"
-    ),
-    (
-        "seat(seat TEXT PRIMARY KEY, id TEXT NOT NULL, owner TEXT NOT NULL, "
-        f"until {_NUMBER} NOT NULL)"
-    ),
-    "quota_boot(boot TEXT PRIMARY KEY)",
-)
 
 
 class LedgerQuotas:
@@ -59,7 +48,8 @@ class LedgerQuotas:
 
     Args:
         ledger: Remembers which buckets were ever used; its scope is part of each key.
-        seat: Seconds a seat lasts without renewal; a thread renews those in use.
+        seat: Seconds a seat lasts without renewal; a thread renews those in use. See
+            `seat_of`.
 
     Raises:
         ConfigurationError: ``ledger.*``: the file cannot be used.
@@ -71,11 +61,11 @@ class LedgerQuotas:
         self._seat = seat
         self._owner = secrets.token_hex(8)
         self._lock = threading.Lock()
-        self._seats: set[str] = set()
-        self._left: set[str] = set()  # not ours any more, but still in the table
+        self._seats: dict[str, str] = {}  # seat -> what it is at
+        self._left: set[str] = set()  # not ours any more, but perhaps in the table
         self._closed = threading.Event()
         self._renewer: threading.Thread | None = None
-        self._write, self._let_go = _opened(ledger)
+        self._write, self._let_go = quota_tables.opened(ledger, self._take_along)
 
     # --- buckets ------------------------------------------------------------------
 
@@ -166,9 +156,26 @@ class LedgerQuotas:
     def enter(self, key: str, most: int) -> str | None:
         """See `QuotaStore.enter`."""
         seat = secrets.token_hex(8)
+        self._begin_to_renew()
+        try:
+            taken = self._enter(key, most, seat)
+        except MoatbridgeError:
+            with self._lock:
+                self._left.add(seat)  # its COMMIT may have got through
+            raise
+        if not taken:
+            return None
+        with self._lock:
+            self._seats[seat] = self._id(key)
+        return seat
+
+    def _enter(self, key: str, most: int, seat: str) -> bool:
+        with self._lock:
+            left = sorted(self._left)
         with self._write() as tx:
             now = _now(tx)
             self._only_one(tx, key, now)
+            tx.many("DELETE FROM seat WHERE seat=?", [(one,) for one in left])
             tx.run(
                 "DELETE FROM seat WHERE seat IN (SELECT seat FROM seat "
                 f"WHERE id=? AND until<=?{tx.skip_locked})",
@@ -176,30 +183,29 @@ class LedgerQuotas:
                 now,
             )
             taken = tx.value("SELECT count(*) FROM seat WHERE id=?", self._id(key))
-            if taken >= most:
-                return None
-            tx.run(
-                "INSERT INTO seat(seat, id, owner, until) VALUES(?,?,?,?)",
-                seat,
-                self._id(key),
-                self._owner,
-                now + self._seat,
-            )
+            if taken < most:
+                self._sit(tx, {seat: self._id(key)})
+        return bool(taken < most)
+
+    def _sit(self, tx: Transaction, seats: dict[str, str]) -> None:
+        until = _now(tx) + self._seat
+        tx.many(
+            "INSERT INTO seat(seat, id, owner, until) VALUES(?,?,?,?) "
+            "ON CONFLICT DO NOTHING",
+            [(seat, at, self._owner, until) for seat, at in seats.items()],
+        )
+
+    def _take_along(self, tx: Transaction) -> None:
+        """The file was replaced: whoever sits goes on sitting."""
         with self._lock:
-            self._seats.add(seat)
-            if self._renewer is None:
-                self._renewer = threading.Thread(
-                    target=self._renew, name="moatbridge-seats", daemon=True
-                )
-                self._renewer.start()
-        return seat
+            seats = dict(self._seats)
+        self._sit(tx, seats)
 
     def leave(self, seat: str) -> None:
         """See `QuotaStore.leave`; one that cannot be given back now is later."""
         with self._lock:
-            mine = seat in self._seats
-            self._seats.discard(seat)
-        if not mine:
+            mine = self._seats.pop(seat, None)
+        if mine is None:
             return
         try:
             with self._write() as tx:
@@ -214,8 +220,8 @@ class LedgerQuotas:
             return
         self._closed.set()
         with self._lock:
-            seats, renewer = self._seats, self._renewer
-            self._seats = set()
+            seats, renewer = self._seats.keys() | self._left, self._renewer
+            self._seats = {}
         if renewer is not None:
             renewer.join(10)
         if seats:
@@ -228,90 +234,30 @@ class LedgerQuotas:
         if tx.for_update:
             self._save(tx, f"{key}/seats", Bucket(0.0, now))
 
+    def _begin_to_renew(self) -> None:
+        with self._lock:
+            if self._renewer is None:
+                self._renewer = threading.Thread(
+                    target=self._renew, name="moatbridge-seats", daemon=True
+                )
+                self._renewer.start()
+
     def _renew(self) -> None:
         while not self._closed.wait(self._seat / 3):
             with self._lock:
-                left = set(self._left)
+                seats, left = sorted(self._seats), sorted(self._left)
             with contextlib.suppress(MoatbridgeError):
                 with self._write() as tx:
-                    tx.many("DELETE FROM seat WHERE seat=?", [(one,) for one in left])
-                    tx.run(
-                        "UPDATE seat SET until=? WHERE owner=?",
-                        _now(tx) + self._seat,
-                        self._owner,
+                    until = _now(tx) + self._seat
+                    tx.many(
+                        "UPDATE seat SET until=? WHERE seat=?",
+                        [(until, seat) for seat in seats],
                     )
+                    tx.many("DELETE FROM seat WHERE seat=?", [(one,) for one in left])
                 with self._lock:
-                    self._left -= left
+                    self._left.difference_update(left)
 
 
-def _now(tx: Transaction) -> float:
-    return tx.lease_clock()[0] / 1000
-
-
-def _opened(
-    ledger: Ledger,
-) -> tuple[Callable[[], AbstractContextManager[Transaction]], Callable[[], None]]:
-    """Ways to write to the tables and to let go of them."""
-    path = ledger.db.path
-    if path is not None:
-        store = _open_file(path.with_name(f"{path.stem}-quota.db"))
-        return lambda: store.transaction("write"), store.close
-    with ledger.write() as tx:
-        _make(tx, "UNLOGGED TABLE")
-    return lambda: _unlogged(ledger), lambda: None
-
-
-@contextmanager
-def _unlogged(ledger: Ledger) -> Iterator[Transaction]:
-    """Waits for no disk. A commit of unknown outcome counts as none: nothing left."""
-    with ledger.db.write(alone=False, settled=lambda _tx: False) as tx:
-        tx.run("SET LOCAL synchronous_commit TO off")
-        yield tx
-
-
-def _make(tx: Transaction, kind: str) -> None:
-    """Make the tables; empty the buckets of another boot."""
-    for table in _TABLES:
-        tx.run(f"CREATE {kind} IF NOT EXISTS {table}")
-    ms, boot = tx.lease_clock()
-    if tx.value("SELECT boot FROM quota_boot") == boot:
-        return
-    tx.run(
-        "UPDATE quota SET tokens=CASE WHEN tokens<0 THEN tokens ELSE 0 END, at=?, "
-        "blocked_until=0, refused=NULL",
-        ms / 1000,
-    )
-    tx.run("DELETE FROM seat")
-    tx.run("DELETE FROM quota_boot")
-    tx.run("INSERT INTO quota_boot(boot) VALUES(?)", boot)
-
-
-def _open_file(path: Path) -> SqliteStore:
-    """The file beside the ledger; a new one if the power failed in the old one."""
-    try:
-        return _file(path)
-    except NotApplied as error:
-        if not any(name in error.message for name in _BROKEN):
-            raise
-    _replace(path)
-    return _file(path)
-
-
-def _file(path: Path) -> SqliteStore:
-    store = SqliteStore(f"{SCHEME}{path}", durability="off")
-    try:
-        with store.transaction("write") as tx:
-            _make(tx, "TABLE")
-    except BaseException:
-        store.close()
-        raise
-    return store
-
-
-def _replace(path: Path) -> None:
-    """Remove an unreadable file, unless another process has done so already."""
-    with contextlib.suppress(FileNotFoundError), path.open("rb") as old:
-        fcntl.flock(old, fcntl.LOCK_EX)
-        if os.path.samestat(os.fstat(old.fileno()), path.stat()):
-            for suffix in ("-wal", "-shm", ""):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
+def seat_of(ttl: float) -> float:
+    """Seconds a seat lasts where leases last so long: a killed worker frees both."""
+    return min(SEAT, max(_SHORTEST, ttl))

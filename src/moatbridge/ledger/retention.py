@@ -1,26 +1,24 @@
 """What may no longer be kept goes (delivery 57).
 
-One call is one transaction's worth: at most `CHUNK` rows. What waits (planned, ready,
-in flight, to be tried again) and what waits for a person or is in doubt (held, parked,
-unknown) is never touched, however old it is. Of passes that came to nothing only the
-newest `EMPTY` are kept; the newest complete one stays for ever, since the next one is
-compared with it. Audit events are not ours to drop: they are chained.
+One transaction drops at most `CHUNK` rows; what may mean looking at every intent that
+there is, is looked for outside of it (`moatbridge.ledger.aged`). What waits (planned,
+ready, in flight, to be tried again) and what waits for a person or is in doubt (held,
+parked, unknown) is never touched, however old it is. Of passes that came to nothing
+only the newest `EMPTY` are kept; the newest complete one stays for ever, since the next
+one is compared with it. Audit events are not ours to drop: they are chained.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from moatbridge.ledger import replies, turns
-from moatbridge.ledger.states import State
+from moatbridge.ledger import aged, replies, turns
+from moatbridge.ledger.aged import CHUNK, Keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from moatbridge.ledger.database import Transaction
-
-CHUNK: Final = 10_000
-"""Rows of one transaction."""
 
 EMPTY: Final = 100
 """Passes without any intent that are kept as they are."""
@@ -28,87 +26,7 @@ EMPTY: Final = 100
 _COUNTED: Final = 8 * 24
 """Hours for which the guard's counters are kept; its longest window is a day."""
 
-_FINISHED: Final = int(State.DONE)
 _OVER: Final = "state IN ('done','nothing','cancelled')"
-
-
-class Keep(NamedTuple):
-    """How long what is kept, in seconds.
-
-    Args:
-        payload: Content of delivered intents.
-        undo: Images of what was overwritten.
-        history: Rows without content.
-    """
-
-    payload: float
-    undo: float
-    history: float
-
-
-def payloads(tx: Transaction, flow_id: int, keep: Keep) -> int:
-    """Content of finished intents that was kept beyond delivery."""
-    if not tx.one("SELECT 1 FROM intent WHERE payload IS NOT NULL LIMIT 1"):
-        return 0
-    return tx.run(
-        "UPDATE intent SET payload=NULL WHERE payload IS NOT NULL AND parcel_id IN ("
-        "SELECT p.parcel_id FROM parcel p WHERE p.flow_id=? AND p.state>=? "
-        "AND p.last_sent<? AND EXISTS (SELECT 1 FROM intent i "
-        "WHERE i.parcel_id=p.parcel_id AND i.payload IS NOT NULL) "
-        f"ORDER BY p.parcel_id LIMIT {CHUNK // 1000})",
-        flow_id,
-        _FINISHED,
-        tx.now() - keep.payload,
-    )
-
-
-def images(tx: Transaction, flow_id: int, keep: Keep) -> int:
-    """Before-images that nobody can undo from any more."""
-    return tx.run(
-        "DELETE FROM before WHERE parcel_id IN (SELECT DISTINCT b.parcel_id "
-        "FROM before b JOIN parcel p ON p.parcel_id=b.parcel_id WHERE p.flow_id=? "
-        f"AND p.state>=? AND p.last_sent<? LIMIT {CHUNK // 1000})",
-        flow_id,
-        _FINISHED,
-        tx.now() - keep.undo,
-    )
-
-
-def parcels(tx: Transaction, flow_id: int, keep: Keep) -> int:
-    """Finished parcels and their intents.
-
-    Numbers of parcels grow with time: what was never sent is as old as its neighbours.
-    A plan that was never carried out has no history: it goes at once.
-    """
-    before = tx.now() - keep.history
-    upto = tx.value(
-        "SELECT max(parcel_id) FROM parcel WHERE flow_id=? AND last_sent<?",
-        flow_id,
-        before,
-    )
-    rows = tx.all(
-        "SELECT p.parcel_id, p.n FROM parcel p JOIN run r ON r.run_id=p.run_id "
-        "WHERE p.flow_id=? AND p.state>=? AND (p.last_sent<? OR (p.last_sent IS NULL "
-        "AND (p.parcel_id<? OR r.finished<? OR (p.state=? AND r.kind='pass' "
-        "AND r.state='cancelled')))) ORDER BY p.parcel_id LIMIT ?",
-        flow_id,
-        _FINISHED,
-        before,
-        upto or 0,
-        before,
-        State.CANCELLED,
-        CHUNK,
-    )
-    ids: list[tuple[int]] = []
-    total = 0
-    for parcel_id, n in rows:
-        if ids and total + n > CHUNK:
-            break
-        ids.append((parcel_id,))
-        total += n
-    for table in ("before", "intent", "parcel"):
-        tx.many(f"DELETE FROM {table} WHERE parcel_id=?", ids)
-    return total if total or not ids else len(ids)
 
 
 def partitions(tx: Transaction, flow_id: int, keep: Keep) -> int:
@@ -138,19 +56,23 @@ def partitions(tx: Transaction, flow_id: int, keep: Keep) -> int:
 
 def runs(tx: Transaction, flow_id: int, keep: Keep) -> int:
     """Runs of which nothing is left, and their passes."""
+    used = tx.all(
+        "SELECT run_id FROM parcel WHERE flow_id=? UNION SELECT run_id FROM unsettled",
+        flow_id,
+    )  # one look at the parcels, not one for every run
+    busy = {run_id for (run_id,) in used}
     rows = tx.all(
         "SELECT r.run_id, r.finished, CASE WHEN r.kind IN ('pass','review') THEN 1 "
         f"ELSE 0 END FROM run r WHERE r.flow_id=? AND r.{_OVER} "
-        "AND NOT EXISTS (SELECT 1 FROM parcel p WHERE p.run_id=r.run_id) "
-        "AND NOT EXISTS (SELECT 1 FROM unsettled u WHERE u.run_id=r.run_id) "
         "ORDER BY r.run_id DESC",
         flow_id,
     )
     last = _last_that_counts(tx, flow_id)
     before = tx.now() - keep.history
+    left = (row for row in rows if row[0] not in busy)
     gone = [
         (run_id,)
-        for place, (run_id, finished, plain) in enumerate(rows)
+        for place, (run_id, finished, plain) in enumerate(left)
         if run_id not in last
         and ((plain and place >= EMPTY) or (finished or before) < before)
     ][:CHUNK]
@@ -208,10 +130,14 @@ def loops(tx: Transaction, flow_id: int, keep: Keep) -> int:
     return turns.prune(tx)
 
 
+PAGED: Final[Sequence[tuple[str, aged.Step]]] = (
+    ("payloads", aged.Step(aged.find_payloads, aged.drop_payloads)),
+    ("images", aged.Step(aged.find_images, aged.drop_images)),
+    ("intents", aged.Step(aged.find_parcels, aged.drop_parcels)),
+)
+"""What goes of finished parcels; comes first."""
+
 STEPS: Final[Sequence[tuple[str, Callable[[Transaction, int, Keep], int]]]] = (
-    ("payloads", payloads),
-    ("images", images),
-    ("intents", parcels),
     ("partitions", partitions),
     ("runs", runs),
     ("scans", scans),
@@ -221,7 +147,9 @@ STEPS: Final[Sequence[tuple[str, Callable[[Transaction, int, Keep], int]]]] = (
     ("replies", answered),
     ("turns", loops),
 )
-"""What goes -> rows that went; each is called until it says 0."""
+"""What goes then -> rows that went; each is called until it says 0."""
+
+__all__ = ["CHUNK", "EMPTY", "PAGED", "STEPS", "Keep"]
 
 
 def _last_that_counts(tx: Transaction, flow_id: int) -> set[int]:

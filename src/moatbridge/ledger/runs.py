@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from moatbridge.ledger.states import State
+from moatbridge.resilience import heart
 
 if TYPE_CHECKING:
     from moatbridge.ledger.database import Transaction
@@ -173,6 +174,7 @@ def digest(tx: Transaction, flow_id: int, run_id: int) -> str:
         for parcel_id, pos, op, key, out_fp in rows:
             state.update(f"{op}{key}".encode() + (out_fp or b""))
             after = (parcel_id, pos)
+        heart.beat()
         if len(rows) < 2000:  # noqa: PLR2004 - the LIMIT above
             return state.hexdigest()[:16]
 

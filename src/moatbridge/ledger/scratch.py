@@ -2,7 +2,7 @@
 
 The scratch file is SQLite's own kind of temporary database: nameless, private to this
 process, spilled to disk when it grows, gone when it is closed. It holds salted hashes,
-link ids, and the keys of what is linked to nobody; never a value.
+link ids, and the keys of target records; never a value.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PAGE: Final = 500
 _BITS: Final = "{:x}".format
 
 _SCHEMA: Final = """
-CREATE TABLE there(link_id INTEGER PRIMARY KEY, k BLOB, prints BLOB, active INT);
+CREATE TABLE there(link_id INTEGER PRIMARY KEY, key TEXT, prints BLOB, active INT);
 CREATE TABLE extra(k BLOB PRIMARY KEY, key TEXT, name TEXT, who TEXT, ours INT,
   source TEXT) WITHOUT ROWID;
 CREATE TABLE term(path INT, h INT, k BLOB, PRIMARY KEY(path, h, k)) WITHOUT ROWID;
@@ -101,24 +101,25 @@ class Scratch:
 
     # --- the target, as it was read -------------------------------------------------
 
-    def put_there(self, rows: Sequence[tuple[int, bytes, bytes, int | None]]) -> None:
-        """Linked target records: (link id, key hash, prints, whether it is active)."""
+    def put_there(self, rows: Sequence[tuple[int, str, bytes, int | None]]) -> None:
+        """Linked target records: (link id, key, prints, whether it is active)."""
         self._many("INSERT OR REPLACE INTO there VALUES(?,?,?,?)", rows)
 
     def there(self, link_ids: Sequence[int]) -> dict[int, tuple[bytes, int | None]]:
         """Prints and activity of these links' target records."""
         return {
             link_id: (prints, active)
-            for link_id, _k, prints, active in self._in(
-                "SELECT link_id, k, prints, active FROM there WHERE link_id IN",
+            for link_id, prints, active in self._in(
+                "SELECT link_id, prints, active FROM there WHERE link_id IN",
                 link_ids,
             )
         }
 
-    def keys_there(self, link_ids: Sequence[int]) -> dict[int, bytes]:
-        """Key hash under which each link's target record was seen."""
-        rows = self._in("SELECT link_id, k FROM there WHERE link_id IN", link_ids)
-        return {link_id: bytes(k) for link_id, k in rows}
+    def keys_there(self, link_ids: Sequence[int]) -> dict[int, str]:
+        """Key under which each link's target record was seen."""
+        return dict(
+            self._in("SELECT link_id, key FROM there WHERE link_id IN", link_ids)
+        )
 
     # --- what is linked to nobody ---------------------------------------------------
 

@@ -4,13 +4,18 @@ WAL, ``synchronous=FULL``, every writing transaction begins with ``BEGIN IMMEDIA
 SQLAlchemy's default leaves the SELECT of a read-modify-write outside the transaction,
 and a deferred BEGIN that reads first and writes later fails at once with
 SQLITE_BUSY_SNAPSHOT, which no timeout cures. A connection never crosses a fork.
+
+Of the threads of a process one at a time asks SQLite for its lock; the others wait in
+front of it without a connection. Else many slots that wait to write would hold every
+connection, and the one that writes could not read beside.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from contextlib import closing, contextmanager, suppress
+import threading
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +25,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from moatbridge.errors import ConfigurationError, NotApplied
-from moatbridge.ledger import checkpoints, clock
+from moatbridge.ledger import checkpoints, clock, copying
 from moatbridge.ledger.store import Mode, Store, unavailable
 from moatbridge.ledger.transactions import Transaction
 
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy.engine import Connection, Engine
+
+    from moatbridge.ledger.anchor import Anchor
 
 SCHEME: Final = "sqlite:///"
 _NETWORK_FILE_SYSTEMS: Final = frozenset(
@@ -54,6 +61,8 @@ _CREATE: Final = (
 )
 _OLDEST: Final = (3, 35, 0)
 _BEGIN: Final = "moatbridge_begin"
+_WAIT: Final = 30.0
+"""Seconds that a transaction waits for a lock."""
 _ADVICE: Final = "Check the disk and who else holds the file"
 
 
@@ -80,6 +89,8 @@ class SqliteStore(Store):
             raise _unavailable("open", error) from None
         self.engine: Engine = _engine(self.path, durability)
         self._checkpoints = checkpoints.janitor(self.path)
+        self.anchor: Anchor | None = None
+        self._writing = threading.RLock()
 
     @contextmanager
     def transaction(
@@ -88,18 +99,37 @@ class SqliteStore(Store):
         """One transaction; a commit that fails took no effect."""
         del settled
         begin = "DEFERRED" if mode == "read" else "IMMEDIATE"
+        anchor = None if mode == "read" else self.anchor
+        mark = None
         try:
-            with self.engine.connect() as plain:
+            with self._turn(mode), self.engine.connect() as plain:
                 connection = plain.execution_options(**{_BEGIN: begin})
                 with connection.begin():
-                    yield Transaction(connection, self.now)
+                    tx = Transaction(connection, self.now)
+                    yield tx
+                    if anchor is not None:
+                        mark = anchor.advance(tx)
         except IntegrityError as error:
             # Two rows that exclude each other: an impossible state, never a bad disk.
             raise AssertionError(f"ledger constraint: {error.orig}") from None
         except (DBAPIError, PoolTimeout) as error:
             raise _unavailable(begin.lower(), error) from None
+        if anchor is not None and mark is not None:
+            anchor.note(mark)
         if mode != "read" and self._checkpoints is not None:
             self._checkpoints.committed()
+
+    @contextmanager
+    def _turn(self, mode: Mode) -> Iterator[None]:
+        if mode == "read":
+            yield
+            return
+        if not self._writing.acquire(timeout=_WAIT):
+            raise unavailable(mode, "this process is writing", _ADVICE)
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     def now(self) -> float:
         """This host's wall clock."""
@@ -112,19 +142,7 @@ class SqliteStore(Store):
 
     def backup(self, target: Path) -> None:
         """Copy the whole ledger consistently while it is in use."""
-        import sqlite3  # noqa: PLC0415 - rare
-
-        _create(target)
-        try:
-            with (
-                self.engine.connect() as connection,
-                closing(sqlite3.connect(target)) as copy,
-            ):
-                raw = connection.connection.driver_connection
-                raw.backup(copy)  # type: ignore[union-attr]
-        except (sqlite3.Error, DBAPIError) as error:
-            target.unlink(missing_ok=True)
-            raise _unavailable("backup", error) from None
+        copying.copied(self.engine, target)
 
     def problems(self) -> tuple[list[tuple[str, str]], list[str]]:
         """The WAL-reset race of this SQLite, if it has it."""
@@ -188,18 +206,6 @@ def _file_system(folder: Path) -> str:
     return kind
 
 
-def _create(path: Path) -> None:
-    try:
-        os.close(os.open(path, _CREATE, 0o600))
-    except FileExistsError:
-        raise ConfigurationError(
-            f"The file {path} exists already and is left as it is; name a new one.",
-            code="ledger.exists",
-        ) from None
-    except OSError as error:
-        raise _unavailable("backup", error) from None
-
-
 def _make_private(path: Path) -> None:
     """Create the file if it is not there, and close it to everybody but its owner.
 
@@ -236,7 +242,7 @@ def _engine(path: Path, durability: str) -> Engine:
         hide_parameters=True,
         pool_size=5,
         max_overflow=32,
-        connect_args={"isolation_level": None, "timeout": 30},
+        connect_args={"isolation_level": None, "timeout": _WAIT},
     )
 
     def configure(connection: Any, _record: Any) -> None:
@@ -245,7 +251,7 @@ def _engine(path: Path, durability: str) -> Engine:
             f"synchronous={durability.upper()}",
             "foreign_keys=ON",
             "secure_delete=ON",
-            "busy_timeout=30000",
+            f"busy_timeout={_WAIT * 1000:.0f}",
             "cache_size=-2048",  # KiB, of each of the five connections that are kept
             *checkpoints.pragmas(),
         ):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Engine
 
+    from moatbridge.ledger.anchor import Anchor
     from moatbridge.ledger.transactions import Transaction
 
 Mode = Literal["write", "alone", "read"]
@@ -29,6 +30,8 @@ class Store(ABC):
     engine: Engine
     path: Path | None = None
     """The file, where there is one."""
+    anchor: Anchor | None = None
+    """What notices that an old copy was put back, where that can be noticed."""
 
     @abstractmethod
     def transaction(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.ledger.states import State
-from moatbridge.ledger.undo import KIND
+from moatbridge.ledger.undo import KIND, Position
 
 if TYPE_CHECKING:
     from moatbridge.ledger.database import Transaction
+
+START: Final = (0, -1)
+"""Before the first intent of `refs_after`."""
+
+_PAGE: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +62,39 @@ def left(tx: Transaction, run_id: int, *, limit: int = 1000) -> list[Left]:
         limit,
     )
     return [
-        Left((ref[0], ref[1]), op, why or State(state).name.lower())
-        for ref, op, why, state in (
-            (json.loads(text), op, why, state) for text, op, why, state in rows
+        Left((ref[0], ref[1]), op, why(state, said))
+        for ref, op, said, state in (
+            (json.loads(text), op, said, state) for text, op, said, state in rows
         )
     ]
+
+
+def why(state: int, said: str | None) -> str:
+    """Why an undoing is not done: what is said of it, or its state.
+
+    Of what nobody knows, the code of the error that left it so is no reason.
+    """
+    name = State(state).name.lower()
+    return name if state in {State.PARKED, State.UNKNOWN} else said or name
+
+
+def refs_after(
+    tx: Transaction, run_id: int, after: Position
+) -> list[tuple[Position, str]]:
+    """The next records of a run, whatever became of them: at most 2,000.
+
+    Returns:
+        Where the intent lies, and JSON of the source record's key and name.
+    """
+    rows = tx.all(
+        "SELECT i.parcel_id, i.pos, i.ref FROM intent i JOIN parcel p "
+        "ON p.parcel_id=i.parcel_id WHERE p.run_id=? AND (i.parcel_id, i.pos) > (?, ?) "
+        "ORDER BY i.parcel_id, i.pos LIMIT ?",
+        run_id,
+        *after,
+        _PAGE,
+    )
+    return [((int(parcel_id), int(pos)), str(ref)) for parcel_id, pos, ref in rows]
 
 
 def latest(tx: Transaction, flow_id: int, *states: str) -> Any:

@@ -1,7 +1,8 @@
-"""Which workers there are: for people only, nothing is decided by it (scale 22).
+"""Which workers there are: for people only, no work is given by it (scale 22).
 
 There is no membership protocol: leases alone decide who works on what. A worker writes
-its row now and then, and takes it away when it ends in order.
+its row now and then, and takes it away when it ends in order. Only a ledger that is
+said to be restored asks for it: a worker without a lease would go on all the same.
 """
 
 from __future__ import annotations
@@ -77,6 +78,19 @@ def known(tx: Transaction, scope: str) -> Sequence[Worker]:
         scope,
     )
     return [Worker(row[0], tuple(json.loads(row[1])), *row[2:]) for row in rows]
+
+
+def alive(tx: Transaction) -> str | None:
+    """A worker, of any tenant, that was seen within `ALIVE`.
+
+    A row from the future (the clock was set back) counts for that long only, too.
+    """
+    found: str | None = tx.value(
+        "SELECT owner FROM worker WHERE seen>=? AND seen<=? ORDER BY seen DESC LIMIT 1",
+        tx.now() - ALIVE,
+        tx.now() + ALIVE,
+    )
+    return found
 
 
 def describe(tx: Transaction, scope: str, address: str, body: str) -> None:

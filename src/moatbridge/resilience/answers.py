@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from moatbridge.changes import Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from moatbridge.changes import Receipt
-
 T = TypeVar("T")
+
+BUG: Final = "adapter.bug"
 
 
 class WrongCountError(Exception):
@@ -26,6 +30,43 @@ def fit(answers: Sequence[T], asked: Sequence[Any]) -> list[T]:
     if len(fitting) != len(asked):
         raise WrongCountError
     return fitting
+
+
+class NoReceiptError(Exception):
+    """An adapter returned something else than a receipt (``adapter.bug``)."""
+
+
+def receipts_for(answers: Sequence[Any], intents: Sequence[Any]) -> list[Receipt]:
+    """One receipt for each intent, with nothing in it that the ledger cannot keep.
+
+    What is kept for the next attempt (``progress``) must be JSON. Where it is not, the
+    next attempt would begin anew without knowing what was done: that one outcome counts
+    as unknown, unless it is final.
+
+    Raises:
+        WrongCountError: They are more or fewer.
+        NoReceiptError: One of them is none.
+    """
+    fitting = fit(answers, intents)
+    if not all(isinstance(each, Receipt) for each in fitting):
+        raise NoReceiptError
+    return [_kept(each) for each in fitting]
+
+
+def _kept(receipt: Receipt) -> Receipt:
+    if receipt.progress is None or _is_json(receipt.progress):
+        return receipt
+    if receipt.outcome in {"applied", "rejected"}:
+        return replace(receipt, progress=None)
+    return replace(receipt, outcome="unknown", code=BUG, progress=None)
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def piece(

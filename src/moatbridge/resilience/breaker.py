@@ -12,8 +12,10 @@ States (delivery 27)::
 
 Workers that share a store share the pauses: whoever trips tells the others, so a system
 that is down is asked twenty times by all of them together, not by each, and its probes
-stay few. What is *blocked* is not shared: a person who mends something starts a worker
-anew or resumes it, and no row that outlives them may say otherwise.
+stay few. What is *blocked* is not shared: no row that outlives its cause may say so.
+That somebody put it right is: `resume` leaves a mark for the others, and each that was
+blocked before it starts anew, once. Who is blocked again after that stays so until the
+next mark, so a password that is wrong for one worker is tried once for each `check`.
 """
 
 from __future__ import annotations
@@ -43,6 +45,9 @@ PAUSE: Final = 30.0
 LOOK: Final = 0.25
 """Seconds between two looks at what other workers found out."""
 
+WELL: Final = 3600.0
+"""Seconds for which others can see that a system was found well."""
+
 
 class Breaker:
     """Counts the calls of one system. Safe for threads.
@@ -67,7 +72,9 @@ class Breaker:
         self._pause = pause
         self._store = store
         self._key = f"{system}/breaker"
+        self._well = f"{system}/well"
         self._look_at = float("-inf")
+        self._blocked_at = 0.0
         self._lock = threading.Lock()
         self._failed: deque[bool] = deque(maxlen=_CALLS)
         self._state: State = "closed"
@@ -84,13 +91,14 @@ class Breaker:
             return self._state
 
     def enter(self) -> None:
-        """Ask before a call; each permitted call is followed by one `record`.
+        """Ask before a call; each permitted call ends with `record`, or `forget`.
 
         Raises:
             NotApplied: ``breaker.open``, with the seconds to wait; nothing was sent.
             ConfigurationError: ``breaker.blocked``, naming the code that blocked it.
         """
         elsewhere = self._told_elsewhere()
+        self._unblock_if_well()
         with self._lock:
             self._check(elsewhere)
             if self._state == "probing":
@@ -104,6 +112,7 @@ class Breaker:
             ConfigurationError: As `enter`.
         """
         elsewhere = self._told_elsewhere()
+        self._unblock_if_well()
         with self._lock:
             self._check(elsewhere)
 
@@ -113,6 +122,12 @@ class Breaker:
             tripped = self._record(failed)
         if tripped:
             self._tell(self._pause)
+
+    def forget(self) -> None:
+        """A permitted call was ended by ourselves and says nothing about the system."""
+        with self._lock:
+            if self._state == "probing":
+                self._out = max(0, self._out - 1)
 
     def _record(self, failed: bool) -> bool:
         """Count it; True if that was one failure too many."""
@@ -134,12 +149,26 @@ class Breaker:
         """Stop all calls until `resume`; ``code`` of the error that says why."""
         with self._lock:
             self._state, self._cause = "blocked", code
+            self._blocked_at = self._clock()
 
     def resume(self) -> None:
-        """Start anew: ``check`` passed, or a person said so."""
+        """Start anew, in all workers: ``check`` passed, or a person said so."""
         with self._lock:
             self._close()
         self._tell(0.0)
+        self._tell(WELL, self._well)
+
+    def _unblock_if_well(self) -> None:
+        """Start anew if somebody found the system well since it was blocked here."""
+        with self._lock:
+            blocked = self._state == "blocked"
+        if self._store is None or not blocked:
+            return
+        left = self._store.wait(self._well)
+        with self._lock:
+            found = self._clock() + left - WELL  # when the mark was made
+            if left > 0 and self._state == "blocked" and found > self._blocked_at:
+                self._close()
 
     def _check(self, elsewhere: float) -> None:
         self._advance()
@@ -160,10 +189,10 @@ class Breaker:
         self._look_at = now + LOOK
         return self._store.wait(self._key)
 
-    def _tell(self, seconds: float) -> None:
+    def _tell(self, seconds: float, key: str | None = None) -> None:
         if self._store is not None:
             with contextlib.suppress(MoatbridgeError):  # they will find out themselves
-                self._store.pause(self._key, seconds)
+                self._store.pause(key or self._key, seconds)
 
     def _advance(self) -> None:
         if self._state == "open" and self._clock() >= self._until:

@@ -15,7 +15,7 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from moatbridge.adapter import Adapter
 from moatbridge.errors import (
@@ -24,6 +24,7 @@ from moatbridge.errors import (
     NotApplied,
     OutcomeUnknown,
 )
+from moatbridge.resilience.answers import BUG
 from moatbridge.resilience.retry import PATIENCE
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from moatbridge.resilience.quota import SystemQuota
 
 T = TypeVar("T")
-
-BUG: Final = "adapter.bug"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,13 @@ class Caller:
             raise RuntimeError(msg)
         try:
             self._pass_gates(call)
-            return self._run(adapter, call, work, failed)
+            try:
+                return self._run(adapter, call, work, failed)
+            except MoatbridgeError:
+                raise  # its end was recorded
+            except BaseException:  # Ctrl-C, or a thread that could not be started
+                self._ended_by_us()
+                raise
         except MoatbridgeError as error:
             stream = f"{self._system}/{call.stream}" if call.stream else None
             raise error.at(system=self._system, stream=stream)  # noqa: B904 - itself
@@ -163,9 +168,6 @@ class Caller:
             result = work()
         except Exception as error:  # noqa: BLE001 - sorted out below
             failure = error
-        except BaseException:
-            self.broken = True
-            raise
         finally:
             fired = self._disarm(deadline)
             self._pay(call)
@@ -227,6 +229,12 @@ class Caller:
     def _ended(self, *, failed: bool) -> None:
         if self._breaker is not None:
             self._breaker.record(failed=failed)
+
+    def _ended_by_us(self) -> None:
+        """Nothing was learnt about the system; its breaker must not wait for it."""
+        self.broken = True
+        if self._breaker is not None:
+            self._breaker.forget()
 
     def _failed(self, error: MoatbridgeError, call: Call) -> None:
         throttled = isinstance(error, NotApplied) and error.retry_after is not None

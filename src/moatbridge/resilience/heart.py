@@ -74,6 +74,13 @@ def current() -> Heart | None:
     return _current.get()
 
 
+def beat() -> None:
+    """The work that this thread belongs to achieved something, if it is anybody's."""
+    heart = _current.get()
+    if heart is not None:
+        heart.beat()
+
+
 @contextmanager
 def beating(heart: Heart) -> Iterator[Heart]:
     """What this thread does in the block, and calls, are signs of life of ``heart``."""

@@ -113,6 +113,16 @@ class SessionPool:
             ConfigurationError: Unknown system, or it cannot be opened as configured.
             NotApplied: ``pool.busy``, or it cannot be reached now.
         """
+        with self._room(system, timeout) as shared:
+            lent = self._borrow(system, shared)
+            try:
+                yield lent.session
+            finally:
+                self._give_back(shared, lent)
+
+    @contextlib.contextmanager
+    def _room(self, system: str, timeout: float) -> Iterator[_System]:
+        """Hold one of the system's ``in_flight`` places, here and for everybody."""
         shared = self._system(system)
         until = time.monotonic() + timeout
         if not shared.slots.acquire(timeout=timeout):
@@ -120,11 +130,7 @@ class SessionPool:
         try:
             seat = self._seat(system, shared, until)
             try:
-                lent = self._borrow(system, shared)
-                try:
-                    yield lent.session
-                finally:
-                    self._give_back(shared, lent)
+                yield shared
             finally:
                 self._quotas.leave(seat)
         finally:
@@ -144,6 +150,18 @@ class SessionPool:
         It is never refused by the breaker, and it is the caller's to close.
         """
         return self._make(system, self._system(system), guarded=False)
+
+    @contextlib.contextmanager
+    def examined(self, system: str) -> Iterator[Session]:
+        """An open session for `check`, whatever the breaker says; errors as `session`.
+
+        If all that is asked of it goes well, the system counts as well again, for all
+        workers that share the store.
+        """
+        with self._room(system, _PATIENCE) as shared:
+            with self.open_session(system) as session:
+                yield session
+            shared.breaker.resume()
 
     def close(self) -> None:
         """Close every idle connection; lent ones close when they come back."""

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 from moatbridge.changes import Batch, Receipt
 from moatbridge.config.systems import DeadlineConfig
 from moatbridge.errors import ConfigurationError, NotApplied, OutcomeUnknown
-from moatbridge.resilience.answers import all_unknown, fit, piece
-from moatbridge.resilience.call import BUG, Call, Caller
+from moatbridge.resilience.answers import BUG, all_unknown, piece, receipts_for
+from moatbridge.resilience.call import Call, Caller
 from moatbridge.resilience.retry import Retry
 
 if TYPE_CHECKING:
@@ -212,9 +212,9 @@ class Session:
     def write(self, stream: str, intents: Sequence[Intent]) -> list[Receipt]:
         """See `CanWrite.write`: one call, one receipt per intent.
 
-        Doubt about the call (a fired deadline, a bug, receipts that do not fit) is
-        told as ``unknown`` receipts, with the code that says why. The caller cuts its
-        intents to ``traits.max_batch``.
+        Doubt about the call (a fired deadline, a bug, receipts that do not fit or hold
+        what is no JSON) is told as ``unknown`` receipts, with the code that says why.
+        The caller cuts its intents to ``traits.max_batch``.
 
         Raises:
             MoatbridgeError: Of the groups that say that nothing took effect.
@@ -373,7 +373,7 @@ class Session:
         return self._caller.run(
             adapter,
             call,
-            lambda: fit(adapter.write(stream, intents), intents),
+            lambda: receipts_for(adapter.write(stream, intents), intents),
             failed=all_unknown,
         )
 
