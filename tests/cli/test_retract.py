@@ -85,14 +85,28 @@ def test_all_undone_is_exit_code_0_and_limits_take_a_second_person(world):
 
 def test_some_records_by_name_and_time(changed):
     run = run_of(changed)
-    none = changed.cli("retract", run, "--since", "2999-01-01", "--dry")
-    assert none.code == 0
-    assert "nothing to take back" in none.out
     one = changed.cli("retract", run, "--links", "u0003", "--since", "1h", "--dry")
     assert "1  to do" in one.out
     assert "--links u0003" in one.out
     assert "--since 1h" in one.out
-    assert changed.cli("retract", run, "--since", "soon").code == 2
+
+
+WRONG = (
+    (("--since", "soon"), "takes how long ago"),
+    (("--since", "0001-01-01T00:00"), "takes how long ago"),
+    (("--since", "2999-01-01", "--dry"), "no time of the past"),
+    (("--links", "u0001", "--links", "nobody"), "nothing to do with nobody"),
+    (("--dry", "--confirm", 2), "nothing to --confirm"),
+)
+
+
+def test_what_cannot_be_meant_ends_with_2_and_nothing_is_done(changed):
+    run = run_of(changed)
+    for wrong, said in WRONG:
+        ran = changed.cli("retract", run, *wrong)
+        assert ran.code == 2, wrong
+        assert said in " ".join(ran.err.replace("│", " ").split())
+    assert "takes back run" not in changed.cli("status").out
 
 
 def test_an_unknown_run_is_named(world):

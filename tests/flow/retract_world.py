@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
-from flow.stillness import StillWorld
+from contextlib import contextmanager
+from dataclasses import replace
+
+from flow.stillness import REQUEST, StillWorld
 from moatbridge.ledger import runs
+from moatbridge.ledger.states import LinkState
+from moatbridge.resilience import crash
 from moatbridge.testing import MemoryAdapter
+
+BACK = replace(REQUEST, retractable=True)
+
+
+@contextmanager
+def worlds_in(folder, **usual):
+    """Makes worlds whose targets take back, each in a folder of its own; closes them."""
+    made = []
+
+    def make(kind=RetractWorld, **settings):
+        place = folder / str(len(made))
+        place.mkdir()
+        settings = {"count": 5, "traits": BACK, **usual, **settings}
+        made.append(kind(place, **settings))
+        return made[-1]
+
+    try:
+        yield make
+    finally:
+        crash.install(None)
+        for world in made:
+            world.bridge.close()
 
 
 class RetractWorld(StillWorld):
@@ -74,3 +101,41 @@ class GroupWorld(RetractWorld):
         ends = {"from": "hr/groups", "to": "social/groups"}
         found["flows"] = {**found["flows"], "groups": {**ends, **FINAL}}
         return found
+
+
+def groups(worlds):
+    """A world whose people are there, and two groups of them at the source."""
+    world = worlds(kind=GroupWorld)
+    world.hr.put(
+        "groups",
+        [
+            {"cn": "all", "member": ["u0001", "u0002"]},
+            {"cn": "few", "member": ["u0003"]},
+        ],
+    )
+    world.carry()
+    return world
+
+
+def stop_at(point, passing):
+    """A hook that ends everything at the n-th passing of a crash point."""
+    passed = []
+
+    def at(name):
+        passed.extend([name] if name == point else [])
+        if len(passed) == passing:
+            raise RuntimeError(point)
+
+    return at
+
+
+def link_states(world):
+    with world.bridge.ledger.read() as tx:
+        rows = tx.all("SELECT state, count(*) FROM link GROUP BY state")
+    return {LinkState(state).name: n for state, n in rows}
+
+
+def members(world, name):
+    people = {row.ref.key: row.data["uid"] for row in world.social.all("people")}
+    row = next(r for r in world.social.all("groups") if r.data["cn"] == name)
+    return sorted(people.get(key, key) for key in row.data["member"])

@@ -10,6 +10,7 @@ from moatbridge.flow.control import request_pass
 from moatbridge.ledger import runs
 from moatbridge.ledger.states import State
 from moatbridge.registry import Registry
+from moatbridge.resilience.heart import Heart
 from moatbridge.run import Bridge
 from moatbridge.testing import MemoryAdapter
 
@@ -33,6 +34,20 @@ LOOSE = {
     "loosen": dict.fromkeys(LIMITS, "behaviour tests, tests, until 2999-12-31"),
 }
 KINDS = ("control", "scan", "lane")
+
+
+class Counted(Heart):
+    """A heart whose beats are counted."""
+
+    __slots__ = ("beats",)
+
+    def __init__(self):
+        super().__init__()
+        self.beats = 0
+
+    def beat(self):
+        self.beats += 1
+        super().beat()
 
 
 class StillWorld(World):

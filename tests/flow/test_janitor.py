@@ -9,7 +9,7 @@ import pytest
 
 from flow.stillness import LOOSE, NONE, REQUEST
 from moatbridge.flow.janitor import sweep
-from moatbridge.ledger import retention
+from moatbridge.ledger import aged, retention
 from moatbridge.ledger.retention import Keep
 from moatbridge.resilience import crash
 from moatbridge.testing import FlakyAdapter, MemoryAdapter, Schedule
@@ -166,7 +166,7 @@ def test_the_next_pass_knows_the_last_one_however_short_the_history_is(worlds):
 
 
 def test_it_works_in_chunks_and_tells_the_audit_what_went(worlds, monkeypatch):
-    monkeypatch.setattr(retention, "CHUNK", 4)
+    monkeypatch.setattr(aged, "CHUNK", 4)
     world = worlds(count=10, parcel=2, traits=replace(REQUEST, max_batch=2))
     world.go()
     world.later(401 * DAY)
@@ -191,7 +191,7 @@ def test_it_works_in_chunks_and_tells_the_audit_what_went(worlds, monkeypatch):
 
 
 def test_a_janitor_that_dies_between_two_chunks_does_no_harm(worlds, monkeypatch):
-    monkeypatch.setattr(retention, "CHUNK", 4)
+    monkeypatch.setattr(aged, "CHUNK", 4)
     world = worlds(count=10, parcel=2)
     world.go()
     world.later(401 * DAY)
@@ -211,6 +211,69 @@ def test_a_janitor_that_dies_between_two_chunks_does_no_harm(worlds, monkeypatch
     assert world.same()
 
 
+def chunks_of(world, **keep):
+    """Writing transactions of a sweep, and what went in those that dropped anything."""
+    sizes, before = [], pruned(world)
+
+    def at(name):
+        sizes.extend([name] if name == "janitor.chunk" else [])
+
+    crash.install(at)
+    try:
+        swept(world, **keep)
+    finally:
+        crash.install(None)
+    return len(sizes), pruned(world)[len(before) :]
+
+
+def pruned(world):
+    with world.bridge.ledger.read() as tx:
+        rows = tx.all("SELECT body FROM audit_in WHERE kind='pruned' ORDER BY event_id")
+    told = [json.loads(body) for (body,) in rows]
+    return [(one["what"], one["rows"]) for one in told]
+
+
+def test_content_goes_a_few_rows_at_a_time_and_nothing_is_written_to_find_it(
+    worlds, monkeypatch
+):
+    monkeypatch.setattr(aged, "CHUNK", 4)
+    monkeypatch.setattr(aged, "PARCELS", 3)
+    world = worlds(count=10, flow={"lanes": 1}, extra=kept_for_ever())
+    world.go()
+    world.later(DAY)
+    plain = len(retention.STEPS)
+    assert chunks_of(world, payload=2 * DAY) == (plain, [])
+    assert chunks_of(world) == (plain + 3, [("payloads", n) for n in (4, 4, 2)])
+    assert chunks_of(world) == (plain, [])
+
+
+def kept_for_ever():
+    found = extra(keep_payload="400d")
+    found["ledger"]["parcel"] = 2
+    return found
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_sweep_that_was_stopped_goes_on_with_what_is_left(worlds, monkeypatch, after):
+    monkeypatch.setattr(aged, "CHUNK", 4)
+    world = worlds(count=10, flow={"lanes": 1}, extra=kept_for_ever())
+    world.go()
+    world.later(DAY)
+    seen = []
+
+    def stopping():
+        seen.append(len(pruned(world)))
+        return seen[-1] >= after
+
+    whole = Keep(payload=0.0, undo=7 * DAY, history=400 * DAY)
+    sweep(world.bridge.ledger, 1, "people", whole, stopping=stopping)
+    held = "SELECT count(*) FROM intent WHERE payload IS NOT NULL"
+    assert world.value(held) == max(0, 10 - 4 * after)
+    sweep(world.bridge.ledger, 1, "people", whole)
+    assert world.value(held) == 0
+    assert world.value("SELECT count(*) FROM intent") == 10
+
+
 def test_no_lease_is_held_while_it_works(worlds, monkeypatch):
     seen = []
     world = worlds()
@@ -221,6 +284,7 @@ def test_no_lease_is_held_while_it_works(worlds, monkeypatch):
         seen.append(tx.value("SELECT count(*) FROM partition WHERE owner IS NOT NULL"))
         return plain(tx, flow_id, keep)
 
+    monkeypatch.setattr(retention, "PAGED", ())
     monkeypatch.setattr(retention, "STEPS", (("counters", looking),))
     world.go()
     assert seen == [0]

@@ -6,44 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from flow.reconcile_world import add_there, look, remove_there, repaired, settled
 from flow.stillness import OBJECT, StillWorld
 from flow_world import FIELDS
 from moatbridge.changes import Batch
 from moatbridge.errors import ConfigurationError, NotApplied
 from moatbridge.resilience import crash
 from moatbridge.testing import MemoryAdapter
-
-
-def look(world, **options):
-    return world.bridge.reconcile("people", **options)
-
-
-def remove_there(world, uid):
-    row = next(r for r in world.social.all("people") if r.data["uid"] == uid)
-    world.social.delete("people", [row.ref])
-    return row
-
-
-def add_there(world, **data):
-    """A record that somebody else made."""
-    stream = world.social.stream("people")
-    with world.social.store.transaction():
-        return world.social.save(
-            stream, world.social.ref_of(stream, data), {**stream.blank(), **data}
-        )
-
-
-def repaired(world, **options):
-    found = look(world, repair=True)
-    world.bridge.apply(found.plan, confirm=found.plan.verdict.count)
-    return found
-
-
-def settled(world, count=30):
-    made = world(count=count) if callable(world) else world
-    made.go()
-    assert made.same()
-    return made
 
 
 def test_nothing_diverges_after_a_run(worlds):

@@ -68,3 +68,15 @@ def test_a_kill_exactly_there_takes_back_everything_once(point, world, kills):
     assert doubled == []
     assert kept == 0
     assert left == 0
+
+
+@pytest.mark.parametrize("point", ["inflight.done", "target.effect", "settle.in"])
+def test_run_goes_on_with_an_agreed_retract_after_a_kill(point, world, kills):
+    folder, before = world
+    assert kills.life(str(folder), at=(point, 2)).killed
+    expire_leases(folder)
+    (folder / retract_life.RUNS_ONLY).touch()
+    life = kills.life(str(folder))
+    assert life.status == 0, life
+    wrong, doubled, kept, left = retract_life.proof(folder, before)
+    assert (wrong, doubled, kept, left) == ([], [], 0, 0)

@@ -36,11 +36,12 @@ def opened_bridge(context: typer.Context, given: Path | None) -> Bridge:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[BridgeConfig, Ledger]]:
+def opened(path: Path, *, older: bool = False) -> Iterator[tuple[BridgeConfig, Ledger]]:
     """Read a configuration without its adapters, and open its ledger.
 
     Args:
         path: Configuration file. Adapters need not be installed.
+        older: An old copy of the ledger may be opened; see `Database`.
 
     Raises:
         ConfigurationError: The file or the ledger cannot be used.
@@ -50,7 +51,7 @@ def opened(path: Path) -> Iterator[tuple[BridgeConfig, Ledger]]:
     from moatbridge.ledger import Ledger  # noqa: PLC0415 - brings SQLAlchemy
 
     config = load(path)
-    ledger = Ledger.configured(config.ledger)
+    ledger = Ledger.configured(config.ledger, older=older)
     try:
         yield config, ledger
     finally:

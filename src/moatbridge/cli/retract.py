@@ -67,6 +67,10 @@ def retract(
         retract_lines,
     )
 
+    if dry and confirm is not None:
+        raise typer.BadParameter(
+            "--dry sends nothing, so there is nothing to --confirm; leave one away"
+        )
     moment = None if since is None else _moment(since)
     asked: dict[str, Any] = {
         "since": moment, "said": since or "", "refs": tuple(links or ()),
@@ -135,13 +139,13 @@ def _moment(text: str) -> float:
     except ValueError:
         pass
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        # Without a zone: this machine's own.
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
         raise typer.BadParameter(
             "--since takes how long ago (30min, 2h, 7d) or a time such as "
             "2026-07-01T08:00"
         ) from None
-    return moment.timestamp()  # without a zone: this machine's own
 
 
 def _days(seconds: float) -> str:

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
 from moatbridge.config.answers import SYSTEM, with_answers
@@ -19,7 +19,7 @@ from moatbridge.flow.keeping import Keeper
 from moatbridge.guard import Kill, KillFlag, KillState, evaluate, file_there
 from moatbridge.ledger import Ledger, killswitch
 from moatbridge.ledger.leases import KINDS
-from moatbridge.ledger.quota import LedgerQuotas
+from moatbridge.ledger.quota import LedgerQuotas, seat_of
 from moatbridge.ledger.retention import Keep
 from moatbridge.registry import Registry
 from moatbridge.resilience.pool import SessionPool
@@ -70,10 +70,20 @@ class Bridge:
         self.config: BridgeConfig = config
         self.registry: Registry = registry or Registry(allow=config.adapters)
         self.ledger: Ledger = Ledger.configured(config.ledger, scope=scope)
-        self._quotas = LedgerQuotas(self.ledger)
+        with ExitStack() as undo:  # what was opened is closed if what follows fails
+            undo.callback(self.ledger.close)
+            self._open(config, redactor, undo)
+            undo.pop_all()
+
+    def _open(
+        self, config: BridgeConfig, redactor: Redactor | None, undo: ExitStack
+    ) -> None:
+        self._quotas = LedgerQuotas(self.ledger, seat=seat_of(config.run.ttl))
+        undo.callback(self._quotas.close)
         self._pool = SessionPool(
             config, self.registry, quotas=self._quotas, redactor=redactor
         )
+        undo.callback(self._pool.close)
         self._keeper = Keeper(self.ledger, ttl=config.run.ttl)
         self._routes: dict[str, Route] = {}
         self._described: dict[str, Described] = {}
@@ -83,9 +93,10 @@ class Bridge:
         self._tidied: dict[int, float] = {}
         self._lock = threading.RLock()
         self._making: dict[str, threading.RLock] = {}
-        self._kill = KillFlag(self._kill_state)
-        self._kill.__enter__()
         self._closed = False
+        self._kill = KillFlag(self._kill_state)
+        undo.callback(self._kill.close)
+        self._kill.__enter__()
 
     @property
     def redactor(self) -> Redactor:
@@ -230,6 +241,10 @@ class Bridge:
                 system=system,
             )
         return self._pool.session(system)
+
+    def examined(self, system: str) -> AbstractContextManager[Session]:
+        """A session for `check`; see `SessionPool.examined`."""
+        return self._pool.examined(system)
 
     def host_keys(self, system: str) -> Sequence[str]:
         """What the system's server shows before anybody logs in; see `Adapter`.

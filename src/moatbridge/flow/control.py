@@ -13,7 +13,7 @@ from moatbridge.changes import Ref
 from moatbridge.flow.judging import judge_run, verdict_to_json
 from moatbridge.flow.nothing import end_without_pass
 from moatbridge.flow.observation import Observation
-from moatbridge.flow.opening import LIVE, only_follows, open_pass
+from moatbridge.flow.opening import LIVE, only_follows, open_pass, plan_waits
 from moatbridge.flow.retract.guarding import after_a_retract
 from moatbridge.flow.retract.planning import Planning
 from moatbridge.flow.retranslated import retranslated
@@ -56,22 +56,36 @@ _TRIES = 5
 __all__ = ["CONTROL", "LIVE", "Control", "ensure_partitions", "request_pass"]
 
 
-def request_pass(ledger: Ledger, route: Route, *, auto: bool, actor: str) -> int:
+def request_pass(
+    ledger: Ledger, route: Route, *, auto: bool, actor: str, asked: bool = True
+) -> int:
     """Ask for a new pass, or join the one that is being read; returns the run's id.
+
+    Who only wants to look (``auto`` is False) sees the plan of a pass before anything
+    of it is sent, also if somebody else began that pass to apply it, and up to the
+    moment in which it is judged. One that was judged and passed before is agreed to:
+    it goes on being sent (the kill switch stops that), and a new pass is begun. Of its
+    plan nothing is sent before a person applies it; what the older one sent meanwhile
+    is not sent twice.
 
     Args:
         ledger: The ledger.
         route: The flow.
         auto: Apply by itself when the verdict is *pass*.
         actor: Who asked.
+        asked: Somebody did ask. Else, while a plan waits for a person, the new one
+            waits as well: it replaces the other one under their eyes.
     """
     with ledger.write() as tx:
-        return begin_pass(tx, ledger, route, auto=auto, actor=actor)
+        return begin_pass(tx, ledger, route, auto=auto, actor=actor, asked=asked)
 
 
-def begin_pass(tx: Any, ledger: Ledger, route: Route, *, auto: bool, actor: str) -> int:
+def begin_pass(
+    tx: Any, ledger: Ledger, route: Route, *, auto: bool, actor: str, asked: bool = True
+) -> int:
     """`request_pass` as a part of somebody's transaction."""
     row = route.row
+    auto = auto and (asked or not plan_waits(tx, row.flow_id))
     found = runs.latest(tx, row.flow_id, "scanning")
     if found is None:
         run_id = runs.begin(
@@ -80,9 +94,8 @@ def begin_pass(tx: Any, ledger: Ledger, route: Route, *, auto: bool, actor: str)
         audit.record(tx, "plan-begun", flow=route.name, run=run_id, actor=actor)
     else:
         run_id = found.run_id
-        # Joining a pass that a person only wants to look at never applies it.
-        both = int(found.auto and auto)
-        tx.run("UPDATE run SET auto=? WHERE run_id=?", both, run_id)
+        if not auto:  # whoever joins it to apply it takes nothing back of that
+            tx.run("UPDATE run SET auto=0 WHERE run_id=?", run_id)
     ensure_partitions(ledger, route, tx)
     partitions.resume(tx, row.flow_id)
     ledger.leases.wake(tx, row.flow_id, "control")
@@ -238,9 +251,14 @@ class Control:
         )
         verdict = self._too_many_rejects(scan, verdict)
         verdict = after_a_retract(self._route, self._ledger, summary, verdict)
-        go = run.auto and verdict.decision == "pass"
         with self._ledger.step(self._lease, cursor=None) as tx:
             crash_point("plan.done")
+            # Not as it was when we began: a person may have joined to look at it, or
+            # taken it back.
+            now = runs.get(tx, run.run_id)
+            if now.state != "scanning":
+                return
+            go = now.auto and verdict.decision == "pass"
             if not verdict.deletes_allowed:
                 parcels.cancel_removals(tx, run.run_id)
             tx.run(

@@ -22,7 +22,7 @@ from moatbridge.errors import (
     Rejected,
 )
 from moatbridge.flow import inbox
-from moatbridge.flow.control import request_pass
+from moatbridge.flow.control import begin_pass
 from moatbridge.flow.opening import only_follows
 from moatbridge.ledger import audit, flows, partitions, scans
 
@@ -114,10 +114,10 @@ def put_off(route: Route, ledger: Ledger, lease: Lease, code: str) -> float | No
         wait = backoff(tries)
         ledger.leases.release(lease, wait=wait, error=code)
         return wait
-    ledger.leases.release(lease, error=code, state="blocked")
-    with ledger.write() as tx:
-        facts = {"flow": route.name, "part": lease.part, "error": code}
-        audit.record(tx, "blocked", tries=tries, **facts)
+    with ledger.write() as tx:  # nothing is blocked without a word about it
+        if ledger.leases.give_back(tx, lease, error=code, state="blocked"):
+            facts = {"flow": route.name, "part": lease.part, "error": code}
+            audit.record(tx, "blocked", tries=tries, **facts)
     _log.error(
         "flow %s, partition %s: blocked after %d tries (%s); everything else goes on. "
         "See to it, then `moatbridge run %s --once` tries again.",
@@ -143,7 +143,7 @@ def bug(ledger: Ledger, lease: Lease, error: Exception) -> None:
     """
     with ledger.write() as tx:
         flows.stop_on_bug(tx, lease.flow_id, str(error))
-    ledger.leases.release(lease, error="flow.bug", state="blocked")
+        ledger.leases.give_back(tx, lease, error="flow.bug", state="blocked")
 
 
 def _is_away(error: MoatbridgeError) -> bool:
@@ -156,8 +156,8 @@ def _away(
 ) -> SliceResult:
     asked = error.retry_after if isinstance(error, NotApplied) else None
     wait = max(_FIRST_BACKOFF, min(asked or 0.0, _LONGEST_ASKED))
-    ledger.leases.release(lease, wait=wait, error=error.code)
     with ledger.write() as tx:
+        ledger.leases.give_back(tx, lease, wait=wait, error=error.code)
         partitions.not_tried(tx, lease)
     return SliceResult("idle", min(wait, LONGEST_WAIT), error, worked=worked)
 
@@ -165,24 +165,21 @@ def _away(
 def _rescan(
     route: Route, ledger: Ledger, lease: Lease, error: CursorTooOld
 ) -> SliceResult:
-    """The position is worth nothing any more: start over, links are kept."""
+    """The position is worth nothing any more: start over, links are kept.
+
+    One transaction: a tail that ends without the pass that begins it anew would be
+    followed by nobody.
+    """
+    again, leases = lease.kind == "scan", ledger.leases
+    wait, state = (1.0, "ready") if again else (0.0, "done")
     with ledger.write() as tx:
+        if not leases.give_back(tx, lease, wait=wait, error=error.code, state=state):
+            return SliceResult("held", lease.ttl)
         if only_follows(route):
             # Whoever tells it is another one: a person agrees once more.
             scans.position_lost(tx, lease.flow_id)
         if not inbox.keeps_position(route):
-            ours = tx.run(
-                "UPDATE partition SET cursor=NULL "
-                "WHERE flow_id=? AND part=? AND fence=?",
-                lease.flow_id,
-                lease.part,
-                lease.fence,
-            )
-            if not ours:
-                return SliceResult("held", lease.ttl)
-    if lease.kind == "scan":
-        ledger.leases.release(lease, wait=1.0, error=error.code)
-        return SliceResult("idle", 1.0, worked=True)
-    ledger.leases.release(lease, error=error.code, state="done")
-    request_pass(ledger, route, auto=True, actor="rescan")
-    return SliceResult("done", worked=True)
+            leases.forget(tx, lease)
+        if not again:
+            begin_pass(tx, ledger, route, auto=True, actor="rescan", asked=False)
+    return SliceResult("idle" if again else "done", wait, worked=True)

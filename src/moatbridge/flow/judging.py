@@ -20,6 +20,7 @@ from moatbridge.guard import (
 )
 from moatbridge.ledger import counts, marks, runs
 from moatbridge.ledger.states import State
+from moatbridge.resilience import heart
 
 if TYPE_CHECKING:
     from moatbridge.flow.route import Route
@@ -97,6 +98,7 @@ def _gather(route: Route, ledger: Ledger, run_id: int, summary: PlanSummary) -> 
                 summary.hold(["held"])
             elif state == State.PLANNED:
                 _add(route, summary, op, link_id, payload)
+        heart.beat()
         if len(rows) < _PAGE:
             return
 

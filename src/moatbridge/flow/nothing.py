@@ -47,6 +47,8 @@ def end_without_pass(
     if asks:
         verdict = _asked(route, verdict, _told_already(route, ledger))
     with ledger.step(lease, cursor=None) as tx:
+        if runs.get(tx, run.run_id).state != "scanning":
+            return  # taken back meanwhile
         scans.finish(tx, route.row.flow_id, scan.generation, state_of(why))
         if asks:
             runs.replace_older(tx, route.row.flow_id, run.run_id)

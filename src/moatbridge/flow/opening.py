@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.errors import ConfigurationError, CursorTooOld, NotApplied
 from moatbridge.flow.envelope import Envelope
-from moatbridge.ledger import flows, marks, scans
+from moatbridge.guard.approval import PLAN_LIFE
+from moatbridge.ledger import flows, marks, runs, scans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +38,12 @@ def continues(route: Route) -> bool:
     """Whether a scan goes on where the last pass ended (a drop folder)."""
     source = route.source
     return source.stream.snapshot_scan and source.can("CanSettle")
+
+
+def plan_waits(tx: Transaction, flow_id: int) -> bool:
+    """Whether a plan waits for a person, and is not too old to be applied."""
+    planned = runs.latest(tx, flow_id, "planned")
+    return planned is not None and tx.now() - (planned.planned or 0.0) < PLAN_LIFE
 
 
 def open_pass(

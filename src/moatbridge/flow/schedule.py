@@ -11,8 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.flow.control import begin_pass
-from moatbridge.flow.opening import only_follows
-from moatbridge.guard.approval import PLAN_LIFE
+from moatbridge.flow.opening import only_follows, plan_waits
 from moatbridge.ledger import partitions, runs
 
 if TYPE_CHECKING:
@@ -69,8 +68,7 @@ def _wait(tx: Any, route: Route) -> float:
         return 0.0
     if last.state == "scanning":
         return _again(route)
-    now: float = tx.now()
-    planned = runs.latest(tx, flow_id, "planned")
-    if planned is not None and now - (planned.planned or 0.0) < PLAN_LIFE:
+    if plan_waits(tx, flow_id):
         return _again(route)
+    now: float = tx.now()
     return min(last.created + interval(route) - now, _LOOK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,11 @@ from moatbridge.flow import Bridge as FlowBridge
 from moatbridge.flow.control import ensure_partitions
 from moatbridge.flow.judging import approvals, approve
 from moatbridge.flow.plans import load_plan
-from moatbridge.flow.retract.planning import Asked
+from moatbridge.flow.retract.asked import Asked, called
 from moatbridge.flow.retract.report import Retraction, load_retraction
 from moatbridge.guard import Approval, check_approval
 from moatbridge.guard.approval import PLAN_LIFE
-from moatbridge.ledger import audit, parcels, runs, undo, undo_report
+from moatbridge.ledger import audit, parcels, reconciling, runs, undo, undo_report
 from moatbridge.run.following import PATIENCE, refuse_if_killed
 from moatbridge.run.local import LocalRunner
 from moatbridge.run.principals import principal
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from moatbridge.ledger import Transaction
 
 _OPEN = ("scanning", "planned", "applying")
+_UNAPPLIED = ("scanning", "planned", reconciling.STAGING)
 
 
 class Retracts(FlowBridge):
@@ -59,11 +61,14 @@ class Retracts(FlowBridge):
 
         Raises:
             ConfigurationError: ``retract.run``: there is no such run, or it belongs to
-                no configured flow.
+                no configured flow; ``retract.since``: that is not over yet;
+                ``retract.refs``: the run has nothing to do with one of these records.
+                Then nothing was planned, and nothing else is called off.
             NotApplied: The target is unreachable now; call again to go on.
         """
         flow, route = self._flow_of(run)
-        asked = Asked(run, since, said or str(since or ""), tuple(sorted(refs)))
+        asked = Asked(run, since, said or str(since or ""), tuple(sorted(set(refs))))
+        self._check_asked(asked)
         with self.ledger.write() as tx:
             run_id = self._ask(tx, route, asked, actor or principal())
         self._drive_retract(
@@ -106,8 +111,9 @@ class Retracts(FlowBridge):
 
         Raises:
             GuardStopped: What is missing: a confirmation, or another person.
-            ConfigurationError: ``retract.run``; ``retract.moved``: the run did more
-                since this was planned. What it had not sent is called off; look again.
+            ConfigurationError: ``retract.run``, ``retract.since``, ``retract.refs``;
+                ``retract.moved``: the run did more since this was planned. What it had
+                not sent is called off; look again.
             NotApplied: The target is unreachable, or sending is switched off.
         """
         found = self.plan_retract(run, since=since, said=said, refs=refs, actor=actor)
@@ -156,6 +162,37 @@ class Retracts(FlowBridge):
                 code="retract.run",
             )
         return found[0], self.route(found[0])
+
+    def _check_asked(self, asked: Asked) -> None:
+        """Refuse a question that cannot mean what was typed."""
+        if asked.since is not None and not -math.inf < asked.since <= self.ledger.now():
+            raise ConfigurationError(
+                f"Nothing was sent since {asked.said}: that is no time of the past. "
+                "Say how long ago (2h), or when (2026-07-01T08:00).",
+                code="retract.since",
+            )
+        unknown = self._unknown(asked) if asked.refs else set()
+        if unknown:
+            names = ", ".join(sorted(unknown))
+            raise ConfigurationError(
+                f"Run {asked.of} has nothing to do with {names}: these are keys, names "
+                "or digests of records of its source, as its plan showed them. Nothing "
+                "was taken back.",
+                code="retract.refs",
+            )
+
+    def _unknown(self, asked: Asked) -> set[str]:
+        """References that no record of the run is called by, whatever became of it."""
+        left, after = set(asked.refs), undo_report.START
+        while left:
+            with self.ledger.read() as tx:
+                rows = undo_report.refs_after(tx, asked.of, after)
+            if not rows:
+                break
+            for at, ref in rows:
+                after = at
+                left.difference_update(called(ref))
+        return left
 
     def _ask(self, tx: Transaction, route: Route, asked: Asked, actor: str) -> int:
         """The retract that answers this question; an older one of another is over."""
@@ -208,7 +245,7 @@ class Retracts(FlowBridge):
             self._given(tx, run, plan, actor, confirm, accept)
             asked = Asked.of_run(run)
             called_off = undo.call_off(tx, flow_id, asked.of) if asked.whole else 0
-            if asked.whole and runs.get(tx, asked.of).state == "planned":
+            if asked.whole and runs.get(tx, asked.of).state in _UNAPPLIED:
                 runs.set_state(tx, asked.of, "cancelled")  # nobody applies what is left
             facts = run.verdict["retract"] | {
                 "called_off": called_off,

@@ -14,7 +14,7 @@ from moatbridge.entities.paths import Slot, parse
 from moatbridge.ledger.keys import name_hash, path_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from moatbridge.entities.paths import Path
     from moatbridge.flow.carry import Carry
@@ -59,7 +59,10 @@ class Comparer:
 
     def __init__(self, carry: Carry) -> None:
         self.paths: tuple[str, ...] = carry.paths
-        self._getters = [getter(text) for text in carry.paths]
+        self._heads = _heads(carry.paths)
+        self._nothing = {
+            missing: [missing] * (2 * len(carry.paths)) for missing in (EMPTY, SILENT)
+        }
         self._layout = struct.Struct(f"<{2 * len(carry.paths)}I")
         self.full: int = (1 << len(carry.paths)) - 1
         self._same = Difference(self.full, 0, 0)
@@ -71,16 +74,20 @@ class Comparer:
             entity: What is hashed.
             whole: A path that it does not name is empty; else it says nothing of it.
         """
-        missing = EMPTY if whole else SILENT
-        found: list[int] = []
-        for get in self._getters:
-            value = get(entity)
-            if value is _MISSING:
-                found += (missing, missing)
-            elif type(value) is str:
-                found += _of_text(value)
-            else:
-                found += (_short(_exact(value)), _short(_loose(value)))
+        found = self._nothing[EMPTY if whole else SILENT].copy()
+        for name, paths in self._heads:  # most records say nothing of most of them
+            held = entity.get(name, _MISSING)
+            if held is _MISSING:
+                continue
+            for at, follow in paths:
+                value = held if follow is None else follow(held)
+                if type(value) is str:
+                    found[at], found[at + 1] = _of_text(value)
+                elif value is None:
+                    found[at] = found[at + 1] = EMPTY
+                elif value is not _MISSING:
+                    found[at] = _short(_exact(value))
+                    found[at + 1] = _short(_loose(value))
         return tuple(found)
 
     def difference(self, expected: Prints, there: Prints) -> Difference:
@@ -128,6 +135,7 @@ class AgreedComparer(Comparer):
 
     def __init__(self, carry: Carry, references: Iterable[str]) -> None:
         super().__init__(carry)
+        self._getters = [getter(text) for text in carry.paths]
         heads = {path.partition("[")[0] for path in references}
         self._silent = [path.startswith(tuple(heads)) for path in self.paths]
         self._blank = int.from_bytes(path_hash(None), "little")
@@ -193,25 +201,79 @@ def _getter(path: Path) -> Callable[[Any], Any]:
     A list that lacks a slot's entry says that it is empty; `_MISSING` is what nothing
     is said of.
     """
-    if len(path) == 1 and not isinstance(path[0].selector, Slot):
-        name = path[0].name
+    name, follow = path[0].name, _follower(path)
+    if follow is None:
         return lambda entity: entity.get(name, _MISSING)
-    first, rest = path[0], path[1:]
-    after = _getter(rest) if rest else None
-    slot = first.selector if isinstance(first.selector, Slot) else None
 
     def get(entity: Any) -> Any:
-        value = entity.get(first.name, _MISSING)
+        value = entity.get(name, _MISSING)
+        return value if value is _MISSING else follow(value)
+
+    return get
+
+
+def _heads(
+    paths: Sequence[str],
+) -> list[tuple[str, list[tuple[int, Callable[[Any], Any] | None]]]]:
+    """Paths by their first name, each with its place among the hashes."""
+    found: dict[str, list[tuple[int, Callable[[Any], Any] | None]]] = {}
+    for number, text in enumerate(paths):
+        path = parse(text)
+        found.setdefault(path[0].name, []).append((2 * number, _follower(path)))
+    return list(found.items())
+
+
+def _follower(path: Path) -> Callable[[Any], Any] | None:
+    """What leads on from the value of a path's first name; None: nothing, it is it."""
+    first, rest = path[0], path[1:]
+    slot = first.selector if isinstance(first.selector, Slot) else None
+    if slot is None and not rest:
+        return None
+    after = _getter(rest) if rest else None
+    follow = _any_follower(slot, after)
+    if len(rest) != 1 or isinstance(rest[0].selector, Slot):
+        return follow
+    return _short_follower(slot, rest[0].name, follow)
+
+
+def _short_follower(
+    slot: Slot | None, member: str, otherwise: Callable[[Any], Any]
+) -> Callable[[Any], Any]:
+    """The two that nearly all paths are, without a detour: they are the hot path."""
+
+    def nested(value: Any) -> Any:
+        return value.get(member, _MISSING) if type(value) is dict else otherwise(value)
+
+    def slotted(value: Any) -> Any:
+        if type(value) is not list:
+            return otherwise(value)
+        for entry in value:
+            if entry.get(name) == wanted:
+                return entry.get(member, _MISSING)
+        return None
+
+    if slot is None:
+        return nested
+    name, wanted = slot
+    return slotted
+
+
+def _any_follower(
+    slot: Slot | None, after: Callable[[Any], Any] | None
+) -> Callable[[Any], Any]:
+    def follow(value: Any) -> Any:
         if slot is not None and isinstance(value, list):
             name, wanted = slot
             value = next((e for e in value if e.get(name) == wanted), None)
-        if after is None or value is _MISSING or value is None:
+        if after is None or value is None:
             return value
+        if isinstance(value, dict):
+            return after(value)
         if isinstance(value, list):
             return [after(each) for each in value if isinstance(each, dict)]
-        return after(value) if isinstance(value, dict) else _MISSING
+        return _MISSING
 
-    return get
+    return follow
 
 
 def _short(number: int) -> int:

@@ -36,7 +36,7 @@ from moatbridge.ledger.keys import key_hash
 from moatbridge.ledger.staging import Staged
 from moatbridge.ledger.states import LinkState
 from moatbridge.resilience.crash import crash_point
-from moatbridge.resilience.heart import Heart
+from moatbridge.resilience.heart import Heart, beating, current
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
@@ -96,14 +96,14 @@ class _Repair:
             rows = (row for page in work.scratch.found(_BATCH) for row in page)
             self.left["told-once"] = sum(1 for _row in rows)
             return None, dict(+self.left)
-        lease, heart = self._claim(), Heart()
+        lease, heart = self._claim(), current() or Heart()
         try:
-            with work.bridge.renewing(lease, heart):
+            # Its calls, commits and pages are signs of life, however long it takes.
+            with work.bridge.renewing(lease, heart), beating(heart):
                 run = self._begin(lease)
                 for found, records in self._records():
                     self._stage(lease, run, found, records)
                     crash_point("reconcile.staged")
-                    heart.beat()
                 plan = self._judge(lease, run) if self._staged else None
                 if plan is None:
                     self._nothing(lease, run)

@@ -145,7 +145,7 @@ class _Reader:
             found = marks.lookup(tx, self._side, list(by_k))
             unknown = [k for k in by_k if k not in found]
             theirs = self._others_own(tx, unknown)
-        rows: list[tuple[int, bytes, bytes, int | None]] = []
+        rows: list[tuple[int, str, bytes, int | None]] = []
         twice: list[tuple[bytes, int, Record]] = []
         extra: dict[bytes, tuple[Record, dict[str, Any]]] = {}
         for k, record in by_k.items():
@@ -160,7 +160,8 @@ class _Reader:
             elif not work.there.add(mark.link_id):
                 twice.append((k, mark.link_id, record))
             elif entity is not None:
-                rows.append((mark.link_id, k, *self._kept(record, entity)))
+                kept = self._kept(record, entity)
+                rows.append((mark.link_id, record.ref.key, *kept))
         work.scratch.put_there(rows)
         self._second(twice)
         self._unlinked(extra)
@@ -213,16 +214,16 @@ class _Reader:
         kept = work.scratch.keys_there(ids)
         rows: list[tuple[bytes, int, str, str | None, str]] = []
         for k, link_id, record in twice:
-            named = key_hash(links[link_id].key(other) or "")
-            if kept.get(link_id) in {None, k}:
+            key, first = record.ref.key, kept.get(link_id)
+            if first in {None, key}:
                 continue  # a page that was read once more
             entity = self._decoded(record) or {}
-            if k == named:
-                rows.append((kept[link_id], link_id, "", None, ""))
-                work.scratch.put_there([(link_id, k, *self._kept(record, entity))])
+            if key == links[link_id].key(other):
+                rows.append((key_hash(first or ""), link_id, first or "", None, ""))
+                work.scratch.put_there([(link_id, key, *self._kept(record, entity))])
             else:
-                who = called(entity, record.ref.name, record.ref.key)
-                rows.append((k, link_id, record.ref.key, record.ref.name, who))
+                who = called(entity, record.ref.name, key)
+                rows.append((k, link_id, key, record.ref.name, who))
         work.scratch.put_twice(rows)
 
     def _unlinked(self, extra: dict[bytes, tuple[Record, dict[str, Any]]]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moatbridge.changes import Record, Ref
 from moatbridge.flow.judging import judge_run, verdict_to_json
 from moatbridge.flow.retract import reasons
+from moatbridge.flow.retract.asked import Asked
 from moatbridge.flow.retract.undoing import UNSEEN, No, Undo, decide
 from moatbridge.guard import Finding
 from moatbridge.ledger import audit, marks, runs, undo
@@ -35,49 +36,6 @@ PATIENCE: Final = 10.0
 """Seconds that a retract waits for calls of the run that are out."""
 
 _SHOWN: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a person asked to take back.
-
-    Args:
-        of: The run.
-        since: Only what was sent at or after this POSIX time.
-        said: ``since`` as it was typed.
-        refs: Keys, names or digests of source records; empty: all.
-    """
-
-    of: int
-    since: float | None = None
-    said: str = ""
-    refs: tuple[str, ...] = ()
-
-    @property
-    def whole(self) -> bool:
-        """All of the run: only then what it has not sent is called off."""
-        return self.since is None and not self.refs
-
-    def to_json(self) -> dict[str, Any]:
-        """For the run's row."""
-        return {"of": self.of, "since": self.since, "said": self.said,
-                "refs": list(self.refs)}  # fmt: skip
-
-    @classmethod
-    def of_run(cls, run: runs.Run) -> Asked:
-        """What the retract in this row was asked to do."""
-        held = run.verdict["retract"]
-        return cls(held["of"], held["since"], held["said"], tuple(held["refs"]))
-
-    def wants(self, ref: str) -> bool:
-        """Whether this record is meant: JSON of its key and name."""
-        if not self.refs:
-            return True
-        key, name = json.loads(ref)
-        names = {key, name, Ref.from_key(key).digest}
-        if key[:1] != "[":
-            return not names.isdisjoint(self.refs)
-        return not names.union(json.loads(key)).isdisjoint(self.refs)
 
 
 class Planning:
@@ -157,6 +115,8 @@ class Planning:
             planned.append((chain, link, item, answer))
         flow_id = self._route.row.flow_id
         with self._ledger.step(self._lease) as tx:
+            if _is_over(tx, run):
+                return
             epoch = str(tx.value("SELECT value FROM meta WHERE name='epoch'"))
             staged, failed = [], []
             for chain, link, item, answer in planned:
@@ -217,6 +177,8 @@ class Planning:
         )
         verdict = agreed_by_a_person(summary, verdict, asked.of)
         with self._ledger.step(self._lease) as tx:
+            if _is_over(tx, run):
+                return
             facts = asked.to_json() | {
                 "delivered": seen,
                 "waits": undo.waiting(tx, asked.of) if asked.whole else 0,
@@ -258,6 +220,8 @@ class Planning:
             if asked.wants(ref)
         ]  # fmt: skip
         with self._ledger.step(self._lease) as tx:
+            if _is_over(tx, run):
+                return
             already = tx.value(
                 "SELECT count(*) FROM intent i JOIN parcel p "
                 "ON p.parcel_id=i.parcel_id WHERE p.run_id=? AND i.error=?",
@@ -271,6 +235,11 @@ class Planning:
                     run_id=run.run_id,
                     items=failed,
                 )
+
+
+def _is_over(tx: Transaction, run: runs.Run) -> bool:
+    """Whether somebody called it off while we looked: it does not come back."""
+    return runs.get(tx, run.run_id).state != "scanning"
 
 
 @dataclass(frozen=True, slots=True)

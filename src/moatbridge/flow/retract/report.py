@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from moatbridge.flow.retract.planning import Asked
+from moatbridge.flow.retract.asked import Asked
 from moatbridge.flow.retract.reasons import REFUSED, reason_of
 from moatbridge.ledger import runs, undo, undo_report
 from moatbridge.ledger.admitting import SAME
@@ -116,7 +116,7 @@ def load_retraction(
         elif state in _OPEN:
             planned[op] += count
         elif run.state != "cancelled" or state != State.CANCELLED:
-            failed[reason_of(why or State(state).name.lower())] += count
+            failed[reason_of(undo_report.why(state, why))] += count
     waiting = 0
     if run.state == "planned" and (said := Asked.of_run(run)).whole:
         waiting = undo.waiting(tx, said.of)

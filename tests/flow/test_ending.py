@@ -1,0 +1,96 @@
+"""What a slice leaves behind when it fails is written whole, or not at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from flow.stillness import REQUEST
+from moatbridge.errors import CursorTooOld, NotApplied, OutcomeUnknown
+from moatbridge.flow import ending
+from moatbridge.ledger import audit, runs
+from moatbridge.testing import MemoryAdapter
+
+
+def away():
+    return NotApplied("The ledger is away.", code="ledger.unavailable")
+
+
+def once(monkeypatch, module, name, meant):
+    """The next such statement finds the ledger gone; the ones after it do not."""
+    whole, failed = getattr(module, name), []
+
+    def statement(*args, **more):
+        if not failed and meant(*args, **more):
+            failed.append(name)
+            raise away()
+        return whole(*args, **more)
+
+    monkeypatch.setattr(module, name, statement)
+    return failed
+
+
+def state_of(world, kind):
+    with world.bridge.ledger.read() as tx:
+        return tx.value("SELECT state FROM partition WHERE kind=?", kind)
+
+
+class FailingAdapter(MemoryAdapter):
+    """Cannot be scanned while it is told so, or has lost every position."""
+
+    fails = False
+    lost = False
+
+    def scan(self, stream, partition, after):
+        if FailingAdapter.fails:
+            raise OutcomeUnknown("The server hung up.", code="toy.hung-up")
+        return super().scan(stream, partition, after)
+
+    def changes(self, stream, after):
+        if after is not None and FailingAdapter.lost:
+            raise CursorTooOld("The log was cut.", code="toy.cut")
+        return super().changes(stream, after)
+
+
+@pytest.fixture(autouse=True)
+def _well():
+    yield
+    FailingAdapter.fails = FailingAdapter.lost = False
+
+
+def test_a_partition_is_never_blocked_without_a_word_in_the_audit(worlds, monkeypatch):
+    monkeypatch.setattr(ending, "TRIES", 2)
+    world = worlds(source=FailingAdapter, traits=REQUEST)
+    FailingAdapter.fails = True
+    failed = once(
+        monkeypatch, audit, "record", lambda _tx, kind, **_m: kind == "blocked"
+    )
+    states = []
+    world.scan()
+    for _ in range(4):
+        world.drain("scan")
+        states += [state_of(world, "scan")] if failed else []
+        world.later(700)
+    words = world.value("SELECT count(*) FROM audit_in WHERE kind='blocked'")
+    assert failed
+    assert states[0] == "ready"  # the ledger was away: nothing of it is there
+    assert states[-1] == "blocked"
+    assert words == 1
+
+
+def test_a_tail_never_ends_without_the_pass_that_begins_it_anew(worlds, monkeypatch):
+    world = worlds(source=FailingAdapter, traits=REQUEST)
+    world.go()
+    world.live()
+    world.put(1, family="Changed")
+    FailingAdapter.lost = True
+    failed = once(monkeypatch, runs, "begin", lambda *_a, **m: m["kind"] == "pass")
+    world.live()
+    assert failed
+    assert state_of(world, "live") == "ready"
+    world.later(31)
+    world.live()
+    assert state_of(world, "live") == "done"
+    FailingAdapter.lost = False
+    world.drain()
+    assert world.same()
+    assert state_of(world, "live") == "ready"
