@@ -1,6 +1,6 @@
 # Two commands for newcomers: `make demo` and `make test`. Both set up everything they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench wheels torture drop-large docs clean
+.PHONY: help setup demo test check bench wheels torture drop-large docs site clean
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -14,7 +14,7 @@ demo: setup ## The main job end to end on real servers, narrated, ending in a re
 
 test: setup ## The whole test suite, with every server it needs
 	@scripts/servers test
-	@scripts/uv run --frozen pytest
+	@scripts/uv run --frozen scripts/tests
 
 check: setup ## Lint, types, layers, dependencies, security rules
 	@scripts/check
@@ -38,5 +38,9 @@ drop-large: setup ## A 1 GiB drop through the whole bridge, killed half way (hal
 docs: setup ## Write the generated reference pages
 	@scripts/uv run --frozen python scripts/reference.py
 
+site: setup ## Build the documentation as a site, with search, to read without a network
+	@NO_MKDOCS_2_WARNING=1 scripts/uv run --frozen mkdocs build --strict
+	@echo "Open $(CURDIR)/site/index.html in a browser; it needs no server."
+
 clean: ## Remove the environment and caches
-	@rm -rf .venv .tools .mypy_cache .ruff_cache dist
+	@rm -rf .venv .tools .mypy_cache .ruff_cache dist site
