@@ -116,6 +116,26 @@ def test_a_pass_that_nobody_asked_for_does_not_apply_what_a_person_looks_at(worl
     assert world.same()
 
 
+def test_a_pass_that_a_person_began_stays_theirs_whatever_else_asks_for_one(worlds):
+    world = settled(worlds)
+    world.bridge.plan("people")
+    mine = ask(world, auto=True, actor="ada")
+    assert ask(world, auto=True, actor="rescan") == mine
+    world.drain()
+    assert state(world, mine) == "done"
+    assert world.there()["u0001"]["family"] == "Changed"
+
+
+def test_a_pass_that_nobody_asked_for_is_sent_if_no_plan_waits_any_more(worlds):
+    world = settled(worlds)
+    plan = world.bridge.plan("people")
+    missed = ask(world, auto=True, actor="missed")
+    world.bridge.apply(plan, confirm=plan.verdict.count)
+    world.put(2, family="Later")
+    world.drain()
+    assert state(world, missed) == "done"
+
+
 def test_a_plan_is_judged_page_by_page_and_each_is_a_sign_of_life(worlds, monkeypatch):
     monkeypatch.setattr(judging, "_PAGE", 2)
     world = settled(worlds, count=9)

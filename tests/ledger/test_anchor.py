@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+from moatbridge.adapter.secret import Secret
 from moatbridge.errors import ConfigurationError
 from moatbridge.ledger import Ledger, anchor, restoring
 
@@ -211,3 +212,103 @@ def test_processes_killed_while_they_write_side_by_side_leave_no_false_alarm(tmp
             os.kill(writer.pid, signal.SIGKILL)
             writer.communicate()
     used(tmp_path)
+
+
+def test_a_process_stays_stopped_until_somebody_says_so_and_then_goes_on(
+    tmp_path, monkeypatch
+):
+    """Not one write a second is refused, but every one."""
+    used(tmp_path, 5)
+    copied(tmp_path)
+    ledger = opened(tmp_path)
+    for _ in range(5):
+        set_number(ledger)
+    ledger.db._engine.dispose()
+    put_back(tmp_path)
+    monkeypatch.setattr(anchor, "EVERY", 3600.0)
+    ledger.db._store.anchor._due = float("-inf")  # the hour is over
+    for _ in range(5):
+        with pytest.raises(ConfigurationError) as error:
+            set_number(ledger)
+        assert error.value.code == "ledger.rolled-back"
+    said = opened(tmp_path, older=True)
+    with said.write() as tx:
+        restoring.restored(tx, actor="ada", last=said.db.last_epoch)
+    said.close()
+    set_number(ledger)
+    ledger.close()
+
+
+def test_opening_an_old_copy_to_say_so_forgets_nothing_until_it_is_said(
+    tmp_path, monkeypatch
+):
+    used(tmp_path)
+    copied(tmp_path)
+    used(tmp_path, 5)
+    put_back(tmp_path)
+    before = noted(tmp_path)
+    monkeypatch.setenv("LEDGER_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+    ledger = opened(tmp_path, older=True, keys=[Secret("env:LEDGER_KEY")])
+    with pytest.raises(ZeroDivisionError), ledger.write() as tx:
+        spoil(tx)
+    ledger.close()
+    assert noted(tmp_path) == before
+    assert refused(tmp_path, keys=[Secret("env:LEDGER_KEY")])
+
+
+def test_the_note_of_another_ledger_says_nothing_about_epochs(tmp_path):
+    used(tmp_path)
+    note = tmp_path / "ledger.db-anchor"
+    note.write_text(json.dumps({**noted(tmp_path), "ledger_id": "else", "epoch": 70}))
+    ledger = opened(tmp_path)
+    assert ledger.db.last_epoch == 0
+    ledger.close()
+
+
+WRITER = """
+import sys, time
+from moatbridge.ledger import Ledger
+ledger = Ledger(sys.argv[1])
+def put(first, last):
+    with ledger.write() as tx:
+        tx.many("INSERT INTO audit_in(at, kind, body) VALUES(?, 'k', ?)",
+                [(float(n), "x" * 300) for n in range(first, last)])
+put(2000, 4000)
+with ledger.db._engine.connect() as connection:
+    connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+put(4000, 4300)
+with ledger.write() as tx:
+    tx.run("DELETE FROM audit_in WHERE at<100")
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_copy_over_which_an_old_log_lies_is_told(tmp_path):
+    """A worker was killed, and its ledger's -wal was not taken away."""
+    ledger = opened(tmp_path)
+    with ledger.write() as tx:
+        tx.many(
+            "INSERT INTO audit_in(at, kind, body) VALUES(?, 'k', ?)",
+            [(float(n), "x" * 300) for n in range(2000)],
+        )
+    ledger.db.check_whole()
+    ledger.db.backup(tmp_path / "copy.db")
+    ledger.close()
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, f"sqlite:///{tmp_path}/ledger.db"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with writer:
+        assert writer.stdout.readline() == "ready\n"
+        writer.kill()
+    shutil.copy(tmp_path / "copy.db", tmp_path / "ledger.db")
+    ledger = opened(tmp_path, older=True)
+    with pytest.raises(ConfigurationError) as error:
+        ledger.db.check_whole()
+    assert error.value.code == "ledger.spoilt"
+    ledger.close()
+    put_back(tmp_path)
+    ledger = opened(tmp_path, older=True)
+    ledger.db.check_whole()
+    ledger.close()

@@ -13,6 +13,7 @@ from moatbridge.flow.control import request_pass
 from moatbridge.resilience.deadline import Watchdog
 from moatbridge.resilience.heart import Heart, beating, current
 from moatbridge.run import LocalRunner
+from moatbridge.run.dispatch import Dispatcher
 from moatbridge.run.slots import Slots
 from run.world import Workers, until
 
@@ -63,6 +64,39 @@ def test_a_stuck_partition_is_left_to_others_for_a_while(tmp_path):
             world.fault("hr0", "sleeps", on=False)
             until(lambda: runner.lost == 0)
             runner.stop()
+
+
+def test_a_worker_whose_ledger_went_back_in_time_ends(tmp_path):
+    with Workers(tmp_path, count=10, run=RUN, flow=OFTEN) as world:
+        world.agree()
+        with world.open() as bridge:
+            anchor = bridge.ledger.db._store.anchor
+            anchor._older, anchor._highest = True, (0, 10**9)
+            assert LocalRunner(bridge, slots=4).serve(["people0"]) == "refused"
+
+
+def test_two_stuck_partitions_at_the_head_keep_nobody_from_a_free_slot(tmp_path):
+    with Workers(tmp_path, count=10, run=RUN, flow=OFTEN) as world:
+        world.agree()
+        with world.open() as bridge:
+            request_pass(bridge.ledger, bridge.route("people0"), auto=False, actor="me")
+            dispatcher = Dispatcher(
+                bridge, ["people0"], slots=1, zones=("default",), owner="me",
+                stop=threading.Event(), tell=None,
+            )  # fmt: skip
+            for flow in dispatcher._flows.values():
+                flow.open = True
+            ready, _later = dispatcher._due(list(dispatcher._flows.values()))
+            later = time.monotonic() + 3600
+            dispatcher._held_back = {
+                ("another", "lane/0"): later, ("another", "lane/1"): later
+            }  # fmt: skip
+            stuck = list(dispatcher._held_back)
+            dispatcher._due = lambda _flows: ([*stuck, *ready], None)
+            dispatcher._dispatch()
+            assert dispatcher._slots.running
+            assert dispatcher._slots.running <= set(ready)
+            assert dispatcher.drain(60)
 
 
 def test_a_process_with_too_many_lost_slots_drains_and_exits_75(tmp_path):

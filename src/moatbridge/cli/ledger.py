@@ -51,6 +51,7 @@ def restored(
     from moatbridge.run import principal  # noqa: PLC0415
 
     with opened(config_path(context, config), older=True) as (settings, ledger):
+        ledger.db.check_whole()
         with ledger.write() as tx:
             epoch = restore(tx, actor=principal(), last=ledger.db.last_epoch)
         flows = list(settings.flows)

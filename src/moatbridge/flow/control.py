@@ -13,7 +13,13 @@ from moatbridge.changes import Ref
 from moatbridge.flow.judging import judge_run, verdict_to_json
 from moatbridge.flow.nothing import end_without_pass
 from moatbridge.flow.observation import Observation
-from moatbridge.flow.opening import LIVE, only_follows, open_pass, plan_waits
+from moatbridge.flow.opening import (
+    BY_ITSELF,
+    LIVE,
+    only_follows,
+    open_pass,
+    plan_waits,
+)
 from moatbridge.flow.retract.guarding import after_a_retract
 from moatbridge.flow.retract.planning import Planning
 from moatbridge.flow.retranslated import retranslated
@@ -56,36 +62,29 @@ _TRIES = 5
 __all__ = ["CONTROL", "LIVE", "Control", "ensure_partitions", "request_pass"]
 
 
-def request_pass(
-    ledger: Ledger, route: Route, *, auto: bool, actor: str, asked: bool = True
-) -> int:
+def request_pass(ledger: Ledger, route: Route, *, auto: bool, actor: str) -> int:
     """Ask for a new pass, or join the one that is being read; returns the run's id.
 
     Who only wants to look (``auto`` is False) sees the plan of a pass before anything
     of it is sent, also if somebody else began that pass to apply it, and up to the
     moment in which it is judged. One that was judged and passed before is agreed to:
-    it goes on being sent (the kill switch stops that), and a new pass is begun. Of its
-    plan nothing is sent before a person applies it; what the older one sent meanwhile
-    is not sent twice.
+    it goes on (the kill switch stops that), and a new pass is begun, of which nothing
+    is sent before a person applies it.
 
     Args:
         ledger: The ledger.
         route: The flow.
         auto: Apply by itself when the verdict is *pass*.
-        actor: Who asked.
-        asked: Somebody did ask. Else, while a plan waits for a person, the new one
-            waits as well: it replaces the other one under their eyes.
+        actor: Who asked; one of `BY_ITSELF` if nobody did: while a plan waits for a
+            person, such a pass waits as well, and replaces it under their eyes.
     """
     with ledger.write() as tx:
-        return begin_pass(tx, ledger, route, auto=auto, actor=actor, asked=asked)
+        return begin_pass(tx, ledger, route, auto=auto, actor=actor)
 
 
-def begin_pass(
-    tx: Any, ledger: Ledger, route: Route, *, auto: bool, actor: str, asked: bool = True
-) -> int:
+def begin_pass(tx: Any, ledger: Ledger, route: Route, *, auto: bool, actor: str) -> int:
     """`request_pass` as a part of somebody's transaction."""
     row = route.row
-    auto = auto and (asked or not plan_waits(tx, row.flow_id))
     found = runs.latest(tx, row.flow_id, "scanning")
     if found is None:
         run_id = runs.begin(
@@ -96,6 +95,8 @@ def begin_pass(
         run_id = found.run_id
         if not auto:  # whoever joins it to apply it takes nothing back of that
             tx.run("UPDATE run SET auto=0 WHERE run_id=?", run_id)
+        elif found.actor in BY_ITSELF:
+            tx.run("UPDATE run SET actor=? WHERE run_id=?", actor, run_id)
     ensure_partitions(ledger, route, tx)
     partitions.resume(tx, row.flow_id)
     ledger.leases.wake(tx, row.flow_id, "control")
@@ -258,7 +259,8 @@ class Control:
             now = runs.get(tx, run.run_id)
             if now.state != "scanning":
                 return
-            go = now.auto and verdict.decision == "pass"
+            unasked = now.actor in BY_ITSELF and plan_waits(tx, self._flow_id)
+            go = now.auto and not unasked and verdict.decision == "pass"
             if not verdict.deletes_allowed:
                 parcels.cancel_removals(tx, run.run_id)
             tx.run(

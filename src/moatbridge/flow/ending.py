@@ -181,5 +181,5 @@ def _rescan(
         if not inbox.keeps_position(route):
             leases.forget(tx, lease)
         if not again:
-            begin_pass(tx, ledger, route, auto=True, actor="rescan", asked=False)
+            begin_pass(tx, ledger, route, auto=True, actor="rescan")
     return SliceResult("idle" if again else "done", wait, worked=True)

@@ -142,7 +142,7 @@ def _next(
     if end == start:
         return None
     if any(one.missed for one in kept) and source.can("CanScan"):
-        request_pass(ledger, route, auto=True, actor="missed", asked=False)
+        request_pass(ledger, route, auto=True, actor="missed")
     batch = Batch(
         changes=[change for one in kept for change in one.changes],
         cursor={AT: end},

@@ -40,6 +40,10 @@ def continues(route: Route) -> bool:
     return source.stream.snapshot_scan and source.can("CanSettle")
 
 
+BY_ITSELF: Final = frozenset({"rescan", "missed"})
+"""Who "begins" the passes that nobody asked for."""
+
+
 def plan_waits(tx: Transaction, flow_id: int) -> bool:
     """Whether a plan waits for a person, and is not too old to be applied."""
     planned = runs.latest(tx, flow_id, "planned")

@@ -69,24 +69,32 @@ class Anchor:
         self._file = path.with_name(path.name + SUFFIX)
         self._noted = _read(self._file)
         self._lock = threading.Lock()
-        self._highest = 0
+        self._highest: tuple[int, int] = (0, 0)
+        self._older = False
         self._due = float("-inf")
 
-    @property
-    def epoch(self) -> int:
-        """The epoch that the note speaks of; 0 without one."""
-        return self._noted.epoch if self._noted else 0
+    def check(self, tx: Transaction, *, older: bool = False) -> int:
+        """Compare the ledger with what was noted; returns the epoch of the note.
 
-    def check(self, tx: Transaction) -> None:
-        """Compare the ledger with what was noted.
+        Args:
+            tx: Open transaction.
+            older: It may be older: somebody is about to say so.
+
+        Returns:
+            0 without a note of this ledger.
 
         Raises:
             ConfigurationError: ``ledger.rolled-back``.
         """
         found, noted = _mark(tx), self._noted
-        if noted and noted.ledger_id == found.ledger_id and found[1:] < noted[1:]:
+        if noted is None or noted.ledger_id != found.ledger_id:
+            self._noted = None
+            self._highest = found[1:]
+            return 0
+        if found[1:] < noted[1:] and not older:
             raise _rolled_back()
-        self._highest = found.number
+        self._highest = max(found[1:], noted[1:]) if older else found[1:]
+        return noted.epoch
 
     def advance(self, tx: Transaction) -> Mark | None:
         """Count on, at the end of a transaction; None if that was done just now.
@@ -96,7 +104,8 @@ class Anchor:
                 older one while it was in use.
         """
         with self._lock:
-            if time.monotonic() < self._due:
+            # A ledger that was found too old stays so, until its epoch tells otherwise.
+            if time.monotonic() < self._due and not self._older:
                 return None
             self._due = time.monotonic() + EVERY
         tx.run(
@@ -105,20 +114,21 @@ class Anchor:
             _MARK,
         )
         mark = _mark(tx)
-        if mark.number <= self._highest:
+        self._older = mark[1:] <= self._highest
+        if self._older:
             raise _rolled_back()
         return mark
 
     def note(self, mark: Mark) -> None:
         """Write down what was committed; one that cannot be written is left out."""
         with self._lock:
-            if mark.number <= self._highest:
+            if mark[1:] <= self._highest:
                 return
-            self._highest = mark.number
+            self._highest = mark[1:]
             self._write(mark)
 
     def _write(self, mark: Mark) -> None:
-        part = self._file.with_name(f"{self._file.name}.{os.getpid()}")
+        part = self._file.with_name(f"{self._file.name}.part")
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _FLAGS
             with os.fdopen(os.open(part, flags, 0o600), "w", encoding="ascii") as file:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from moatbridge.errors import ConfigurationError
+from sqlalchemy.exc import DBAPIError
+
+from moatbridge.errors import ConfigurationError, MoatbridgeError
 from moatbridge.ledger import keyring, migrations
 from moatbridge.ledger.anchor import Anchor
 from moatbridge.ledger.sealed import SealedTransaction
@@ -65,21 +67,20 @@ class Database:
         self.durability = durability
         self._vault = vault
         anchor = Anchor(self.path) if self.path and durability == "full" else None
-        self.last_epoch: int = anchor.epoch if anchor else 0
+        self.last_epoch: int = 0
         """The newest epoch that was ever noted beside this ledger."""
         try:
             migrations.bring_up(self._store)
+            keyring.check(self._store, vault)
             if anchor is not None:
                 self._anchored(anchor, older=older)
-            keyring.check(self._store, vault)
         except BaseException:
             self._store.close()
             raise
 
     def _anchored(self, anchor: Anchor, *, older: bool) -> None:
         with self._store.transaction("read") as tx:
-            if not older:
-                anchor.check(tx)
+            self.last_epoch = anchor.check(tx, older=older)
         self._store.anchor = anchor
 
     @property
@@ -95,6 +96,27 @@ class Database:
     @property
     def _engine(self) -> Engine:
         return self._store.engine
+
+    def check_whole(self) -> None:
+        """Look whether a copy that was put in place is whole; PostgreSQL looks itself.
+
+        Raises:
+            ConfigurationError: ``ledger.spoilt``.
+        """
+        if self.kind != "sqlite":
+            return
+        try:
+            with self.read() as tx:
+                whole = tx.value("PRAGMA quick_check(1)") == "ok"
+        except (MoatbridgeError, DBAPIError):
+            whole = False
+        if not whole:
+            raise ConfigurationError(
+                "The ledger is spoilt. If a copy was put in its place, the -wal and "
+                "-shm files of the old one were left beside it: remove them, and put "
+                "the copy there again.",
+                code="ledger.spoilt",
+            )
 
     def write(
         self,

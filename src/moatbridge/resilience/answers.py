@@ -76,6 +76,11 @@ def piece(
     return fit(work(adapter, some), some)
 
 
-def all_unknown(receipts: Sequence[Receipt]) -> bool:
-    """An adapter may tell a failing system by its receipts, without an error."""
-    return all(receipt.outcome == "unknown" for receipt in receipts)
+def failing(receipts: Sequence[Receipt]) -> bool:
+    """An adapter may tell a failing system by its receipts, without an error.
+
+    It may stop after a few of unknown outcome and send no more: the rest is
+    ``not_applied`` then. What was applied or rejected tells of a system that answers.
+    """
+    outcomes = {receipt.outcome for receipt in receipts}
+    return "unknown" in outcomes and not outcomes & {"applied", "rejected"}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 from moatbridge.changes import Batch, Receipt
 from moatbridge.config.systems import DeadlineConfig
 from moatbridge.errors import ConfigurationError, NotApplied, OutcomeUnknown
-from moatbridge.resilience.answers import BUG, all_unknown, piece, receipts_for
+from moatbridge.resilience.answers import BUG, failing, piece, receipts_for
 from moatbridge.resilience.call import Call, Caller
 from moatbridge.resilience.retry import Retry
 
@@ -374,7 +374,7 @@ class Session:
             adapter,
             call,
             lambda: receipts_for(adapter.write(stream, intents), intents),
-            failed=all_unknown,
+            failed=failing,
         )
 
     def _learn(self, receipts: Sequence[Receipt]) -> None:

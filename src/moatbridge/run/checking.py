@@ -208,8 +208,11 @@ def _tried(
         address = f"{session.system}/{stream.name}"
         wanted = address in sources or address not in written
         if wanted and _READ & stream.abilities == {"CanScan"}:
-            [partition, *_] = session.split(stream.name, 1)
-            batches = cast("Generator[Batch]", session.scan(stream.name, partition))
+            partitions = session.split(stream.name, 1)
+            if not partitions:
+                found[stream.name] = 0
+                continue
+            batches = cast("Generator[Batch]", session.scan(stream.name, partitions[0]))
             with closing(batches):
                 first = next(batches, None)
             found[stream.name] = len(first.changes) if first else 0

@@ -48,6 +48,7 @@ WRITING: Final = ("lane",)
 _FIRST_WAIT: Final = 2.0
 _LONGEST_WAIT: Final = 60.0
 _STUCK_WAIT: Final = 900.0
+_OLDER: Final = "ledger.rolled-back"
 _HOLD: Final = 5.0
 _OPENERS: Final = 4
 _HINTS_END: Final = 2.0
@@ -158,6 +159,9 @@ class Dispatcher:
                 self._sign()
                 wait = self._dispatch()
             except MoatbridgeError as error:  # the ledger is not there just now
+                if error.code == _OLDER:
+                    _log.error("%s", error)
+                    return "refused"
                 _log.warning("nothing can be dispatched: %s", error)
                 wait = LOOK
             self._pause(wait)
@@ -238,9 +242,8 @@ class Dispatcher:
             return LOOK
         ready, later = self._due(flows)
         now = time.monotonic()
+        ready = [key for key in ready if self._held_back.get(key, 0.0) <= now]
         for key in _spread(ready, free):
-            if self._held_back.get(key, 0.0) > now:
-                continue
             self._slots.start(key, partial(self._slice, *key))
         return min(LOOK, later if later is not None else LOOK)
 
@@ -299,7 +302,7 @@ class Dispatcher:
         """
         for lost in self._slots.give_up():
             times = self._stuck[lost.key] = self._stuck.get(lost.key, 0) + 1
-            wait = min(_STUCK_WAIT, self._bridge.config.run.ttl * 4**times)
+            wait = min(_STUCK_WAIT, self._bridge.config.run.ttl * 4 ** min(times, 6))
             self._held_back[lost.key] = time.monotonic() + wait
             _log.error(
                 "a slot is lost: %s (%d of %d)",

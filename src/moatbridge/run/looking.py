@@ -138,7 +138,8 @@ def preview(bridge: Bridge, address: str, *, most: int = 5) -> Preview:
     rejects: list[str] = []
     whole = False
     with bridge.session(system) as session:
-        scan = session.scan(name, session.split(name, 1)[0])
+        partitions = session.split(name, 1)
+        scan = session.scan(name, partitions[0]) if partitions else iter(())
         for batch in scan:
             rejects += [
                 f"{each.reason} {each.location}".strip() for each in batch.rejects
@@ -149,7 +150,8 @@ def preview(bridge: Bridge, address: str, *, most: int = 5) -> Preview:
             whole = batch.complete and len(known) <= room
             if len(samples) >= most or batch.complete:
                 break
-        cast("Generator[Batch]", scan).close()  # no more is asked for
+        if partitions:
+            cast("Generator[Batch]", scan).close()  # no more is asked for
     return Preview(tuple(samples), tuple(rejects), whole)
 
 

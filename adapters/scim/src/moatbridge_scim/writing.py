@@ -33,6 +33,7 @@ _NO_BULK: Final = frozenset(
     {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 )
 _STOPPING: Final = frozenset({"busy", "auth"})
+_PAUSE: Final = 10.0
 _DOUBTS: Final = 2
 """Requests in a row without a usable answer after which a write call sends no more."""
 
@@ -274,7 +275,9 @@ class _Round:
         if receipt.outcome == "not_applied" and receipt.reason in _STOPPING:
             self._stopped = receipt
         elif self._doubts == _DOUBTS:
-            self._stopped = Receipt("not_applied", code="scim.not-sent")
+            self._stopped = Receipt(
+                "not_applied", retry_after=_PAUSE, code="scim.not-sent"
+            )
 
 
 def _halfway(receipt: Receipt) -> Receipt:
