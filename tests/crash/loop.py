@@ -58,7 +58,6 @@ def run(
     step=2000,
     work="work_loaded",
     seed=1,
-    mutating=True,
     spans=SPANS,
 ):
     """Deliver ``records`` in rounds under ``kills`` random kills, then come to rest."""
@@ -67,7 +66,7 @@ def run(
     high = first
     with open_loop(folder, work) as loop:
         _round(loop, folder, report, kills, chance, spans)
-        while mutating and (high < records or report.kills < kills):
+        while high < records or report.kills < kills:
             new = range(high, min(high + step, records))
             low = report.rounds * 300
             changed, gone = range(low, low + 200), range(low + 200, low + 240)

@@ -66,7 +66,7 @@ def test_a_control_is_caught(work, what, tmp_path):
     traits = world.UNKEYED if work == "work_resending" else world.KEYED
     world.make(tmp_path, 3000, traits=traits)
     report, proof = loop.run(
-        tmp_path, kills=60, records=6000, first=3000, work=work, mutating=work == "work_bits_later"
+        tmp_path, kills=60, records=6000, first=3000, work=work
     )  # fmt: skip
     log(f"{work}: {report.words(proof)}")
     assert getattr(proof, what)
