@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
     from mkdocs.structure.pages import Page
 
-_MARKER: Final = re.compile(r"^ *<!-- .*? -->\n", re.MULTILINE)
+_MARKER: Final = re.compile(r"^ *<!-- test\b.*? -->\n", re.MULTILINE)
 """Comments for tests and generators, which readers of the site need not load."""
 
 
