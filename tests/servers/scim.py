@@ -111,8 +111,14 @@ class ScimServer:
 
     def all(self, endpoint: str) -> list[dict[str, Any]]:
         """Every resource below an endpoint."""
-        found = self.call("GET", f"{endpoint}?count=1000")
-        return list(found.get("Resources") or [])
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.call(
+                "GET", f"{endpoint}?count=1000&startIndex={len(found) + 1}"
+            )
+            found += page.get("Resources") or []
+            if not page.get("Resources") or len(found) >= page["totalResults"]:
+                return found
 
     def clear(self) -> None:
         """Delete everything."""
