@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from flow.stillness import REQUEST
@@ -39,11 +41,18 @@ class FailingAdapter(MemoryAdapter):
 
     fails = False
     lost = False
+    moves = False
+    reads = 0
 
     def scan(self, stream, partition, after):
         if FailingAdapter.fails:
             raise OutcomeUnknown("The server hung up.", code="toy.hung-up")
-        return super().scan(stream, partition, after)
+        FailingAdapter.reads += 1
+        for batch in super().scan(stream, partition, after):
+            if FailingAdapter.moves:
+                yield replace(batch, complete=False)
+                raise CursorTooOld("The list moved.", code="toy.moved", reason="moved")
+            yield batch
 
     def changes(self, stream, after):
         if after is not None and FailingAdapter.lost:
@@ -54,7 +63,7 @@ class FailingAdapter(MemoryAdapter):
 @pytest.fixture(autouse=True)
 def _well():
     yield
-    FailingAdapter.fails = FailingAdapter.lost = False
+    FailingAdapter.fails = FailingAdapter.lost = FailingAdapter.moves = False
 
 
 def test_a_partition_is_never_blocked_without_a_word_in_the_audit(worlds, monkeypatch):
@@ -94,3 +103,18 @@ def test_a_tail_never_ends_without_the_pass_that_begins_it_anew(worlds, monkeypa
     world.drain()
     assert world.same()
     assert state_of(world, "live") == "ready"
+
+
+def test_a_list_that_always_moves_is_begun_anew_ever_less_often(worlds):
+    world = worlds(source=FailingAdapter, traits=REQUEST)
+    FailingAdapter.moves, FailingAdapter.reads = True, 0
+    world.scan()
+    for _ in range(120):
+        world.drain("scan")
+        world.later(30)
+    assert 3 < FailingAdapter.reads < 30  # in an hour; once a second would be 3,600
+    assert state_of(world, "scan") == "ready"
+    FailingAdapter.moves = False
+    world.later(700)
+    world.drain("scan")
+    assert state_of(world, "scan") == "done"

@@ -133,7 +133,7 @@ def test_a_list_that_lies_never_ends_as_complete(peer, connect, service):
         peer(service([person(n) for n in range(20)], PATCHING)), page_size=5
     )
     seen = []
-    with pytest.raises(NotApplied) as caught:
+    with pytest.raises(CursorTooOld) as caught:
         seen.extend(adapter.scan("people", Partition(), None))
     assert caught.value.code == "scim.incomplete-list"
     assert not any(batch.complete for batch in seen)

@@ -48,7 +48,7 @@ def test_records_there_throughout_are_found_or_the_pass_is_given_up(data):
     while True:
         try:
             page = walk.accept(serve(ids, walk.query))
-        except NotApplied:
+        except CursorTooOld:
             return
         seen += [r["id"] for r in page.resources]
         if page.complete:
@@ -89,7 +89,7 @@ def test_a_list_that_lies_is_given_up(second, why):
         {"totalResults": 6, "Resources": [{"id": "5"}]},
     ]
     walk = IndexWalk(3, 100)
-    with pytest.raises(NotApplied, match=why) as caught:
+    with pytest.raises(CursorTooOld, match=why) as caught:
         [walk.accept(page) for page in pages]
     assert caught.value.code == "scim.incomplete-list"
 
@@ -138,7 +138,7 @@ def test_cursor_paging_ends_where_no_cursor_follows():
     ("pages", "total"), [(["ab", "c"], 4), (["ab", "", "c"], 3), (["ab", "ab"], 4)]
 )
 def test_a_cursor_list_that_lies_is_given_up(pages, total):
-    with pytest.raises(NotApplied) as caught:
+    with pytest.raises(CursorTooOld) as caught:
         cursor_pages(pages, total)
     assert caught.value.code == "scim.incomplete-list"
 
@@ -147,7 +147,7 @@ def test_a_cursor_that_repeats_for_ever_is_given_up():
     walk = CursorWalk(1, 0)
     body = {"totalResults": 9, "nextCursor": "same"}
     walk.accept({**body, "Resources": [{"id": "1"}]})
-    with pytest.raises(NotApplied, match="repeats"):
+    with pytest.raises(CursorTooOld, match="repeats"):
         walk.accept({**body, "Resources": [{"id": "2"}]})
 
 
@@ -170,3 +170,17 @@ def test_a_position_survives_json_and_goes_on():
         "3",
         "4",
     ]
+
+
+def test_a_list_that_lies_from_its_first_page_is_asked_for_again():
+    with pytest.raises(NotApplied, match="empty page"):
+        IndexWalk(3, 3).accept({"totalResults": 6, "Resources": []})
+
+
+def test_a_position_in_a_list_that_changed_since_is_worth_nothing():
+    ids = [str(n) for n in range(7)]
+    walk = IndexWalk(3, 3)
+    first = walk.accept(serve(ids, walk.query))
+    again = IndexWalk(3, 3, first.cursor)
+    with pytest.raises(CursorTooOld, match="totalResults changed"):
+        again.accept(serve([*ids, "7"], again.query))

@@ -136,6 +136,11 @@ def backoff(tries: int) -> float:
     return wait * (75 + secrets.randbelow(26)) / 100
 
 
+def _anew(restarts: int) -> float:
+    """Seconds until a scan begins anew: a list that always moves is no endless load."""
+    return backoff(restarts) if restarts else 1.0
+
+
 def bug(ledger: Ledger, lease: Lease, error: Exception) -> None:
     """An impossible state was met: the flow stands still until a person looked.
 
@@ -171,7 +176,8 @@ def _rescan(
     followed by nobody.
     """
     again, leases = lease.kind == "scan", ledger.leases
-    wait, state = (1.0, "ready") if again else (0.0, "done")
+    restarts = int((lease.spec or {}).get("restarts", 0))
+    wait, state = (_anew(restarts), "ready") if again else (0.0, "done")
     with ledger.write() as tx:
         if not leases.give_back(tx, lease, wait=wait, error=error.code, state=state):
             return SliceResult("held", lease.ttl)
@@ -180,6 +186,8 @@ def _rescan(
             scans.position_lost(tx, lease.flow_id)
         if not inbox.keeps_position(route):
             leases.forget(tx, lease)
-        if not again:
+        if again:
+            leases.describe(tx, lease, {**(lease.spec or {}), "restarts": restarts + 1})
+        else:
             begin_pass(tx, ledger, route, auto=True, actor="rescan")
     return SliceResult("idle" if again else "done", wait, worked=True)

@@ -269,6 +269,15 @@ class Leases:
             lease.part,
         )
 
+    def describe(self, tx: Transaction, lease: Lease, spec: Any) -> None:
+        """Replace what the partition is about."""
+        tx.run(
+            "UPDATE partition SET spec=? WHERE flow_id=? AND part=?",
+            _dump(spec),
+            lease.flow_id,
+            lease.part,
+        )
+
     def cursor(self, tx: Transaction, flow_id: int, part: str) -> Any:
         """The partition's committed cursor, if it has one."""
         return _load(

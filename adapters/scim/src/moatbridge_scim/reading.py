@@ -187,8 +187,11 @@ class Reader:
     ) -> Iterator[dict[str, Any]]:
         for chunk in filters.chunked(field, values):
             query = {"filter": filters.any_of(field, chunk), **extra}
-            for page in self._pages(query, None):
-                yield from (r for r in page.resources if isinstance(r, dict))
+            try:
+                for page in self._pages(query, None):
+                    yield from (r for r in page.resources if isinstance(r, dict))
+            except CursorTooOld as moved:  # an answer has no place to go on from
+                raise NotApplied(moved.message, code=moved.code) from None
 
     def _pages(self, query: Mapping[str, str], after: Any) -> Iterator[Page]:
         kind = CursorWalk if self.abilities.cursor else IndexWalk

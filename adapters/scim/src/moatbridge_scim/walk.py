@@ -89,7 +89,9 @@ class IndexWalk:
         """Judge a page.
 
         Raises:
-            NotApplied: ``scim.incomplete-list`` or ``scim.bad-list``.
+            CursorTooOld: ``scim.incomplete-list``: the list moved, so no place in it
+                is worth going on from; reading begins anew.
+            NotApplied: The same of its first page, and ``scim.bad-list``.
         """
         resources, total = _listed(body, self._total)
         self._total = total
@@ -98,15 +100,15 @@ class IndexWalk:
             resources = self._without_overlap(resources)
         left = total - start + 1
         if len(resources) > left:
-            raise incomplete("more resources than totalResults announced")
+            raise incomplete("more resources than totalResults announced", start > 1)
         if left and not resources:
-            raise incomplete("an empty page before the end")
+            raise incomplete("an empty page before the end", start > 1)
         self._unique.add(resources)
         self._at += len(resources)
         self._last = identifier(resources[-1]) if resources else self._last
         complete = self._at > total
         if complete and not self._unique.holds():
-            raise incomplete("the same id twice")
+            raise incomplete("the same id twice", start > 1)
         cursor = {"how": self.how, "at": self._at, "total": total, "last": self._last}
         return Page(resources, cursor, complete, f"startIndex {start}")
 
@@ -117,7 +119,7 @@ class IndexWalk:
 
     def _without_overlap(self, resources: list[Any]) -> list[Any]:
         if not resources or identifier(resources[0]) != self._last:
-            raise incomplete("the order changed, or startIndex is ignored")
+            raise incomplete("the order changed, or startIndex is ignored", begun=True)
         return resources[1:]
 
 
@@ -144,17 +146,17 @@ class CursorWalk:
         """Judge a page; raises as `IndexWalk.accept`."""
         resources, total = _listed(body, self._total)
         self._total = total
-        place = f"after {self._seen} resources"
+        place, begun = f"after {self._seen} resources", self._seen > 0
         following = body.get("nextCursor")
         if following and (not isinstance(following, str) or following == self._at):
-            raise incomplete("a cursor that repeats")
+            raise incomplete("a cursor that repeats", begun)
         self._unique.add(resources)
         self._seen += len(resources)
         self._at = following or ""
         if following and not resources:
-            raise incomplete("an empty page before the end")
+            raise incomplete("an empty page before the end", begun)
         if not following and (self._seen != total or not self._unique.holds()):
-            raise incomplete(f"{self._seen} of {total} resources")
+            raise incomplete(f"{self._seen} of {total} resources", begun)
         cursor = {
             "how": self.how,
             "at": self._at,
@@ -171,9 +173,18 @@ def identifier(resource: Any) -> str:
     return str(found) if good else ""
 
 
-def incomplete(why: str) -> NotApplied:
-    """The list cannot be trusted; nothing after it may be called the end."""
-    message = f"A listing came back incomplete: {why}. The pass is given up."
+def incomplete(why: str, begun: bool) -> CursorTooOld | NotApplied:
+    """The list cannot be trusted; nothing after it may be called the end.
+
+    Args:
+        why: What was seen.
+        begun: A page was accepted before. Its place in the list is worth nothing now:
+            whoever tried again from there would meet the same until the end of time.
+    """
+    message = f"A listing came back incomplete: {why}."
+    if begun:
+        message += " It is read from its beginning again."
+        return CursorTooOld(message, code="scim.incomplete-list", reason="moved")
     return NotApplied(message, code="scim.incomplete-list")
 
 
@@ -189,7 +200,7 @@ def _listed(body: Any, before: int | None) -> tuple[list[Any], int]:
         message = f"A listing announces more than {MAX_RECORDS} resources."
         raise ConfigurationError(message, code="scim.too-large")
     if before is not None and total != before:
-        raise incomplete("totalResults changed while reading")
+        raise incomplete("totalResults changed while reading", begun=True)
     return resources or [], total
 
 

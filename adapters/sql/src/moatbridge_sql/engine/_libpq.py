@@ -150,8 +150,13 @@ def _tls(config: SqlConfig, net: Net) -> dict[str, Any]:
 
 
 _TRANSIENT: Final = (
-    "starting up", "shutting down", "too many", "remaining connection slots",
-    "recovery", "refused", "timeout", "timed out", "unreachable", "closed", "reset",
+    "the database system is", "terminating connection", "too many", "recovery",
+    "remaining connection slots", "no more connections", "cannot connect", "crash",
+    "out of memory", "no space left", "could not fork", "refused", "timeout",
+    "timed out", "unreachable", "closed", "reset",
+)  # fmt: skip
+_HUNG_UP: Final = (
+    "unexpected eof", "eof detected", "closed the connection", "connection reset",
 )  # fmt: skip
 _TLS_WORDS: Final = ("certificate", "ssl", "tls", "host name")
 
@@ -164,7 +169,8 @@ def _fault(text: str) -> Fault:
     """
     text = text.casefold()
     answered = "fatal:" in text
-    if not answered and any(word in text for word in _TLS_WORDS):
+    hung_up = any(word in text for word in _HUNG_UP)  # in the midst of a handshake, too
+    if not answered and not hung_up and any(word in text for word in _TLS_WORDS):
         return Fault("tls", "connect")
     if "unsupported startup parameter" in text:
         return Fault("statement", "08P01")
