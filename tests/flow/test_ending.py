@@ -118,3 +118,27 @@ def test_a_list_that_always_moves_is_begun_anew_ever_less_often(worlds):
     world.later(700)
     world.drain("scan")
     assert state_of(world, "scan") == "done"
+
+
+def test_the_rest_of_a_list_that_moved_is_not_asked_for_again_and_again(worlds):
+    asked = []
+
+    class Moved(MemoryAdapter):
+        """Gives one page; what comes after it cannot be reached from there."""
+
+        def scan(self, stream, partition, after):
+            asked.append(after)
+            if after is None and len(asked) > 2:
+                yield from super().scan(stream, partition, None)
+            elif after is None:
+                yield next(iter(super().scan(stream, partition, None)))
+                raise NotApplied("Away.", code="toy.away", retry_after=1)
+
+    world = worlds(source=Moved, traits=REQUEST)
+    world.hr.set("people", page=2)
+    world.scan()
+    for _ in range(4):
+        world.later(700)
+        world.drain("scan")
+    assert [after is None for after in asked] == [True, False, True]
+    assert state_of(world, "scan") == "done"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from flow.stillness import LOOKUP, OBJECT, REQUEST, StillWorld
+from moatbridge.errors import NotApplied
 from moatbridge.resilience import crash
 from moatbridge.resilience.retry import Retry
 from moatbridge.testing import FlakyAdapter, MemoryAdapter
@@ -117,7 +118,9 @@ class Everything(RuleBasedStateMachine):
 
     @rule()
     def only_plan(self):
-        self.world.bridge.plan("people")
+        # A pause that an earlier fault asked for may still last, in the time of the clock.
+        with contextlib.suppress(NotApplied):
+            self.world.bridge.plan("people")
 
     # --- what goes wrong -------------------------------------------------------------------
 

@@ -435,3 +435,41 @@ def test_a_placeholder_that_never_has_a_value_is_found_at_load(erp_server, text)
     with pytest.raises(ConfigurationError) as caught:
         adapter(system(erp_server), {"orders": orders(list=listing)}).open()
     assert caught.value.code == "soap.placeholder"
+
+
+def test_a_list_of_changes_that_moved_is_read_from_its_beginning_again(tmp_path):
+    table = {
+        "operation": "ListOrders",
+        "items": ITEMS,
+        "request": {"since": "{since}", "cursor": "{page.number}", "max": 5},
+        "page": {"kind": "page", "size": 5, "total": "ListOrdersResponse/nextCursor"},
+        "since": {"as_of": "ListOrdersResponse/asOf", "overlap": "1m"},
+    }
+    start = {
+        "op": "changes",
+        "since": "2026-03-01T00:00:00Z",
+        "table": "changes",
+        "page": None,
+        "next": None,
+        "edge": "",
+    }
+    script = pages(
+        page([changed(n, n) for n in range(5)], "9"),
+        page([], "7"),  # some that were announced are gone
+        page([changed(n, n) for n in range(4)], "4"),
+    )
+    with (
+        ScriptedSoap(script) as peer,
+        client(peer, tmp_path, orders(changes=table)) as made,
+    ):
+        found = made.changes("orders", start)
+        first, anew = next(found), next(found)
+        with pytest.raises(NotApplied, match="total"):
+            next(found)
+        again = list(made.changes("orders", anew.cursor))
+    assert first.cursor["page"]["number"] == 2
+    assert anew.cursor["page"] is None
+    assert [change.ref.key for batch in again for change in batch.changes] == [
+        f"PO-{n:04}" for n in range(4)
+    ]
+    assert again[-1].complete

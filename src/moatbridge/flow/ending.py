@@ -3,7 +3,8 @@
 A system that is away is no fault of the partition: it is asked again soon, however
 long that lasts. What fails while the system is there is tried again ever later, and
 after `TRIES` times without a commit it is *blocked*: the others go on, ``status`` says
-so, and a person's next `plan` or `run` of the flow tries again.
+so, and a person's next `plan` or `run` of the flow tries again. A list that moved while
+it was read is no better from the place that was reached: reading begins anew.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from moatbridge.errors import (
 )
 from moatbridge.flow import inbox
 from moatbridge.flow.control import begin_pass
-from moatbridge.flow.opening import only_follows
+from moatbridge.flow.opening import continues, only_follows
 from moatbridge.ledger import audit, flows, partitions, scans
 
 if TYPE_CHECKING:
     from moatbridge.errors import MoatbridgeError
     from moatbridge.flow.route import Route
-    from moatbridge.ledger import Lease, Ledger
+    from moatbridge.ledger import Lease, Ledger, Transaction
 
 Outcome = Literal["done", "more", "idle", "held", "stopped"]
 
@@ -87,8 +88,9 @@ def failed(
     """
     if isinstance(error, LeaseLost):
         return SliceResult("held", lease.ttl, worked=worked)
-    if isinstance(error, CursorTooOld) and lease.kind in {"live", "scan"}:
-        return _rescan(route, ledger, lease, error)
+    if _position_is_lost(route, lease, error):
+        anew = _begin_anew if lease.kind == "scan" else _rescan
+        return anew(route, ledger, lease, error)
     if isinstance(error, ConfigurationError | Rejected | GuardStopped):
         ledger.leases.release(lease, wait=_STOPPED, error=error.code)
         return SliceResult("stopped", _STOPPED, error, worked=worked)
@@ -114,10 +116,18 @@ def put_off(route: Route, ledger: Ledger, lease: Lease, code: str) -> float | No
         wait = backoff(tries)
         ledger.leases.release(lease, wait=wait, error=code)
         return wait
-    with ledger.write() as tx:  # nothing is blocked without a word about it
-        if ledger.leases.give_back(tx, lease, error=code, state="blocked"):
-            facts = {"flow": route.name, "part": lease.part, "error": code}
-            audit.record(tx, "blocked", tries=tries, **facts)
+    with ledger.write() as tx:
+        _block(tx, route, ledger, lease, code, tries)
+    return None
+
+
+def _block(
+    tx: Transaction, route: Route, ledger: Ledger, lease: Lease, code: str, tries: int
+) -> None:
+    """Give a partition up until a person looks; never without a word about it."""
+    if ledger.leases.give_back(tx, lease, error=code, state="blocked"):
+        facts = {"flow": route.name, "part": lease.part, "error": code}
+        audit.record(tx, "blocked", tries=tries, **facts)
     _log.error(
         "flow %s, partition %s: blocked after %d tries (%s); everything else goes on. "
         "See to it, then `moatbridge run %s --once` tries again.",
@@ -127,18 +137,12 @@ def put_off(route: Route, ledger: Ledger, lease: Lease, code: str) -> float | No
         code,
         route.name,
     )
-    return None
 
 
 def backoff(tries: int) -> float:
     """Seconds until the next try after so many: 5 s doubling to 10 min, with jitter."""
     wait = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(max(tries - 1, 0), 10))
     return wait * (75 + secrets.randbelow(26)) / 100
-
-
-def _anew(restarts: int) -> float:
-    """Seconds until a scan begins anew: a list that always moves is no endless load."""
-    return backoff(restarts) if restarts else 1.0
 
 
 def bug(ledger: Ledger, lease: Lease, error: Exception) -> None:
@@ -167,27 +171,57 @@ def _away(
     return SliceResult("idle", min(wait, LONGEST_WAIT), error, worked=worked)
 
 
-def _rescan(
-    route: Route, ledger: Ledger, lease: Lease, error: CursorTooOld
+def _position_is_lost(route: Route, lease: Lease, error: MoatbridgeError) -> bool:
+    """Also if a list ended too early: its rest is not at the place that was reached."""
+    if isinstance(error, CursorTooOld):
+        return lease.kind in {"live", "scan"}
+    cut = lease.kind == "scan" and error.code == "source.incomplete"
+    return cut and not continues(route)
+
+
+def _begin_anew(
+    route: Route, ledger: Ledger, lease: Lease, error: MoatbridgeError
 ) -> SliceResult:
-    """The position is worth nothing any more: start over, links are kept.
+    """Read the partition from its beginning; after `TRIES` times it is blocked.
+
+    A person who waits for it is told from the second time on, or at once if it was no
+    mere move.
+    """
+    spec, leases = lease.spec or {}, ledger.leases
+    restarts = int(spec.get("restarts", 0)) + 1
+    wait = 1.0 if restarts == 1 else backoff(restarts - 1)
+    gone = not isinstance(error, CursorTooOld) or restarts > 1
+    with ledger.write() as tx:
+        if not leases.give_back(tx, lease, wait=wait, error=error.code):
+            return SliceResult("held", lease.ttl)
+        if not inbox.keeps_position(route):
+            leases.forget(tx, lease)
+        blocked = restarts >= TRIES
+        leases.describe(tx, lease, {**spec, "restarts": 0 if blocked else restarts})
+        if blocked:
+            _block(tx, route, ledger, lease, error.code, restarts)
+    if blocked:
+        return SliceResult("stopped", _STOPPED, error, worked=True)
+    wait = min(wait, LONGEST_WAIT)
+    return SliceResult("idle", wait, error if gone else None, worked=True)
+
+
+def _rescan(
+    route: Route, ledger: Ledger, lease: Lease, error: MoatbridgeError
+) -> SliceResult:
+    """The tail's position is worth nothing any more: a pass begins, links are kept.
 
     One transaction: a tail that ends without the pass that begins it anew would be
     followed by nobody.
     """
-    again, leases = lease.kind == "scan", ledger.leases
-    restarts = int((lease.spec or {}).get("restarts", 0))
-    wait, state = (_anew(restarts), "ready") if again else (0.0, "done")
+    leases = ledger.leases
     with ledger.write() as tx:
-        if not leases.give_back(tx, lease, wait=wait, error=error.code, state=state):
+        if not leases.give_back(tx, lease, error=error.code, state="done"):
             return SliceResult("held", lease.ttl)
         if only_follows(route):
             # Whoever tells it is another one: a person agrees once more.
             scans.position_lost(tx, lease.flow_id)
         if not inbox.keeps_position(route):
             leases.forget(tx, lease)
-        if again:
-            leases.describe(tx, lease, {**(lease.spec or {}), "restarts": restarts + 1})
-        else:
-            begin_pass(tx, ledger, route, auto=True, actor="rescan")
-    return SliceResult("idle" if again else "done", wait, worked=True)
+        begin_pass(tx, ledger, route, auto=True, actor="rescan")
+    return SliceResult("done", worked=True)

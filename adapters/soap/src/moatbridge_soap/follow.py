@@ -139,6 +139,8 @@ class Follow:
                 )
             yield batch, upcoming
         if not pager.complete:
+            # What has moved is not found from the place that was reached: begin anew.
+            yield Batch(cursor=_position(since, None, None, self._carried())), upcoming
             message = f"{self._where}: the total does not match what was received."
             raise NotApplied(message, code="soap.truncated")
 
