@@ -44,7 +44,7 @@ def test_while_the_flow_is_at_work_nothing_is_taken_for_a_divergence(worlds):
         found.append(look(world))
     worker.join()
     found.append(look(world))
-    assert [one.counts for one in found] == [{}] * len(found)
+    assert [one.examples for one in found if one.counts] == []
     assert world.same()
 
 
