@@ -26,6 +26,7 @@ MODULES: Final = (
     "moatbridge.entities",
     "moatbridge.errors",
     "moatbridge.http",
+    "moatbridge.lines",
     "moatbridge.testing",
     "moatbridge.config",
     "moatbridge.registry",
@@ -39,9 +40,9 @@ PAGE: Final = "reference/python.md"
 _INTRODUCTION = """\
 Every name that a product or an author of an adapter may import. What is not listed here
 may change at any time. Authors need `moatbridge.adapter`, `moatbridge.changes`,
-`moatbridge.entities`, `moatbridge.errors`, `moatbridge.http` and, for their tests,
-`moatbridge.testing`; products start with the names of `moatbridge` itself. On the site
-each name leads to its section, made from its docstring."""
+`moatbridge.entities`, `moatbridge.errors`, `moatbridge.http` or `moatbridge.lines` and,
+for their tests, `moatbridge.testing`; products start with the names of `moatbridge`
+itself. On the site each name leads to its section, made from its docstring."""
 _SECTION = re.compile(r"^## `([\w.]+)`$")
 _ROW = re.compile(r"^\| `(\w+)` \|")
 

@@ -19,11 +19,12 @@ All errors can be pickled; the driver error that caused one stays in this proces
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self, get_args
 
 DOCS: Final = "docs/reference/errors.md"
 
 RejectKind = Literal["conflict", "data", "gone", "rights"]
+_KINDS: Final[frozenset[str]] = frozenset(get_args(RejectKind))
 
 
 class MoatbridgeError(Exception):
@@ -125,15 +126,33 @@ class Rejected(MoatbridgeError):
 
     Args:
         message: See `MoatbridgeError`.
-        kind: ``conflict``, ``data``, ``gone`` or ``rights``.
-        more: Keyword arguments of `MoatbridgeError`.
+        kind: ``conflict``, ``data``, ``gone`` or ``rights``. None: the last word of
+            the code where that is one of them, else ``data``.
+        more: Keyword arguments of `MoatbridgeError`. Where the code's last word says
+            another kind, ``kind`` is right: see `told`.
     """
 
     default_code = "call.rejected"
 
-    def __init__(self, message: str, *, kind: RejectKind = "data", **more: Any) -> None:
+    def __init__(
+        self, message: str, *, kind: RejectKind | None = None, **more: Any
+    ) -> None:
         super().__init__(message, **more)
-        self.kind: RejectKind = kind
+        last = self.code.rpartition(".")[2]
+        said: Any = kind or (last if last in _KINDS else "data")
+        self.kind: RejectKind = said
+
+    @property
+    def told(self) -> str:
+        """The code as a receipt tells it: its last word never belies ``kind``.
+
+        ``erp.gone`` of kind ``conflict`` becomes ``erp.conflict``, and ``erp.no-row``
+        of kind ``gone`` becomes ``erp.no-row.gone``; ``data`` may be any finer word.
+        """
+        rest, _, last = self.code.rpartition(".")
+        if last == self.kind or (last not in _KINDS and self.kind == "data"):
+            return self.code
+        return f"{rest if last in _KINDS else self.code}.{self.kind}"
 
 
 class CursorTooOld(MoatbridgeError):

@@ -102,6 +102,7 @@ TableAdapter = make_adapter(
 
 def table(path):
     with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode=WAL")  # who reads holds up no writer
         database.execute(f"CREATE TABLE people ({COLUMNS})")
         database.execute("CREATE TABLE about (name TEXT)")
         database.execute("INSERT INTO about VALUES (?)", (path.name,))

@@ -20,7 +20,7 @@ class OfflineConfig(MemoryConfig):
 
 
 class OfflineMemory(MemoryAdapter):
-    """``PATH.down``, ``.denied``, ``.bug``: opening fails so. ``.chatty``, ``.leaks``: a log line, an error hold the password. ``.loses``: answers are lost. ``.slow``, ``.breaks``: scans wait, or fail."""
+    """``PATH.down``, ``.denied``, ``.bug``: opening fails so. ``.chatty``, ``.leaks``: a log line, an error hold the password. ``.loses``: answers are lost. ``.slow``, ``.breaks``: scans wait, or fail. ``.busy``: writes are put off for ten minutes."""
 
     name: ClassVar[str] = "offline"
     Config = OfflineConfig
@@ -63,6 +63,11 @@ class OfflineMemory(MemoryAdapter):
         found = super().probe()
         warnings = ("This account may do anything.",) if self._fault("warns") else ()
         return Probe(found.server, found.product, "cn=reader", warnings=warnings)
+
+    def write(self, stream, intents):
+        if self._fault("busy"):
+            raise NotApplied("Too much to do.", code="offline.busy", retry_after=600)
+        return super().write(stream, intents)
 
     def scan(self, stream, partition, after):
         if self._fault("breaks"):

@@ -26,6 +26,7 @@ from moatbridge.errors import (
     Rejected,
 )
 from moatbridge.run import RunResult
+from moatbridge.run.suggesting import from_streams
 
 PLAIN = st.recursive(
     st.booleans()
@@ -150,7 +151,8 @@ def test_suggestions_become_sections_with_their_reasons():
 
 def test_a_configured_streams_own_translator_is_suggested():
     stream = Stream("people", (), entity="Person", suggested={"userName": "uid"})
-    parsed = tomllib.loads("\n".join(suggestion_lines("hr", Suggestions(), [stream])))
+    found = Suggestions(tuple(from_streams([stream], Suggestions())))
+    parsed = tomllib.loads("\n".join(suggestion_lines("hr", found, [stream])))
     assert parsed["streams"]["hr/people"]["translator"] == {
         "entity": "Person",
         "fields": {"userName": "uid"},

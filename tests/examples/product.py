@@ -95,3 +95,17 @@ def make_database(path: Path) -> None:
             login = f"{given.lower()}@south.example"
             row = (number, given.lower(), given, "Lind", login, "Yard", 90210 + number)
             db.execute("insert into staff values(?, ?, ?, ?, ?, ?, ?)", row)
+
+
+def add_staff(path: Path, count: int) -> None:
+    """So many more people."""
+    with closing(sqlite3.connect(path)) as db, db:
+        for number in range(100, 100 + count):
+            row = (number, f"new{number}", "New")
+            db.execute("insert into staff(id, login, nachname) values(?, ?, ?)", row)
+
+
+def remove_staff(path: Path, count: int) -> None:
+    """So many of them are gone that nobody should agree to it alone."""
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("delete from staff where id between 100 and ?", (99 + count,))

@@ -8,7 +8,7 @@ import shutil
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from examples.product import Product, entries, make_database
+from examples.product import Product, add_staff, entries, make_database, remove_staff
 from servers.openldap import PASSWORDS, SYNC, OpenLdap
 
 CHROMIUM = shutil.which("chromium") or "chromium"
@@ -34,6 +34,7 @@ def directory(tmp_path_factory):
 def product(tmp_path_factory):
     with Product(tmp_path_factory.mktemp("product")) as running:
         make_database(running.practice / "staff.db")
+        add_staff(running.practice / "staff.db", 26)
         yield running
 
 
@@ -198,13 +199,40 @@ def _another_company_has_its_own(south, product):
     assert "9021" not in page.content(), "what is not mapped is not read"
     south.press("This is right: make a plan")
     south.sees("This is what would happen")
-    page.get_by_label("To agree, type the number").fill("4")
+    page.get_by_label("To agree, type the number").fill("30")
     south.press("Carry it out")
     south.sees("Done")
     south.follow("See your people")
     south.sees("People")
-    assert page.get_by_role("listitem").count() == 4
+    assert page.get_by_role("listitem").count() == 30
     assert "north" not in page.content()
+    _a_big_change_takes_a_colleague(south, product)
+
+
+def _a_big_change_takes_a_colleague(south, product):
+    """Many people fewer than before: one makes the plan, another agrees and says why."""
+    remove_staff(product.practice / "staff.db", 12)
+    page = south.page
+    page.goto(f"{product.url}/connect/plan")
+    south.press("Look for changes")
+    south.sees("This is what would happen")
+    assert "waits for a second person" in south.text()
+    south.follow("Colleagues")
+    south.sees("Colleagues")
+    page.get_by_label("E-mail address").fill("eve@south.example")
+    page.get_by_label("Password to begin with").fill(SOUTH)
+    south.press("Let in")
+    south.press("Sign out")
+    page.get_by_label("E-mail address").last.fill("eve@south.example")
+    page.get_by_label("Password").last.fill(SOUTH)
+    south.press("Sign in")
+    page.goto(f"{product.url}/connect/plan")
+    south.sees("This is what would happen")
+    page.get_by_label("Why is it right?").fill("We sold a yard")
+    south.press("Approve and carry it out")
+    south.sees("Done")
+    assert "12 changes were carried out" in south.text()
+    assert "eve@south.example agreed to it as a second person" in south.text()
 
 
 def _nothing_secret_was_written(product):

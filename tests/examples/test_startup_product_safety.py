@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import sys
+import time
 from contextlib import closing
 from importlib import import_module
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from starlette.testclient import TestClient
 
-from examples.product import PRODUCT, make_database
+from examples.product import PRODUCT, add_staff, make_database, remove_staff
 from moatbridge.config import settings_schema
 from moatbridge.registry import Registry
 
@@ -41,11 +42,14 @@ def commons(product, tmp_path, monkeypatch):
 
 
 class Member:
-    """Somebody who signed up and works without a browser."""
+    """Somebody who signed up, or was let in, and works without a browser."""
 
-    def __init__(self, commons, company):
+    def __init__(self, commons, company, *, colleague=""):
         self.client = TestClient(commons.app.app, base_url="http://localhost")
         self.get("/")
+        if colleague:
+            self.post("/sign-in", email=colleague, password=PASSWORD)
+            return
         self.post(
             "/sign-up", company=company, email=f"{company}@x.example", password=PASSWORD
         )
@@ -98,6 +102,22 @@ def test_a_session_ends_and_a_wrong_password_opens_none(commons):
     assert member.shown.status_code == 403
     member.post("/sign-in", email="north@x.example", password=PASSWORD)
     assert "Nobody is here yet" in member.shown.text
+
+
+def test_a_session_ends_by_itself(commons, monkeypatch):
+    member = Member(commons, "north")
+    assert "Nobody is here yet" in member.get("/directory")
+    now = time.time
+    for later, in_between in ((commons.store.IDLE, False), (commons.store.LIFE, True)):
+        asked = range(1, 25) if in_between else ()
+        for half_hour in asked:  # it is used all the time, and ends all the same
+            monkeypatch.setattr(time, "time", lambda n=half_hour: now() + n * 1790)
+            assert "Nobody is here yet" in member.get("/directory")
+        monkeypatch.setattr(time, "time", lambda n=later: now() + n + 1)
+        assert "Start with your company" in member.get("/directory")
+        monkeypatch.setattr(time, "time", now)
+        member.get("/")
+        member.post("/sign-in", email="north@x.example", password=PASSWORD)
 
 
 def test_a_company_cannot_make_us_dial_our_own_network(commons):
@@ -214,6 +234,56 @@ def test_new_and_gone_people_need_a_new_plan_and_gone_ones_are_kept(
     assert states == {"ines": 0, "jonas": 1, "kaja": 1, "liam": 1, "mia": 1}
 
 
+def test_a_plan_that_takes_two_is_agreed_to_by_a_colleague_with_a_reason(
+    commons, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("COMMONS_PRACTICE", str(tmp_path))
+    make_database(tmp_path / "staff.db")
+    add_staff(tmp_path / "staff.db", 26)
+    founder = Member(commons, "south")
+    founder.choose("sql", url="sqlite:///staff.db")
+    founder.get("/connect/data")
+    founder.post("/connect/data", stream="staff")
+    run(commons, founder, 30)
+    remove_staff(tmp_path / "staff.db", 12)
+    founder.post("/connect/plan")
+    ended(commons)
+    page = founder.get("/connect/plan")
+    assert "waits for a second person" in page
+    assert 'name="reason"' not in page
+    digest = commons.jobs._jobs[folder_of(tmp_path).name].result.digest
+    alone = founder.post("/connect/apply", digest=digest, reason="I say so")
+    assert founder.shown.status_code == 422
+    assert "Somebody else than the one who made the plan" in alone
+
+    founder.get("/colleagues")
+    founder.post("/colleagues", email="eve@x.example", password="short")
+    assert founder.shown.status_code == 422
+    founder.post("/colleagues", email="eve@x.example", password=PASSWORD)
+    assert "eve@x.example" in founder.shown.text
+    eve = Member(commons, "south", colleague="eve@x.example")
+    page = eve.get("/connect/plan")
+    assert "south@x.example made this plan" in page
+    assert "Say why" in eve.post("/connect/apply", digest=digest, reason="  ")
+    eve.get("/connect/plan")
+    assert "was replaced" in eve.post("/connect/apply", digest="0" * 16, reason="New")
+    eve.get("/connect/plan")
+    eve.post("/connect/apply", digest=digest, reason="We <sold> a yard")
+    ended(commons)
+    page = eve.get("/connect/plan")
+    assert "<h1>Done</h1>" in page
+    assert "12 changes were carried out" in page
+    assert "eve@x.example agreed to it as a second person: We &lt;sold&gt;" in page
+
+
+def test_a_colleague_of_another_company_sees_none_of_it(commons):
+    Member(commons, "north")
+    south = Member(commons, "south")
+    assert "north@x.example" not in south.get("/colleagues")
+    south.post("/colleagues", email="north@x.example", password=PASSWORD)
+    assert "That e-mail address is taken" in south.shown.text
+
+
 def test_tables_are_offered_as_far_as_they_can_be_read(commons, tmp_path, monkeypatch):
     """People first; names that say nothing are for the company to say; a key is needed."""
     monkeypatch.setenv("COMMONS_PRACTICE", str(tmp_path))
@@ -245,7 +315,9 @@ def test_while_work_goes_on_it_is_shown_and_nothing_is_changed_under_it(
     member.choose("ldap", urls="ldaps://203.0.113.7", **{"auth.kind": "anonymous"})
     folder = folder_of(tmp_path)
     before = (folder / "connection.json").read_text()
-    job = commons.jobs._jobs[folder.name] = commons.jobs.Job("apply", done=3, all=18)
+    job = commons.jobs._jobs[folder.name] = commons.jobs.Job(
+        "apply", "north@x.example", done=3, all=18
+    )
     page = member.get("/connect/plan")
     assert "3 of 18 people" in page
     assert '<progress id="progress" max="18" value="3">' in page

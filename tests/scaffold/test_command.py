@@ -59,6 +59,21 @@ def test_json_lists_the_files_and_the_next_commands(capsys, tmp_path):
         (["crm", "--abilities", "scan,follow"], "scaffold.choice", "fetch"),
         (["crm", "--abilities", "scan,settle"], "scaffold.choice", "follow as well"),
         (
+            ["crm", "--system", "tcp", "--abilities", "write"],
+            "scaffold.choice",
+            "fetch",
+        ),
+        (
+            ["crm", "--system", "tcp", "--abilities", "fetch,find,write"],
+            "scaffold.choice",
+            "scan as well",
+        ),
+        (
+            ["crm", "--system", "tcp", "--abilities", "scan,follow"],
+            "scaffold.choice",
+            "http",
+        ),
+        (
             ["crm", "--abilities", "scan,fetch,follow", "--functions"],
             "scaffold.choice",
             "--functions",

@@ -11,10 +11,20 @@ from moatbridge.testing.memory_write import carry_out
 
 
 class MemoryServer:
-    """Serves in threads on a free loopback port; ``with MemoryServer(...) as server``."""
+    """Serves in threads on a free loopback port; ``with MemoryServer(...) as server``.
 
-    def __init__(self, system, password):
-        handler = type("Handler", (_Handler,), {"system": system, "password": password})
+    Attributes that a test may set:
+        every: Turns each such request away ("busy"), logging in included; 0: none.
+        busy_at: Turns this one away: a number as ``asked`` counts them.
+        most: No page holds more rows, whatever is asked.
+    """
+
+    def __init__(self, system, password, every=0):
+        self.every, self.busy_at, self.most = every, 0, 1000
+        self.asked = 0
+        self._lock = threading.Lock()
+        members = {"system": system, "password": password, "home": self}
+        handler = type("Handler", (_Handler,), members)
         self._server = _Server(("127.0.0.1", 0), handler)
         self.endpoint = self._server.server_address[:2]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -27,6 +37,13 @@ class MemoryServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(10)
+
+    def turns_away(self):
+        """Whether the next request is one too many."""
+        with self._lock:
+            self.asked += 1
+            often = self.every and self.asked % self.every == 0
+            return often or self.asked == self.busy_at
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -45,7 +62,9 @@ class _Handler(socketserver.StreamRequestHandler):
         trusted = False
         for line in self.rfile:
             asked = load(line.decode())
-            if asked["do"] == "login":
+            if self.home.turns_away():
+                self._say("busy")
+            elif asked["do"] == "login":
                 trusted = asked["password"] == self.password
                 self._say({"ok": trusted})
             elif trusted:
@@ -59,6 +78,7 @@ class _Handler(socketserver.StreamRequestHandler):
         return {"server": self.system.server, "streams": streams}
 
     def _page(self, stream, after, limit):
+        limit = min(limit, self.home.most)
         rows = self.system.page(stream, (0, 64), after, limit)
         return [[row.ref.key, row.ref.name, row.data, row.version] for row in rows]
 

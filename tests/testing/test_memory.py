@@ -23,10 +23,12 @@ from moatbridge.testing.memory import HUB
 from moatbridge.testing.memory_store import dump, load
 from testing.memory_harness import PEOPLE, person
 
+NOTHING_UNIQUE = tuple(dataclasses.replace(f, unique=False) for f in PEOPLE.fields)
+
 
 @pytest.fixture
 def system():
-    return MemorySystem([PEOPLE])
+    return MemorySystem([dataclasses.replace(PEOPLE, fields=NOTHING_UNIQUE)])
 
 
 @pytest.fixture
@@ -53,6 +55,21 @@ def test_without_keys_a_repeat_doubles_and_is_seen(system, adapter):
         adapter.write("people", [create("k1")])
     assert system.doubled() == ["k1"]
     assert len(system.all("people")) == 2
+
+
+def test_a_value_that_is_declared_unique_belongs_to_one_record(system, adapter):
+    system.set("people", fields=PEOPLE.fields)
+    first, other = (create(key, tag) for key, tag in (("k1", "a"), ("k2", "b")))
+    refs = [receipt.ref for receipt in adapter.write("people", [first, other])]
+    taken = {"userName": first.record["userName"]}
+    again = [
+        create("k3", "a"),
+        Intent("k4", "update", refs[1], taken, owned=("userName",)),
+        Intent("k5", "update", refs[0], taken, owned=("userName",)),
+    ]
+    reasons = [receipt.reason for receipt in adapter.write("people", again)]
+    assert reasons == ["conflict", "conflict", "already"]
+    assert [row.data for row in system.all("people")] == [first.record, other.record]
 
 
 def test_lookup_targets_can_be_asked_before_a_repeat(system, adapter):

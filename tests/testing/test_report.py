@@ -78,14 +78,14 @@ def test_of_several_parameters_the_worst_counts():
 def test_what_is_not_offered_is_neither_passed_nor_hidden():
     text = markdown([suite("CanScan")])
     assert "| Receiving | - |" in text
-    assert "| Paging | all 5 |" in text
+    assert "| Paging | all 6 |" in text
     assert "| A delivery is read | - |" in text
 
 
 def test_what_did_not_run_is_not_called_passed():
     made = Suite("erp", "TestOrders", frozenset({"CanScan"}))
     assert state(made, "test_never_sleeps") == "not run"
-    assert "| Paging | 0 of 5 |" in markdown([made])
+    assert "| Paging | 0 of 6 |" in markdown([made])
 
 
 def test_a_known_weakness_is_told_with_its_reason():

@@ -15,7 +15,7 @@ import pytest
 
 from moatbridge.testing import MemoryAdapter
 from testing.inbox_adapter import InboxAdapter
-from testing.seeded import SEEDED
+from testing.seeded import MODULES, SEEDED
 from testing.wire_adapter import WireAdapter
 
 BASES = {
@@ -27,7 +27,7 @@ HEAD = """
 import pytest
 from moatbridge.testing import AdapterConformance, MemorySystem
 from servers.memory_wire import MemoryServer
-from testing import seeded
+from testing import seeded_reading, seeded_wire, seeded_writing
 from testing.inbox_adapter import InboxHarness
 from testing.memory_harness import PEOPLE, MemoryHarness
 from testing.wire_adapter import WireHarness
@@ -49,7 +49,9 @@ class OverInbox(AdapterConformance):
         return InboxHarness(self.adapter)
 
 class OverWire(AdapterConformance):
-    features = frozenset({"network", "credentials", "keyed", "slots"})
+    features = frozenset(
+        {"network", "credentials", "keyed", "slots", "busy", "short_pages"}
+    )
 
     @pytest.fixture
     def harness(self):
@@ -61,8 +63,11 @@ class OverWire(AdapterConformance):
 CONFTEST = """
 import pytest
 from moatbridge.testing import hangs
-from moatbridge.testing.conformance import network
-from testing.seeded import KeepsDeadConnections
+from moatbridge.testing.conformance import hanging, network
+from testing.seeded_wire import KeepsDeadConnections
+
+CALM = ("ShortPage", "PageOfOne", "AsksAgain", "Busy")
+TABLES = ("_OPENING", "_READING", "_FETCHING", "_WRITING")
 
 @pytest.fixture(autouse=True)
 def impatient(request, monkeypatch):
@@ -70,6 +75,9 @@ def impatient(request, monkeypatch):
     if "Deadline" in name and ("_a_scan" in name or "stalled" in name):
         monkeypatch.setattr(network, "PATIENCE", 1.0)
         monkeypatch.setattr(hangs, "MARGIN", 0.5)
+    if any(word in name for word in CALM):  # no faults of the wire: one cell will do
+        for table in TABLES:
+            monkeypatch.setattr(hanging, table, getattr(hanging, table)[:1])
     yield
     KeepsDeadConnections.idle.clear()  # the next test's port may be an old one
 """
@@ -80,8 +88,9 @@ def suite_of(kind):
     more = ""
     if hasattr(kind, "translators"):
         more = "    features = OverMemory.features | {'translator'}\n"
+    home = kind.__module__.rpartition(".")[2]
     return (
-        f"class Test{kind.__name__}({base}):\n    adapter = seeded.{kind.__name__}\n"
+        f"class Test{kind.__name__}({base}):\n    adapter = {home}.{kind.__name__}\n"
         + more
     )
 
@@ -110,6 +119,10 @@ def outcomes(tmp_path_factory):
             name = check["name"].removeprefix("test_")
             states.setdefault(check["state"], set()).add(name)
     return found
+
+
+def test_each_module_of_faults_is_in_the_table():
+    assert {kind.__module__ for kind in SEEDED} == {each.__name__ for each in MODULES}
 
 
 @pytest.mark.parametrize("kind", SEEDED, ids=lambda kind: kind.__name__)

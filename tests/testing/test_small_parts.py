@@ -13,8 +13,12 @@ import pytest
 from moatbridge.errors import ConfigurationError
 from moatbridge.resilience import crash
 from moatbridge.testing import RecordingNet, net
+from moatbridge.testing.conformance.safety import Safety
+from moatbridge.testing.conformance.writing import Writing
 from moatbridge.testing.connections import parse
+from moatbridge.testing.stage import staged
 from moatbridge.testing.watching import overhearing, watching
+from testing.memory_harness import MemoryHarness
 
 
 def test_crash_points_do_nothing_until_a_hook_is_installed():
@@ -129,3 +133,14 @@ def test_every_public_name_is_there():
     assert all(getattr(testing, name) is not None for name in testing.__all__)
     with pytest.raises(AttributeError, match="no_such"):
         _ = testing.no_such
+
+
+class StrictHarness(MemoryHarness):
+    def target(self, record):
+        assert isinstance(record["userName"], str)
+
+
+def test_the_harness_is_asked_for_the_target_of_sensible_records_only():
+    with staged(StrictHarness()) as stage:
+        Writing().test_no_input_makes_write_raise_a_bare_error(stage)
+        Safety().test_nothing_secret_or_personal_is_shown(stage)

@@ -15,7 +15,9 @@ from testing.wire_adapter import WireAdapter, WireHarness
 
 class TestWire(AdapterConformance):
     adapter = WireAdapter
-    features = frozenset({"network", "credentials", "keyed", "slots"})
+    features = frozenset(
+        {"network", "credentials", "keyed", "slots", "busy", "short_pages"}
+    )
 
     @pytest.fixture
     def harness(self):

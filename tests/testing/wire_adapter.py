@@ -23,6 +23,7 @@ class WireConfig(AdapterConfig):
     host: str
     port: int
     password: Secret
+    page_size: int = 5
 
 
 class WireAdapter(Adapter[WireConfig], CanScan, CanWrite):
@@ -66,13 +67,20 @@ class WireAdapter(Adapter[WireConfig], CanScan, CanWrite):
             raise CursorTooOld("Not our cursor.", code="wire.cursor")
         last, more = (after or {"id": ""})["id"], True
         while more:
-            rows = self._ask(
-                {"do": "page", "stream": stream, "after": last, "limit": 5}
-            )
-            more = len(rows) == 5
+            rows = self.page(stream, last)
+            more = self.goes_on(rows)
             last = rows[-1][0] if rows else last
             found = [Change(Ref.from_key(k, n), "upsert", d, v) for k, n, d, v in rows]
             yield Batch(found, {"id": last}, (), not more)
+
+    def page(self, stream, last):
+        limit = self.config.page_size
+        return self._ask(
+            {"do": "page", "stream": stream, "after": last, "limit": limit}
+        )
+
+    def goes_on(self, rows):
+        return bool(rows)  # a page may be short, but only behind the end it is empty
 
     def traits(self, stream):
         return PEOPLE.traits.__class__(dedup="keyed", key_scope="request", max_batch=2)
@@ -89,6 +97,8 @@ class WireAdapter(Adapter[WireConfig], CanScan, CanWrite):
         try:
             answers = self._ask(asked)
         except NotApplied as error:
+            if error.code == "wire.busy":
+                raise
             raise OutcomeUnknown("No answer.", code="wire.lost") from error
         return [
             Receipt(outcome, ref and Ref.from_key(*ref), code=code)
@@ -108,14 +118,24 @@ class WireAdapter(Adapter[WireConfig], CanScan, CanWrite):
             raise NotApplied(words, code="wire.broken") from None
         if not answer.endswith(b"\n"):
             raise NotApplied("The connection ended early.", code="wire.short")
-        return load(answer.decode())
+        told = load(answer.decode())
+        if told == "busy":
+            raise NotApplied("The server is busy.", code="wire.busy")
+        return told
 
 
 class WireHarness(MemoryHarness):
     def __init__(self, system, server, password, kind=WireAdapter):
         super().__init__(system, kind)
+        self.server = server
         self.endpoint = server.endpoint
         self.canaries = [password]
+
+    def busy(self):
+        self.server.busy_at = self.server.asked + 1
+
+    def short_pages(self):
+        self.server.most = 2
 
     def make(self, *, endpoint=None, credentials="good"):
         host, port = endpoint or self.endpoint

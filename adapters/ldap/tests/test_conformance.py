@@ -94,6 +94,9 @@ class LdapHarness(Harness):
             "sn": [f"Changed {uuid.uuid4().hex}"],
         }
 
+    def rival(self, record: Data) -> Data:
+        return {**self._one(), "uid": record["uid"]}  # and so the same DN
+
     def broken(self) -> Data:
         return {**self._one(), "mail": ["not-ascii-é@x.example"]}
 

@@ -73,6 +73,11 @@ class PostsHarness(PlatformHarness):
     def change(self, record):
         return {"summary": f"changed {secrets.token_hex(3)}", "sensitive": True}
 
+    def busy(self):
+        effect = {"type": "ratelimit", "status": 429}
+        fault = {"match": {"path": "*"}, "effect": effect, "count": 1}
+        self.platform.call("POST", "/api/v1/_mock/faults", fault)
+
     def broken(self):
         return {"type": "Note", "content": "x" * 501, "audience": {"kind": "org"}}
 
@@ -106,7 +111,7 @@ def _text(status):
 
 class TestPosts(AdapterConformance):
     adapter = MastodonAdapter
-    features = frozenset({"network", "credentials", "keyed"})
+    features = frozenset({"network", "credentials", "keyed", "busy"})
     lacks = frozenset({"CanFollow", "CanFind", "CanHint"})
 
     @pytest.fixture

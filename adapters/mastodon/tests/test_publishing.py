@@ -111,6 +111,16 @@ def test_an_unexpected_reader_of_a_direct_post_is_an_incident(peer, connect):
     assert receipt.incident == "audience"
 
 
+@pytest.mark.parametrize("kind", ["Invoice", "", "Note;Article", ["Note"]])
+def test_a_type_that_is_no_post_is_rejected_not_shown_as_a_note(
+    platform, connect, kind
+):
+    post = {**note("text", {"kind": "people", "refs": ["ada"]}), "type": kind}
+    receipt = publish(connect(platform), post)
+    assert (receipt.outcome, receipt.code) == ("rejected", "mastodon.data")
+    assert platform.statuses() == []
+
+
 def test_a_longer_text_is_rejected_never_cut(platform, connect):
     receipt = publish(connect(platform), note("x" * 501))
     assert (receipt.outcome, receipt.code) == ("rejected", "mastodon.too-long")

@@ -86,6 +86,9 @@ class PeopleHarness(ScimHarness):
     def change(self, record):
         return {"nickName": f"new {secrets.token_hex(4)}", "active": False}
 
+    def rival(self, record):
+        return {**self._person(), "userName": record["userName"]}
+
     def broken(self):
         return {"externalId": secrets.token_hex(4), "nickName": "has no user name"}
 

@@ -58,6 +58,9 @@ class PostsHarness(Harness):
         if values:
             self.receiver.clear()
 
+    def busy(self):
+        self.receiver.behave(status=503, headers={"Retry-After": "0"})
+
     def change(self, record):
         return {"summary": f"new {secrets.token_hex(8)}", "language": "de"}
 
@@ -67,7 +70,7 @@ class PostsHarness(Harness):
 
 class TestPosts(AdapterConformance):
     adapter = WebhookAdapter
-    features = frozenset({"network", "keyed"})
+    features = frozenset({"network", "keyed", "busy"})
     lacks = frozenset({"CanReceive"})
 
     @pytest.fixture

@@ -102,6 +102,32 @@ def sign_out(request: Request, _: Sent) -> Response:
     return answer
 
 
+@app.get("/colleagues")
+def colleagues(request: Request, me: Me) -> Response:
+    """Who else may sign in for one's company."""
+    return _colleagues(request, me)
+
+
+@app.post("/colleagues")
+def add_colleague(request: Request, me: Me, form: Sent) -> Response:
+    """Let a colleague in, who may agree to what one cannot agree to alone."""
+    email, password = form.get("email", "").strip(), form.get("password", "")
+    if "@" not in email or len(password) < SHORTEST:
+        words = f"Give an e-mail address and a password of {SHORTEST} characters."
+        return _colleagues(request, me, words)
+    if not store.add_colleague(me, email, password):
+        return _colleagues(request, me, "That e-mail address is taken.")
+    return web.go("/colleagues")
+
+
+def _colleagues(request: Request, me: store.Member, problem: str = "") -> Response:
+    everybody = store.colleagues(me.company)
+    status = 422 if problem else 200
+    return web.page(
+        request, "colleagues.html", status, colleagues=everybody, problem=problem
+    )
+
+
 @app.get("/directory")
 def directory(request: Request, me: Me, q: str = "") -> HTMLResponse:
     """The people of one's own company."""

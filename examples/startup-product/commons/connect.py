@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from moatbridge.run.looking import Discovered, FoundStream
 
 router = APIRouter(prefix="/connect")
+LONGEST = 200
 _NEEDED = frozenset({"fields", "key"})
 
 
@@ -171,7 +172,12 @@ def plan(request: Request, me: Me) -> Response:
         return web.page(request, "failed.html", step=6, **shown)
     name = "plan.html" if job.kind == "plan" else "done.html"
     return web.page(
-        request, name, step=6, **shown, number=len(store.people(me.company))
+        request,
+        name,
+        step=6,
+        **shown,
+        number=len(store.people(me.company)),
+        agreed=job.digest and store.agreement(me.company, job.digest),
     )
 
 
@@ -196,9 +202,25 @@ def carry_out(request: Request, me: Me, form: Sent) -> Response:
         words = f"Type the number {verdict.count} to agree to exactly this plan."
         shown = {"job": job, "labels": ATTRIBUTES, "wrong": words}
         return web.page(request, "plan.html", 422, step=6, **shown)
+    if verdict.decision == "approve" and (wrong := _second(me, job, form)):
+        shown = {"job": job, "labels": ATTRIBUTES, "wrong": wrong}
+        return web.page(request, "plan.html", 422, step=6, **shown)
     confirm = verdict.count if verdict.decision == "confirm" else None
     jobs.apply(me.company, me.email, form.get("digest", ""), confirm)
     return web.go("/connect/plan")
+
+
+def _second(me: store.Member, job: jobs.Job, form: dict[str, str]) -> str:
+    """Keep a second person's agreement; why it does not count, if it does not."""
+    reason = " ".join(form.get("reason", "").split())[:LONGEST]
+    if job.who == me.email:  # moatbridge would refuse it as well
+        return "Somebody else than the one who made the plan must agree to it."
+    if form.get("digest") != job.result.digest:
+        return "The plan was replaced meanwhile; this is the new one."
+    if not reason:
+        return "Say why, so that it can be understood later."
+    store.agreed(me, job.result.digest, reason)
+    return ""
 
 
 def _change(me: store.Member, fresh: Connection) -> None:

@@ -27,19 +27,23 @@ class Job:
 
     Args:
         kind: ``plan`` or ``apply``.
+        who: Who asked for it.
         done: Records that are through.
         all: Of how many; 0 while that is not known.
         ended: Set when it is over.
         result: A `Plan` or a `RunResult`.
         problem: Why it failed, for people.
+        digest: Of the plan that is carried out.
     """
 
     kind: str
+    who: str
     done: int = 0
     all: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
     result: Any = None
     problem: str = ""
+    digest: str = ""
 
     @property
     def over(self) -> bool:
@@ -75,7 +79,7 @@ def plan(company: str, who: str) -> None:
     def work(bridge: Bridge, job: Job) -> Any:
         return bridge.plan(FLOW, actor=who, progress=job.tell)
 
-    _start(company, Job("plan"), work)
+    _start(company, Job("plan", who), work)
 
 
 def apply(company: str, who: str, digest: str, confirm: int | None) -> None:
@@ -86,7 +90,7 @@ def apply(company: str, who: str, digest: str, confirm: int | None) -> None:
             digest, flow=FLOW, actor=who, confirm=confirm, progress=job.tell
         )
 
-    _start(company, Job("apply"), work)
+    _start(company, Job("apply", who, digest=digest), work)
 
 
 def _start(company: str, job: Job, work: Callable[[Bridge, Job], Any]) -> None:

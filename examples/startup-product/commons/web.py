@@ -85,7 +85,9 @@ Sent = Annotated[dict[str, str], Depends(sent)]
 
 
 def _give(answer: HTMLResponse | RedirectResponse, token: str) -> None:
-    answer.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+    answer.set_cookie(
+        COOKIE, token, max_age=int(store.LIFE), httponly=True, samesite="strict"
+    )
 
 
 def _proof(token: str) -> str:

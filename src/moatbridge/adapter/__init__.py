@@ -21,9 +21,11 @@ from moatbridge.adapter.abilities import (
 )
 from moatbridge.adapter.base import Adapter, AdapterConfig
 from moatbridge.adapter.each import EACH_BATCH, write_each
-from moatbridge.adapter.fitting import misfit
+from moatbridge.adapter.files import Folder, FolderConfig, record_files
+from moatbridge.adapter.fitting import fitting, misfit
 from moatbridge.adapter.functions import StreamFunctions, make_adapter
 from moatbridge.adapter.net import Address, Net, TlsSettings
+from moatbridge.adapter.places import by_place
 from moatbridge.adapter.receiving import Answer, Received, Request
 from moatbridge.adapter.secret import Secret
 from moatbridge.adapter.streams import (
@@ -57,6 +59,8 @@ __all__ = [
     "CanWrite",
     "Field",
     "FieldType",
+    "Folder",
+    "FolderConfig",
     "Net",
     "Partition",
     "Probe",
@@ -71,7 +75,10 @@ __all__ = [
     "Suggestions",
     "TlsSettings",
     "WriteTraits",
+    "by_place",
+    "fitting",
     "make_adapter",
     "misfit",
+    "record_files",
     "write_each",
 ]

@@ -97,7 +97,7 @@ def receipt_of(error: Exception, intent: Intent, area: str) -> Receipt:
     """
     if isinstance(error, Rejected):
         own = error.code != Rejected.default_code
-        code = error.code if own else f"{area}.{error.kind}"
+        code = error.told if own else f"{area}.{error.kind}"
         return Receipt("rejected", intent.ref, code=code)
     if isinstance(error, NotApplied):
         wait = error.retry_after

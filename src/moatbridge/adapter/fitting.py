@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -26,7 +27,8 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "reference": (str,),
     "object": (dict,),
 }
-_WHOLE: Final = frozenset({"json", "any"})
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_ANYTHING: Final = frozenset({"json", "any"})
 
 
 def fitting(area: str, stream: Stream, row: Any, location: str) -> Record | Reject:
@@ -35,7 +37,8 @@ def fitting(area: str, stream: Stream, row: Any, location: str) -> Record | Reje
     Args:
         area: First word of a reject's reason.
         stream: Has one key field.
-        row: A mapping, or a `Reject` that goes on as it is.
+        row: A mapping, or a `Reject` that goes on as it is (without a location, it is
+            given this one).
         location: Where the row lies, for a reject.
 
     A declared field that the row does not have is listed as incomplete ("says
@@ -43,11 +46,16 @@ def fitting(area: str, stream: Stream, row: Any, location: str) -> Record | Reje
     the field is declared as a number.
     """
     if isinstance(row, Reject):
-        return row
+        return row if row.location else row._replace(location=location)
     if not isinstance(row, Mapping):
         return Reject(f"{area}.value", location)
     key = row.get(stream.key[0])
-    if isinstance(key, bool) or not isinstance(key, (str, int)) or key == "":
+    if (
+        isinstance(key, bool)
+        or not isinstance(key, (str, int))
+        or key == ""
+        or not _whole(key)
+    ):
         return Reject(f"{area}.key", location, field=stream.key[0])
     ref = Ref(str(key))
     data: dict[str, Any] = {}
@@ -63,6 +71,11 @@ def fitting(area: str, stream: Stream, row: Any, location: str) -> Record | Reje
             return Reject(f"{area}.value", location, ref, field.name)
         data[field.name] = value
     return Record(ref, data, incomplete=tuple(missing))
+
+
+def emptied(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with None in the place of empty texts."""
+    return {name: None if value == "" else value for name, value in row.items()}
 
 
 def misfit(stream: Stream, intent: Intent) -> str | None:
@@ -88,7 +101,7 @@ def misfit(stream: Stream, intent: Intent) -> str | None:
 
 def fits(field: Field, value: Any) -> bool:
     """Whether a value has the field's type; None always does."""
-    if value is None or field.type in _WHOLE:
+    if value is None or field.type in _ANYTHING:
         return True
     if isinstance(value, list) != field.multi:
         return False
@@ -100,4 +113,11 @@ def _is(field: Field, value: Any) -> bool:
         return field.type == "bool"
     if isinstance(value, datetime):
         return field.type == "datetime"
-    return isinstance(value, _TYPES[field.type])
+    return isinstance(value, _TYPES[field.type]) and _whole(value)
+
+
+def _whole(value: Any) -> bool:
+    """False for text with lone surrogates: bytes that were no text."""
+    if not isinstance(value, str) or value.isascii():
+        return True
+    return _SURROGATE.search(value) is None

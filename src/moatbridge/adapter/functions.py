@@ -13,8 +13,14 @@ holds for what is built, without a line of the author's:
 * a record is validated before a writing function sees it; each intent has its own
   receipt, and an outcome that nobody knows is told as unknown (`write_each`).
 
-A stream with several key fields, its own settings, deltas or a batch request needs the
-class form (`Adapter`).
+What most systems make their adapters do by hand is declared instead: ``get`` for
+systems that give one record at a time, ``find="read"`` for those that cannot search,
+``replace`` for those that only know whole rows, ``dedup="by-key"`` where a create that
+is repeated meets its own record, ``empty_is_none`` where nothing is an empty text, and
+`by_place` for lists that move while they are read.
+
+A stream with several key fields, its own settings, deltas (`CanFollow`) or a batch
+request needs the class form (`Adapter`).
 """
 
 from __future__ import annotations
@@ -26,7 +32,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeV
 from moatbridge.adapter.abilities import CanFetch, CanFind, CanScan, CanWrite
 from moatbridge.adapter.base import Adapter, AdapterConfig
 from moatbridge.adapter.each import EACH_BATCH
-from moatbridge.adapter.functions_class import Fetching, Finding, Scanning, Writing
+from moatbridge.adapter.functions_check import contradiction
+from moatbridge.adapter.functions_class import Fetching, Finding, Scanning
+from moatbridge.adapter.functions_write import Writing
 from moatbridge.adapter.streams import Field, Stream, WriteTraits
 from moatbridge.errors import ConfigurationError
 
@@ -57,9 +65,10 @@ class StreamFunctions(Generic[H]):
     Args:
         name: Local name of the stream (``people``).
         key: The field that identifies a record for ever; its values are text or whole
-            numbers.
+            numbers. An update that would change it is refused.
         fields: What records hold, as names (of text fields) or `Field` objects. A key
-            that is only named is chosen by the target: it cannot be written.
+            that is only named is chosen by the target: it cannot be written (but with
+            ``dedup="by-key"``, where the writer chooses it).
         read: Yields every record as a dict, or a `Reject` for one that cannot be read.
             It comes to its end only at the end of the stream; otherwise it raises.
             An interrupted pass begins again.
@@ -67,15 +76,29 @@ class StreamFunctions(Generic[H]):
             records after this key (None: from the start). A pass can then be resumed.
         fetch: The records with these keys, in any order; what is gone is left out. At
             most 500 keys a call.
-        find: The records whose field has this value; hits are compared again.
-        create: Makes a record and returns its key. Its last argument is the
-            idempotency key: hand it on if the target knows such a thing.
+        get: Instead of ``fetch``, for systems that give one record at a time: the
+            record with this key; None, or `Rejected` of kind ``gone``, if it is not
+            there.
+        find: The records whose field has this value; hits are compared again. The word
+            ``read`` stands for systems that cannot search: everything is read, once for
+            all the values that are looked for together.
+        create: Makes a record and returns its key (``by-key``: or None). Its last
+            argument is the idempotency key: hand it on if the target knows such a
+            thing.
         update: Sets these fields of the record with that key; None clears; others stay.
+        replace: Instead of ``update``, for systems that only know whole rows: gets the
+            row as ``get`` or ``fetch`` just gave it, with the new values in it; what it
+            holds beside the fields (a version) is there too.
         delete: Removes the record with that key. That it is gone already is no error.
         dedup: What a repeated ``create`` with the same idempotency key does at the
             target: ``keyed`` (no second effect), ``lookup`` (``find`` tells whether the
-            first arrived) or ``none``. See `WriteTraits`.
+            first arrived), ``none``, or ``by-key``: it raises `Rejected` of kind
+            ``conflict``, because a record with that key exists. Then that one is
+            fetched: if every value is what was to be written, the create has happened;
+            otherwise it is somebody else's, and the conflict stands. See `WriteTraits`.
         key_ttl: Seconds the target remembers idempotency keys; None = for ever.
+        empty_is_none: The system has no other "nothing" than an empty text: such
+            values are None in records, and None is handed to writing functions as "".
         snapshot: One call of ``read`` sees one consistent state (a single file, one
             database snapshot), so what it lacks is gone.
         entity: Canonical type that fits (``Person``), if that is clear.
@@ -91,12 +114,15 @@ class StreamFunctions(Generic[H]):
     read: Callable[[H], Iterable[Row]] | None = None
     read_after: Callable[[H, str | None], Iterable[Row]] | None = None
     fetch: Callable[[H, Sequence[str]], Iterable[Row]] | None = None
-    find: Callable[[H, str, str], Iterable[Row]] | None = None
-    create: Callable[[H, Data, str], str | int] | None = None
-    update: Callable[[H, str, Data], None] | None = None
-    delete: Callable[[H, str], None] | None = None
-    dedup: Literal["keyed", "lookup", "none"] = "none"
+    get: Callable[[H, str], Row | None] | None = None
+    find: Callable[[H, str, str], Iterable[Row]] | Literal["read"] | None = None
+    create: Callable[[H, Data, str], str | int | None] | None = None
+    update: Callable[[H, str, Data], object] | None = None
+    replace: Callable[[H, str, Data], object] | None = None
+    delete: Callable[[H, str], object] | None = None
+    dedup: Literal["keyed", "lookup", "none", "by-key"] = "none"
     key_ttl: float | None = None
+    empty_is_none: bool = False
     snapshot: bool = False
     entity: str | None = None
 
@@ -104,10 +130,10 @@ class StreamFunctions(Generic[H]):
     def abilities(self) -> frozenset[str]:
         """What these functions can do together."""
         reads = self.read is not None or self.read_after is not None
-        writes = self.create or self.update or self.delete
+        writes = self.create or self.update or self.replace or self.delete
         has = {
             CanScan: reads,
-            CanFetch: self.fetch is not None,
+            CanFetch: self.fetch is not None or self.get is not None,
             CanFind: self.find is not None,
             CanWrite: writes is not None,
         }
@@ -121,15 +147,11 @@ class StreamFunctions(Generic[H]):
                 the adapter's author.
         """
         fields = tuple(
-            Field(f, writable=f != self.key) if isinstance(f, str) else f
-            for f in self.fields
+            self._named(each) if isinstance(each, str) else each for each in self.fields
         )
-        if self.key not in {field.name for field in fields}:
-            raise _wrong(f"the key '{self.key}' of {self.name} is none of its fields")
-        if self.read is not None and self.read_after is not None:
-            raise _wrong(f"{self.name} has both `read` and `read_after`")
-        if not self.abilities:
-            raise _wrong(f"{self.name} has no function")
+        wrong = contradiction(self, fields)
+        if wrong is not None:
+            raise _wrong(wrong)
         return Stream(
             self.name,
             fields,
@@ -141,12 +163,21 @@ class StreamFunctions(Generic[H]):
 
     def traits(self) -> WriteTraits:
         """What the target promises about writes."""
+        if self.dedup == "by-key":
+            return WriteTraits("keyed", key_scope="object", max_batch=EACH_BATCH)
         return WriteTraits(
             self.dedup,
             key_scope="request",
             key_ttl=self.key_ttl,
             max_batch=EACH_BATCH,
         )
+
+    def _named(self, name: str) -> Field:
+        """A field that is only named."""
+        if name != self.key:
+            return Field(name)
+        chosen = self.dedup == "by-key"
+        return Field(name, required=chosen, writable=chosen, unique=chosen)
 
 
 def make_adapter(

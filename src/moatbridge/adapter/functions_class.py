@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from moatbridge.adapter.abilities import CanFetch, CanFind, CanScan, CanWrite
+from moatbridge.adapter.abilities import CanFetch, CanFind, CanScan
 from moatbridge.adapter.base import Adapter
-from moatbridge.adapter.each import write_each
-from moatbridge.adapter.fitting import fitting, misfit
+from moatbridge.adapter.fitting import emptied, fitting
 from moatbridge.adapter.streams import Probe
-from moatbridge.changes import Absent, Batch, Change, Receipt, Record, Ref, Reject
+from moatbridge.changes import Absent, Batch, Change, Record, Reject
 from moatbridge.errors import (
     ConfigurationError,
     CursorTooOld,
@@ -21,11 +22,11 @@ from moatbridge.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from moatbridge.adapter.functions import StreamFunctions
-    from moatbridge.adapter.streams import Partition, Query, Stream, WriteTraits
-    from moatbridge.changes import Cursor, Fetched, Intent
+    from moatbridge.adapter.streams import Partition, Query, Stream
+    from moatbridge.changes import Cursor, Fetched, Ref
 
 PAGE: Final = 500
 """Records in a batch where the configuration has no ``page_size``."""
@@ -89,14 +90,74 @@ class FunctionAdapter(Adapter[Any]):
             words = f"The system cannot be read ({type(error).__name__})."
             raise NotApplied(words, code=f"{self.name}.unreachable") from error
 
-    def _records(self, stream: str, rows: Iterable[Any]) -> Iterator[Record]:
+    def _fit(
+        self, functions: StreamFunctions[Any], row: Any, location: str = ""
+    ) -> Record | Reject:
+        """The record that an author's row is."""
+        if functions.empty_is_none and isinstance(row, Mapping):
+            row = emptied(row)
+        return fitting(self.name, self.described[functions.name], row, location)
+
+    def _records(
+        self, functions: StreamFunctions[Any], rows: Iterable[Any]
+    ) -> Iterator[Record]:
         """What is there but does not fit must not be taken for absent."""
         for row in rows:
-            fit = fitting(self.name, self.described[stream], row, "")
+            fit = self._fit(functions, row)
             if isinstance(fit, Reject):
-                msg = f"A record of {stream} does not fit its declared fields."
+                msg = f"A record of {functions.name} does not fit its declared fields."
                 raise Rejected(msg, code=fit.reason, kind="data")
             yield fit
+
+    def _fetched(
+        self, functions: StreamFunctions[Any], keys: Sequence[str]
+    ) -> list[tuple[Record, Any]]:
+        """The records with these keys, each with the row of the author's function.
+
+        Raises:
+            NotApplied: ``NAME.other-record``: an answer to another question, which
+                must not be taken for "there is none".
+        """
+        if functions.fetch is not None:
+            asking = partial(functions.fetch, self._handle, keys)
+            return self._group(functions, keys, asking)
+        asked = [(key, partial(self._one, functions, key)) for key in keys]
+        groups = (self._group(functions, [key], asking) for key, asking in asked)
+        return list(chain.from_iterable(groups))
+
+    def _one(self, functions: StreamFunctions[Any], key: str) -> list[Any]:
+        if functions.get is None:
+            return []
+        try:
+            row = functions.get(self._handle, key)
+        except Rejected as error:
+            if error.kind != "gone":
+                raise
+            return []
+        return [] if row is None else [row]
+
+    def _group(
+        self,
+        functions: StreamFunctions[Any],
+        keys: Sequence[str],
+        asking: Callable[[], Iterable[Any]],
+    ) -> list[tuple[Record, Any]]:
+        """The records that one question about these keys is answered with."""
+        with self._reading():
+            rows = list(asking())
+        records = list(self._records(functions, rows))
+        if not {str(each.ref.id) for each in records} <= set(keys):
+            msg = f"A record of {functions.name} came that nobody asked for."
+            raise NotApplied(msg, code=f"{self.name}.other-record")
+        return list(zip(records, rows, strict=True))
+
+    def _rows(self, functions: StreamFunctions[Any], start: str | None) -> Any:
+        if functions.read_after is not None:
+            return functions.read_after(self._handle, start)
+        if functions.read is not None:
+            return functions.read(self._handle)
+        msg = f"The stream {functions.name} cannot be read."
+        raise Rejected(msg, code=f"{self.name}.unsupported")
 
 
 class Scanning(FunctionAdapter, CanScan):
@@ -124,14 +185,6 @@ class Scanning(FunctionAdapter, CanScan):
             raise CursorTooOld(words, code=f"{self.name}.cursor", reason="foreign")
         return self.position(after, "after", str)
 
-    def _rows(self, functions: StreamFunctions[Any], start: str | None) -> Any:
-        if functions.read_after is not None:
-            return functions.read_after(self._handle, start)
-        if functions.read is not None:
-            return functions.read(self._handle)
-        msg = f"The stream {functions.name} cannot be read."
-        raise Rejected(msg, code=f"{self.name}.unsupported")
-
     def _batches(
         self,
         functions: StreamFunctions[Any],
@@ -139,7 +192,7 @@ class Scanning(FunctionAdapter, CanScan):
         start: str | None,
         size: int,
     ) -> Iterator[Batch]:
-        stream, number, last = self.described[functions.name], 0, start
+        number, last = 0, start
         changes: list[Change] = []
         rejects: list[Reject] = []
         while True:
@@ -148,7 +201,7 @@ class Scanning(FunctionAdapter, CanScan):
             if row is None:
                 break
             number += 1
-            fit = fitting(self.name, stream, row, f"record {number}")
+            fit = self._fit(functions, row, f"record {number}")
             if isinstance(fit, Record):
                 last = str(fit.ref.id)
                 changes.append(
@@ -175,12 +228,11 @@ class Fetching(FunctionAdapter, CanFetch):
         functions = self._of(stream)
         if not refs:
             return []
-        if functions.fetch is None:
+        if functions.fetch is None and functions.get is None:
             msg = f"Records of {stream} cannot be asked for."
             raise Rejected(msg, code=f"{self.name}.unsupported")
-        with self._reading():
-            rows = functions.fetch(self._handle, [str(ref.id) for ref in refs])
-            found = {each.ref.key: each for each in self._records(stream, rows)}
+        pairs = self._fetched(functions, [str(ref.id) for ref in refs])
+        found = {record.ref.key: record for record, _ in pairs}
         return [found.get(ref.key, Absent(ref)) for ref in refs]
 
 
@@ -193,56 +245,35 @@ class Finding(FunctionAdapter, CanFind):
         if functions.find is None:
             msg = f"Records of {stream} cannot be searched."
             raise Rejected(msg, code=f"{self.name}.unsupported")
+        if functions.find == "read":
+            return self._by_reading(functions, queries)
         found = []
         for query in queries:
             with self._reading():
                 rows = functions.find(self._handle, query.field, query.value)
-                hits = [r for r in self._records(stream, rows) if _has(r, query)]
+                hits = [r for r in self._records(functions, rows) if _has(r, query)]
             found.append(hits)
         return found
 
+    def _by_reading(
+        self, functions: StreamFunctions[Any], queries: Sequence[Query]
+    ) -> list[list[Record]]:
+        """One pass for all of them.
 
-class Writing(FunctionAdapter, CanWrite):
-    """With ``create``, ``update`` and ``delete``."""
-
-    def traits(self, stream: str) -> WriteTraits:
-        """What the stream's functions declare."""
-        return self._of(stream).traits()
-
-    def write(self, stream: str, intents: Sequence[Intent]) -> Sequence[Receipt]:
-        """See `CanWrite.write` and `write_each`."""
-        functions = self._of(stream)
-        return write_each(self, intents, lambda each: self._carry_out(functions, each))
-
-    def _carry_out(self, functions: StreamFunctions[Any], intent: Intent) -> Receipt:
-        wrong = misfit(self.described[functions.name], intent)
-        if wrong is not None:
-            msg = f"What was to be written does not fit the field {wrong}."
-            raise Rejected(msg, code=f"{self.name}.data", kind="data")
-        if intent.op == "update" and any("[" in path for path in intent.owned):
-            msg = "A part of a list is to be set, and the functions set whole fields."
-            raise Rejected(msg, code=f"{self.name}.slots.data", kind="data")
-        record = dict(intent.record or {})
-        if intent.op == "create" and functions.create is not None:
-            made = functions.create(self._handle, record, intent.key)
-            if made in {"", None}:
-                return Receipt("unknown", code=f"{self.name}.no-id")
-            return Receipt("applied", Ref(str(made)))
-        if intent.op == "update" and functions.update is not None and intent.ref:
-            functions.update(self._handle, str(intent.ref.id), record)
-            return Receipt("applied", intent.ref)
-        if intent.op == "delete" and functions.delete is not None and intent.ref:
-            return self._delete(functions.delete, intent.ref)
-        msg = f"The stream {functions.name} knows no such write."
-        raise Rejected(msg, code=f"{self.name}.unsupported.data")
-
-    def _delete(self, delete: Callable[[Any, str], None], ref: Ref) -> Receipt:
-        try:
-            delete(self._handle, str(ref.id))
-        except Rejected as error:
-            if error.kind != "gone":
-                raise
-        return Receipt("applied", ref)
+        A record that cannot be read is no hit, as it is none at any system. But where
+        "there is none" means that a create is sent again, it may be the one.
+        """
+        found: list[list[Record]] = [[] for _ in queries]
+        with self._reading():
+            rows: Iterable[Any] = self._rows(functions, None)
+            if functions.dedup == "lookup":
+                rows = self._records(functions, rows)
+            for row in rows:
+                record = row if isinstance(row, Record) else self._fit(functions, row)
+                for query, hits in zip(queries, found, strict=True):
+                    if isinstance(record, Record) and _has(record, query):
+                        hits.append(record)
+        return found
 
 
 def _has(record: Record, query: Query) -> bool:

@@ -137,7 +137,12 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **options)
         except MoatbridgeError as error:
             _trace(error)
-            complain(_said(error), code=error.code, as_json=_wants_json(options))
+            complain(
+                _said(error),
+                code=error.code,
+                as_json=_wants_json(options),
+                next_try=error.details.get("next_try"),
+            )
             raise typer.Exit(exit_codes.of_error(error)) from None
         except KeyboardInterrupt:
             complain("Interrupted; run the same command again to go on.")

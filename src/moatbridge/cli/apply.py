@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,11 +20,16 @@ from moatbridge.cli.options import (
 from moatbridge.cli.plan import setting_of
 from moatbridge.cli.progress import progress
 from moatbridge.cli.show_result import result_json, result_lines
+from moatbridge.cli.show_status import try_lines
 from moatbridge.cli.show_verdict import verdict_lines
 from moatbridge.cli.terminal import interactive, show, show_json
+from moatbridge.errors import NotApplied
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from moatbridge.flow.plans import Plan
+    from moatbridge.run import Bridge
 
 
 def apply(
@@ -61,7 +68,10 @@ def apply(
         if open_:
             confirm = _asked(plan, confirm)
             agree(bridge, plan, actor=actor, confirm=confirm, accept=accept or ())
-        with progress("apply", flow) as step:
+        with (
+            saying_when(bridge, flow, again(context, config), as_json=as_json),
+            progress("apply", flow) as step,
+        ):
             result = bridge.apply(
                 plan,
                 actor=actor or principal(),
@@ -75,6 +85,30 @@ def apply(
     else:
         show(result_lines(result, setting))
     raise typer.Exit(of_result(result))
+
+
+@contextmanager
+def saying_when(
+    bridge: Bridge, flow: str, options: str, *, as_json: bool
+) -> Iterator[None]:
+    """Where a system cannot be reached: what waits for it now, and until when.
+
+    Args:
+        bridge: An open bridge.
+        flow: Name.
+        options: What a suggested command must repeat.
+        as_json: Say it in the error's JSON line only.
+    """
+    try:
+        yield
+    except NotApplied as error:
+        found = bridge.next_try(flow)
+        if found is not None and error.code != "guard.kill-switch":
+            error.details["next_try"] = asdict(found)
+            if not as_json:
+                for line in try_lines(flow, found, options):
+                    typer.echo(line, err=True)
+        raise
 
 
 def _asked(plan: Plan, confirm: int | None) -> int | None:

@@ -27,10 +27,12 @@ def new_adapter(
     ] = "scan,fetch,find,write",
     functions: Annotated[
         bool,
-        typer.Option("--functions", help="Plain functions instead of a class."),
+        typer.Option(
+            "--functions", help="Plain functions instead of a class; tcp has no class."
+        ),
     ] = False,
     system: Annotated[
-        Literal["http", "folder"],
+        Literal["http", "folder", "tcp"],
         typer.Option(help="What the code to begin with speaks to."),
     ] = "http",
     into: Annotated[
@@ -53,7 +55,9 @@ def new_adapter(
     from moatbridge.scaffold.names import checked, chosen  # noqa: PLC0415
 
     names = checked(name, {*KNOWN, *Registry().names()})
-    form: Literal["class", "functions"] = "functions" if functions else "class"
+    form: Literal["class", "functions"] = (
+        "functions" if functions or system == "tcp" else "class"
+    )
     wanted = chosen(abilities, ABILITIES, "ability")
     made = files(Choice(names, wanted, form, system))
     folder = into or Path(names.dist)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import typer
 
-    from moatbridge.config import BridgeConfig
+    from moatbridge.config import BridgeConfig, PartlyRead
     from moatbridge.ledger import Ledger
     from moatbridge.run import Bridge
 
@@ -33,6 +33,30 @@ def opened_bridge(context: typer.Context, given: Path | None) -> Bridge:
     from moatbridge.run import Bridge  # noqa: PLC0415 - --help stays quick
 
     return Bridge.open(config_path(context, given), redactor=redactor_of(context))
+
+
+def opened_partly(
+    context: typer.Context, given: Path | None
+) -> tuple[Bridge, PartlyRead]:
+    """Open as much of a bridge as its file allows, to look at systems only.
+
+    Args:
+        context: Of the command.
+        given: Its option ``--config``.
+
+    Returns:
+        The bridge, and what its file says.
+
+    Raises:
+        ConfigurationError: Nothing can be opened with this file.
+        NotApplied: ``ledger.unavailable``.
+    """
+    from moatbridge.config import load_partly  # noqa: PLC0415 - --help stays quick
+    from moatbridge.registry import Registry  # noqa: PLC0415
+    from moatbridge.run import Bridge  # noqa: PLC0415
+
+    read = load_partly(config_path(context, given), Registry())
+    return Bridge(read.config, redactor=redactor_of(context)), read
 
 
 @contextmanager

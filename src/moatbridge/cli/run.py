@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from moatbridge.cli import exit_codes
+from moatbridge.cli.apply import saying_when
 from moatbridge.cli.opening import opened_bridge
 from moatbridge.cli.options import ConfigOption, JsonOption, again
 from moatbridge.cli.plan import setting_of
@@ -64,23 +65,24 @@ class _Told:
 
     def __init__(self, options: str, *, as_json: bool) -> None:
         self.options = options
-        self._as_json = as_json
+        self.as_json = as_json
         self._found: list[dict[str, Any]] = []
 
     def result(self, bridge: Bridge, result: Any) -> None:
         setting = setting_of(bridge, result.flow, self.options)
         self._found.append(result_json(result, setting))
-        if not self._as_json:
+        if not self.as_json:
             show(result_lines(result, setting))
 
     def error(self, flow: str, error: MoatbridgeError, code: int) -> None:
         facts = {"code": error.code, "message": error.message}
+        facts |= {k: error.details[k] for k in ("next_try",) if k in error.details}
         self._found.append({"flow": flow, "error": facts, "exit_code": code})
-        if not self._as_json:
+        if not self.as_json:
             complain(f"{flow}: {error.message}", code=error.code)
 
     def end(self) -> None:
-        if self._as_json:
+        if self.as_json:
             show_json(self._found)
 
 
@@ -92,7 +94,8 @@ def _each(
     codes = []
     for flow in flows:
         try:
-            result = _once(bridge, flow, until)
+            with saying_when(bridge, flow, told.options, as_json=told.as_json):
+                result = _once(bridge, flow, until)
         except MoatbridgeError as error:
             codes.append(exit_codes.of_error(error))
             told.error(flow, error, codes[-1])

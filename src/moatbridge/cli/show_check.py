@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from moatbridge.cli.discover import LOOK
 from moatbridge.cli.terminal import clean
 
 if TYPE_CHECKING:
@@ -13,18 +14,13 @@ if TYPE_CHECKING:
     from moatbridge.run.host_keys import HostKeys
 
 
-_LOOK: Final = frozenset(
-    {"ldap.no-base", "ldap.field", "sql.schema-changed", "sftp.folder", "check.stream"}
-)
-"""Problems for which `discover` shows what there is instead."""
-
-
-def check_lines(found: Checked, more: str = "") -> Iterator[str]:
+def check_lines(found: Checked, more: str = "", *, whole: bool = True) -> Iterator[str]:
     """Systems, flows, warnings, a line that sums up, and what to type next.
 
     Args:
         found: What `check` found.
         more: Options that the next command must repeat.
+        whole: The file has no problem; else what it lacks is told afterwards.
     """
     for system in found.systems:
         yield from _system(system)
@@ -33,6 +29,8 @@ def check_lines(found: Checked, more: str = "") -> Iterator[str]:
     for trouble in found.ledger:
         yield f"  PROBLEM   {trouble.code}: {clean(trouble.message, 1000)}"
     yield from _warnings(found.warnings)
+    if not whole:
+        return
     yield ""
     yield f"{_count(found.problems, 'problem')}, {_count(found.warned, 'warning')}"
     yield from _next(found, more)
@@ -54,7 +52,7 @@ def host_key_lines(found: Iterable[HostKeys]) -> Iterator[str]:
 
 
 def _next(found: Checked, more: str) -> Iterator[str]:
-    look = [s for s in found.systems if s.problem and s.problem.code in _LOOK]
+    look = [s for s in found.systems if s.problem and s.problem.code in LOOK]
     for each in look:
         yield f"Next: moatbridge discover {each.system}{more}  # shows what there is"
     if found.problems and not look:

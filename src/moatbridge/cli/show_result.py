@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.cli.exit_codes import of_result
+from moatbridge.cli.show_status import try_lines
 from moatbridge.cli.show_verdict import WORDS, Setting, next_step, verdict_lines
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ def result_lines(result: RunResult, setting: Setting) -> Iterator[str]:
     if result.plan is not None:
         yield from verdict_lines(result.plan)
         yield from next_step(result.plan, setting)
+    yield from (
+        f"  {line}" for line in try_lines(result.flow, result.next_try, setting.options)
+    )
     for kind, count in sorted(result.waiting.items()):
         yield f"  {count:>9,}  waiting for a person: {kind}"
     if result.waiting:
@@ -66,6 +71,7 @@ def result_json(result: RunResult, setting: Setting) -> dict[str, Any]:
             for op, states in result.outcome.items()
         },
         "waiting": result.waiting,
+        "next_try": asdict(result.next_try) if result.next_try else None,
         "decision": plan.verdict.decision if plan else None,
         "digest": plan.digest if plan else None,
         "next": next_step(plan, setting) if plan else [],

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 from moatbridge.cli.terminal import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from moatbridge.guard import Kill
+    from moatbridge.ledger.tries import NextTry
     from moatbridge.run.retract_status import RetractStatus
     from moatbridge.run.status import (
         FlowStatus,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         WorkerStatus,
     )
 
+_DAY: Final = 86400
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -32,7 +34,7 @@ def status_lines(found: Status) -> Iterator[str]:
     for worker in found.workers:
         yield _worker(worker)
     for flow in found.flows:
-        yield from _flow(flow)
+        yield from _flow(flow, found)
     if not found.flows:
         yield "No flow is configured."
 
@@ -63,7 +65,64 @@ def moment(posix: float) -> str:
     return datetime.fromtimestamp(posix, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _flow(flow: FlowStatus) -> Iterator[str]:
+def due(at: float, seconds: float) -> str:
+    """``at 14:32:05 UTC, in 40 s``; ``now`` if it is due. The day, if not within one.
+
+    Args:
+        at: POSIX seconds.
+        seconds: Until then.
+    """
+    if seconds < 1:
+        return "now"
+    whole = moment(at)
+    clock = whole if seconds >= _DAY else whole.partition(" ")[2]
+    return f"at {clock}, in {ago(seconds)}"
+
+
+def try_lines(flow: str, found: NextTry | None, options: str = "") -> Iterator[str]:
+    """When what could not be delivered is tried again, and by what.
+
+    Args:
+        flow: Name.
+        found: What waits; None if nothing does.
+        options: What a suggested command must repeat.
+    """
+    if found is None:
+        return
+    command = f"`moatbridge run {flow} --once{options}`"
+    why = f" ({clean(found.error)})" if found.error else ""
+    if found.at is not None:
+        count = _changes(found.changes - found.blocked)
+        yield (
+            f"{count}{why}; next try {due(found.at, found.seconds)}: {command} then, "
+            f"or `moatbridge run {flow}{options}` keeps trying"
+        )
+    if found.blocked:
+        count = _changes(found.blocked)
+        yield (
+            f"{count} until somebody sees to it, for it was tried too often; then "
+            f"{command}"
+        )
+
+
+def _tries(flow: FlowStatus, kills: Iterable[Kill]) -> Iterator[str]:
+    system = flow.target.partition("/")[0]
+    scopes = {"all", f"flow:{flow.flow}", f"system:{system}"}
+    off = next((kill for kill in kills if kill.scope in scopes), None)
+    if off is None:
+        yield from try_lines(flow.flow, flow.next_try)
+    elif flow.next_try is not None:
+        yield (
+            f"{_changes(flow.next_try.changes)} until sending is switched on again "
+            f"({clean(off.scope)})"
+        )
+
+
+def _changes(number: int) -> str:
+    return "1 change waits" if number == 1 else f"{number:,} changes wait"
+
+
+def _flow(flow: FlowStatus, found: Status) -> Iterator[str]:
     yield f"Flow {flow.flow}: {flow.source} -> {flow.target}"
     if flow.bug:
         yield f"  STOPPED   an impossible state was met: {clean(flow.bug)}"
@@ -77,9 +136,10 @@ def _flow(flow: FlowStatus) -> Iterator[str]:
         yield f"  open      {counts}"
     if flow.oldest_unsent is not None:
         yield f"  unsent    the oldest change waits for {ago(flow.oldest_unsent)}"
+    yield from (f"  next try  {line}" for line in _tries(flow, found.kills))
     yield from _waiting(flow)
     for partition in flow.partitions:
-        yield from _partition(partition)
+        yield from _partition(partition, found.now)
     yield ""
 
 
@@ -116,7 +176,7 @@ def _waiting(flow: FlowStatus) -> Iterator[str]:
     yield f"  waiting   {counts}{since} (moatbridge review {flow.flow})"
 
 
-def _partition(part: PartitionStatus) -> Iterator[str]:
+def _partition(part: PartitionStatus, now: float) -> Iterator[str]:
     owner = clean(part.owner) if part.owner else "nobody"
     facts = [f"{part.state}, {owner}, fence {part.fence}"]
     if part.served is not None:
@@ -128,7 +188,7 @@ def _partition(part: PartitionStatus) -> Iterator[str]:
     if part.lag is not None:
         facts.append(f"oldest change waits for {ago(part.lag)}")
     if part.next >= 1:
-        facts.append(f"again in {ago(part.next)}")
+        facts.append(f"again {due(now + part.next, part.next)}")
     elif part.late >= 1:
         facts.append(f"due for {ago(part.late)}")
     yield f"  part      {clean(part.name)}: {', '.join(facts)}"

@@ -13,42 +13,62 @@ from moatbridge.cli.terminal import clean
 from moatbridge.cli.toml_text import key, value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from moatbridge.adapter import Stream, Suggestions
+    from moatbridge.run.suggesting import FlowIdea
 
 CERTAIN: Final = 0.8
 """Suggestions below this confidence are comments."""
 
 
 def suggestion_lines(
-    system: str, found: Suggestions, streams: Sequence[Stream] = ()
+    system: str,
+    found: Suggestions,
+    streams: Sequence[Stream] = (),
+    written: Collection[str] = (),
 ) -> Iterator[str]:
     """TOML sections for the system and each stream, warnings on top.
 
     Args:
         system: Its name.
-        found: What the adapter proposes.
-        streams: Streams that are configured already; their suggested translators are
-            proposed too.
+        found: What is proposed.
+        streams: Streams that the adapter describes by itself.
+        written: Local names of streams whose section stands in the file already.
     """
     for warning in found.warnings:
         yield f"# warning: {clean(warning, 1000)}"
-    items = [*found.items, *_translators(found, streams)]
-    yield from _section(f"[systems.{key(system)}]", [i for i in items if not i.stream])
-    for name in dict.fromkeys(i.stream for i in items if i.stream):
-        mine = [item for item in items if item.stream == name]
+    yield from _section(
+        f"[systems.{key(system)}]", [i for i in found.items if not i.stream]
+    )
+    for name in _names(found, streams, written):
+        mine = [item for item in found.items if item.stream == name]
         address = key("streams", f"{system}/{name}")
-        yield from _section(f"[{address}]", [i for i in mine if _place(i) == ""])
+        direct = [i for i in mine if _place(i) == ""]
+        yield from _section(f"[{address}]", direct, there=name in written)
+        if not mine:
+            yield from ("", f"[{address}]  # needs no setting")
         for table in ("translator", "translator.fields"):
             part = [_inside(i) for i in mine if _place(i) == table]
             yield from _section(f"[{address}.{table}]", part)
-    if not items:
+    if not found.items and not streams:
         yield f"# The system {system} suggests nothing more."
 
 
+def flow_lines(ideas: Iterable[FlowIdea]) -> Iterator[str]:
+    """Flows that could be configured, as comments: a person decides what flows."""
+    for number, idea in enumerate(ideas):
+        if not number:
+            yield ""
+            yield "# What carries it, once both ends stand in the file:"
+        yield f"# [flows.{key(idea.name)}]"
+        yield f"# from = {value(idea.source)}"
+        more = "  # or the other way round" if idea.either else ""
+        yield f"# to = {value(idea.target)}{more}"
+
+
 def suggestion_json(
-    system: str, found: Suggestions, streams: Sequence[Stream] = ()
+    system: str, found: Suggestions, ideas: Iterable[FlowIdea] = ()
 ) -> dict[str, Any]:
     """The same as plain JSON."""
     return {
@@ -64,21 +84,22 @@ def suggestion_json(
                 "confidence": item.confidence,
                 "reason": item.reason,
             }
-            for item in (*found.items, *_translators(found, streams))
+            for item in found.items
+        ],
+        "flows": [
+            {"name": each.name, "from": each.source, "to": each.target}
+            for each in ideas
         ],
     }
 
 
-def _translators(found: Suggestions, streams: Sequence[Stream]) -> Iterator[Suggestion]:
-    """What configured streams themselves propose, where ``discover`` said nothing."""
-    said = {item.stream for item in found.items if _place(item)}
-    for stream in streams:
-        if stream.suggested and stream.name not in said:
-            table = dict(stream.suggested)
-            reason = "well-known names"
-            if stream.entity:
-                yield Suggestion("entity", stream.entity, 1.0, reason, stream.name)
-            yield Suggestion("translator", table, 1.0, reason, stream.name)
+def _names(
+    found: Suggestions, streams: Sequence[Stream], written: Collection[str]
+) -> list[str]:
+    """Streams in the order of what was said, then those that need no setting."""
+    said = dict.fromkeys(item.stream for item in found.items if item.stream)
+    bare = {each.name: None for each in streams if each.name not in written}
+    return list(said | bare)
 
 
 def _place(item: Suggestion) -> str:
@@ -97,10 +118,14 @@ def _inside(item: Suggestion) -> Suggestion:
     return Suggestion(name, item.value, item.confidence, item.reason, item.stream)
 
 
-def _section(header: str, items: Sequence[Suggestion]) -> Iterator[str]:
+def _section(
+    header: str, items: Sequence[Suggestion], *, there: bool = False
+) -> Iterator[str]:
     if not items:
         return
     yield from ("", header)
+    if there:
+        yield "# The file has this section already: put what it lacks there."
     said: set[str] = set()
     for item in items:
         rows = {item.setting: item.value} if item.setting else item.value

@@ -16,7 +16,8 @@ def status(
     """Show how each flow is doing, from the ledger alone.
 
     Works while systems are down: last pass, what is open, who works on what, what
-    waits for a person and for how long, and every kill switch that is on.
+    waits for a person and for how long, when what could not be delivered is tried
+    again, and every kill switch that is on.
     """
     from moatbridge.run.status import status as look  # noqa: PLC0415 - --help stays quick
 

@@ -56,22 +56,26 @@ def show_json(data: Any) -> None:
     show([json.dumps(data, indent=2, default=str)])
 
 
-def complain(message: str, *, code: str = "", as_json: bool = False) -> None:
+def complain(
+    message: str, *, code: str = "", as_json: bool = False, **more: Any
+) -> None:
     """Print an error to standard error: its lines, or one JSON line.
 
     Args:
         message: May have several lines (all that is wrong with a configuration).
         code: Its stable code, if the message does not begin with it.
         as_json: The command line asked for JSON.
+        more: Further plain facts for JSON; None is left out.
     """
     if as_json:
-        error = {"error": {"code": code, "message": message}}
+        facts = {name: fact for name, fact in more.items() if fact is not None}
+        error = {"error": {"code": code, "message": message, **facts}}
         print(json.dumps(error), file=sys.stderr)
         return
     prefix = f"{code}: " if code else ""
-    first, *more = message.splitlines() or [""]
+    first, *rest = message.splitlines() or [""]
     print(f"moatbridge: {prefix}{clean(first, 2000)}", file=sys.stderr)
-    for line in more:
+    for line in rest:
         print(clean(line, 2000), file=sys.stderr)
 
 

@@ -10,7 +10,14 @@ from moatbridge.config.bridge import BridgeConfig, StreamEntry
 from moatbridge.config.flows import FlowConfig, RejectLimit
 from moatbridge.config.gateway import GatewayConfig, InboxConfig
 from moatbridge.config.guard import FlowGuardConfig, GuardConfig
-from moatbridge.config.reading import AdapterSource, adapter_settings, load, parse
+from moatbridge.config.reading import (
+    AdapterSource,
+    PartlyRead,
+    adapter_settings,
+    load,
+    load_partly,
+    parse,
+)
 from moatbridge.config.redaction import RedactionFilter, Redactor, hold_driver_loggers
 from moatbridge.config.schema import json_schema, settings_schema
 from moatbridge.config.sections import LedgerConfig, RunConfig, SecurityConfig
@@ -33,6 +40,7 @@ __all__ = [
     "InboxConfig",
     "Label",
     "LedgerConfig",
+    "PartlyRead",
     "QuotaConfig",
     "RedactionFilter",
     "Redactor",
@@ -46,6 +54,7 @@ __all__ = [
     "hold_driver_loggers",
     "json_schema",
     "load",
+    "load_partly",
     "parse",
     "settings_schema",
 ]

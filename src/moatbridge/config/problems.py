@@ -27,6 +27,11 @@ _CODES: Final = {
 _OURS_OR_THEIRS: Final = {"value_error", "assertion_error"}
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _SHORTEST: Final = 4
+_CLOSE: Final = 0.75
+"""How alike two names are at least, of 1, where one may be meant for the other."""
+
+_MOST: Final = 12
+"""Names that a message lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +42,13 @@ class Problem:
         key: Dotted key, as it would be written in TOML.
         words: What is wrong and what to do; no value.
         code: Stable code.
+        missing: The stream that is named there and does not exist, if that is it.
     """
 
     key: str
     words: str
     code: str = "config.invalid"
+    missing: str = ""
 
     def __str__(self) -> str:
         return f"{self.key}: {self.words}" if self.key else self.words
@@ -58,6 +65,37 @@ def nearest(word: str, words: Iterable[str]) -> str:
     """``; did you mean `timeout`?`` or nothing."""
     near = difflib.get_close_matches(word, sorted(words), n=1)
     return f"; did you mean `{near[0]}`?" if near else ""
+
+
+def nearest_or_all(word: str, words: Iterable[str]) -> str:
+    """What there is in the place of a name that is not there.
+
+    Args:
+        word: The name.
+        words: Those that there are. Of addresses (``hr/people``) both parts must be
+            near: a stream of the same name in another system is no misspelling.
+
+    Returns:
+        ``; did you mean `hr/people`?`` if one is really near, else
+        ``; there are: ...``.
+    """
+    known = sorted(words)
+    near = [each for each in known if _near(word, each)]
+    if near:
+        best = difflib.get_close_matches(word, near, n=1, cutoff=0.0)[0]
+        return f"; did you mean `{best}`?"
+    shown = [f"`{each}`" for each in known[:_MOST]]
+    more = f" and {len(known) - _MOST} more" if len(known) > _MOST else ""
+    return f"; there are: {', '.join(shown)}{more}" if shown else "; there are none"
+
+
+def _near(word: str, other: str) -> bool:
+    parts = list(zip(word.split("/"), other.split("/"), strict=False))
+    same_shape = word.count("/") == other.count("/")
+    return same_shape and all(
+        difflib.SequenceMatcher(None, a.casefold(), b.casefold()).ratio() >= _CLOSE
+        for a, b in parts
+    )
 
 
 def from_pydantic(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -38,6 +39,7 @@ _TABLES: Final = (
 )  # fmt: skip
 _KEYS: Final = (*_TABLES, "adapters")
 _ENTRIES: Final = ("systems", "streams", "flows")
+_GROUND: Final = ("ledger", "security", "adapters")
 _CORE: Final = tuple(name for name in SystemConfig.model_fields if name != "settings")
 
 
@@ -60,6 +62,89 @@ def load(path: str | Path, registry: AdapterSource | None = None) -> BridgeConfi
         ConfigurationError: ``config.file``, ``config.toml``, or all that is wrong in
             one error; its text never holds a value.
     """
+    table, base, name = _table(path)
+    return parse(table, registry, base=base, name=name)
+
+
+@dataclass(frozen=True, slots=True)
+class PartlyRead:
+    """What a file says that is not finished.
+
+    Args:
+        config: What is right of it; nothing may be sent with it.
+        problems: Everything that is wrong.
+        systems: Names of all systems in the file.
+        streams: Addresses of all streams in it.
+        ends: Addresses that its flows name.
+    """
+
+    config: BridgeConfig
+    problems: tuple[Problem, ...] = ()
+    systems: tuple[str, ...] = ()
+    streams: tuple[str, ...] = ()
+    ends: frozenset[str] = frozenset()
+
+
+def load_partly(path: str | Path, registry: AdapterSource) -> PartlyRead:
+    """Read what is right of a file that is not finished, to look at systems with it.
+
+    Systems, streams and flows with a problem are left out, and so is what needs them.
+
+    Args:
+        path: A TOML file.
+        registry: Where adapters come from.
+
+    Raises:
+        ConfigurationError: ``config.file``, ``config.toml``, or a part that everything
+            stands on is wrong: the ledger, where secrets lie, the allow-list.
+    """
+    table, base, name = _table(path)
+    reader = _Reader(registry, base)
+    parts = reader.read(table)
+    first = [each for each in reader.problems if each.key.split(".")[0] in _GROUND]
+    refuse(first, name)
+    flows = [flow for flow in parts["flows"].values() if flow is not None]
+    return PartlyRead(
+        _standing(parts, reader.problems),
+        tuple(reader.problems),
+        tuple(parts["systems"]),
+        tuple(parts["streams"]),
+        frozenset(end for flow in flows for end in (flow.source, flow.target)),
+    )
+
+
+def _standing(parts: dict[str, Any], problems: list[Problem]) -> BridgeConfig:
+    """The parts that no problem lies in, and that lack nothing they name."""
+
+    def right(section: str) -> dict[str, Any]:
+        return {
+            name: part
+            for name, part in parts[section].items()
+            if part is not None and not _lies_in(problems, dotted(section, name))
+        }
+
+    systems = right("systems")
+    streams = {a: s for a, s in right("streams").items() if a.split("/")[0] in systems}
+    flows = {
+        name: flow
+        for name, flow in right("flows").items()
+        if {flow.source, flow.target} <= streams.keys() and flow.decide is None
+    }
+    rest = (*_GROUND, "run", "guard")
+    known = {key: parts[key] for key in rest if parts.get(key) is not None}
+    known |= {"systems": systems, "streams": streams}
+    try:
+        return BridgeConfig(**known, flows=flows)
+    except ConfigurationError:  # they fit only together
+        return BridgeConfig(**known)
+
+
+def _lies_in(problems: list[Problem], key: str) -> bool:
+    return any(each.key == key or each.key.startswith(f"{key}.") for each in problems)
+
+
+def _table(path: str | Path) -> tuple[dict[str, Any], Path, str]:
+    """What a file holds, the folder it lies in, and its name."""
     file = Path(path)
     try:
         text = file.read_text(encoding="utf-8")
@@ -71,7 +156,7 @@ def load(path: str | Path, registry: AdapterSource | None = None) -> BridgeConfi
     except tomllib.TOMLDecodeError as error:
         msg = f"The file {file} is not valid TOML: {error}"
         raise ConfigurationError(msg, code="config.toml") from None
-    return parse(table, registry, base=file.absolute().parent, name=file.name)
+    return table, file.absolute().parent, file.name
 
 
 def parse(

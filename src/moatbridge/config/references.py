@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from moatbridge.config.guard import GuardConfig, effective
-from moatbridge.config.problems import Problem, dotted, nearest
+from moatbridge.config.problems import Problem, dotted, nearest_or_all
 from moatbridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def check_names(
         if not _STREAM.fullmatch(address):
             problems.append(_not_an_address(address))
         elif system not in systems:
-            words = f"there is no system `{system}`" + nearest(system, systems)
+            words = f"there is no system `{system}`" + nearest_or_all(system, systems)
             problems.append(Problem(dotted("streams", address), words))
     return problems
 
@@ -83,8 +83,9 @@ def _not_an_address(address: str) -> Problem:
 def _ends(name: str, flow: FlowConfig, streams: Collection[str]) -> Iterator[Problem]:
     for end, address in (("from", flow.source), ("to", flow.target)):
         if address not in streams:
-            words = f"there is no stream `{address}`" + nearest(address, streams)
-            yield Problem(dotted("flows", name, end), words)
+            words = f"there is no stream `{address}`" + nearest_or_all(address, streams)
+            key = dotted("flows", name, end)
+            yield Problem(key, words, missing=address)
     if flow.source == flow.target:
         yield Problem(dotted("flows", name, "to"), "is the same stream as `from`")
 
@@ -101,13 +102,14 @@ def _decides(
     for key in ("people", "answers"):
         address = getattr(decide, key)
         if address not in streams:
-            words = f"there is no stream `{address}`" + nearest(address, streams)
-            yield Problem(dotted("flows", name, "decide", key), words)
+            words = f"there is no stream `{address}`" + nearest_or_all(address, streams)
+            at = dotted("flows", name, "decide", key)
+            yield Problem(at, words, missing=address)
     posts = flows.get(decide.posts)
     at = dotted("flows", name, "decide", "posts")
     if posts is None or decide.posts == name:
         words = f"there is no other flow `{decide.posts}`"
-        yield Problem(at, words + nearest(decide.posts, flows))
+        yield Problem(at, words + nearest_or_all(decide.posts, flows))
     elif _system(posts.target) != _system(flow.source):
         words = f"posts to {posts.target}, but replies are read from {flow.source}"
         yield Problem(at, words)
@@ -146,7 +148,7 @@ def _owner_alone(
         if owner not in sides and owner not in deciders:
             words = f"must be {_choices([*sorted(sides), *deciders])}"
             key = dotted("flows", name, "owner", path)
-            yield Problem(key, words + nearest(owner, sides), "flow.owner")
+            yield Problem(key, words + nearest_or_all(owner, sides), "flow.owner")
 
 
 def _pairs(flows: Mapping[str, FlowConfig]) -> Iterator[Problem]:

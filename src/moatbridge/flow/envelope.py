@@ -54,7 +54,11 @@ class Envelope:
             )
         found = cls(**{name: value[name] for name in value if name != "v"})
         if found.server != server:
-            raise CursorTooOld("another server answers now", reason="other-server")
+            raise CursorTooOld(
+                "another server answers now, or its adapter's probe calls it by "
+                "another name",
+                reason="other-server",
+            )
         if found.query != query:
             raise CursorTooOld("the stream's definition changed", reason="other-query")
         return found

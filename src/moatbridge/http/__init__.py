@@ -6,6 +6,7 @@ cheap: ``httpx2`` (extra ``[http]``) is loaded when a client is opened.
 
 from __future__ import annotations
 
+from moatbridge.http.api import JsonApi
 from moatbridge.http.client import HttpClient, Response
 from moatbridge.http.credentials import (
     Auth,
@@ -30,6 +31,7 @@ __all__ = [
     "HeaderAuth",
     "HttpClient",
     "HttpConfig",
+    "JsonApi",
     "Judgement",
     "MutualTls",
     "RateInfo",

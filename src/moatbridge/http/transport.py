@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import socket
 import ssl
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import httpcore2
 import httpx2
 
-from moatbridge.errors import ConfigurationError, NotApplied
+from moatbridge.adapter.handshake import handshaking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +97,7 @@ class NetStream(httpcore2.NetworkStream):
         self._flight.sent = False
         secure = self._wrapped(ssl_context, host)
         try:
-            with _tls_errors(host):
+            with handshaking(host, late="http.deadline"):
                 secure.do_handshake()
             self._net.tls_check(secure, host)
         except BaseException:
@@ -226,29 +225,3 @@ def _waiting(sock: socket.socket) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)
     return bool(poll.poll(0))
-
-
-@contextmanager
-def _tls_errors(host: str) -> Iterator[None]:
-    # The core's context tells most failures apart by itself; these are the rest.
-    try:
-        yield
-    except ssl.SSLCertVerificationError as error:
-        message = f"The certificate of {host} fails check {error.verify_code}."
-        raise ConfigurationError(message, code="net.tls.certificate") from None
-    except TimeoutError:
-        message = f"The TLS handshake with {host} did not end in time."
-        raise NotApplied(message, code="http.deadline") from None
-    except ssl.SSLEOFError as error:
-        raise _broken_off(host) from error
-    except ssl.SSLError as error:
-        reason = (error.reason or "unknown").lower().replace("_", "-")
-        message = f"No TLS with {host}: {reason}. Check port, protocol and client_cert."
-        raise ConfigurationError(message, code="net.tls.protocol") from None
-    except OSError as error:
-        raise _broken_off(host) from error
-
-
-def _broken_off(host: str) -> NotApplied:
-    message = f"{host} broke the TLS handshake off; nothing was sent."
-    return NotApplied(message, code="net.tls.broken-off")

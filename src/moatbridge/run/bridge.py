@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from moatbridge.config import load
@@ -12,14 +11,15 @@ from moatbridge.flow.control import request_pass
 from moatbridge.flow.judging import approvals, approve
 from moatbridge.flow.plans import Plan, load_plan
 from moatbridge.guard import Approval, check_approval, person
-from moatbridge.ledger import audit, killswitch, parcels, review, runs
+from moatbridge.ledger import audit, killswitch, review, runs
 from moatbridge.run.deciding import carry_out
-from moatbridge.run.following import PATIENCE, Tail, follows, refuse_if_killed
+from moatbridge.run.following import Tail, follows, refuse_if_killed
 from moatbridge.run.local import LocalRunner
 from moatbridge.run.principals import principal
 from moatbridge.run.reconciling import Reconciles
 from moatbridge.run.results import RunResult
 from moatbridge.run.retracting import Retracts
+from moatbridge.run.waiting import Waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ _PAUSED: Final = frozenset({"breaker.open", "quota.wait"})
 """What a lane ends with while its target is left alone for a while."""
 
 
-class Bridge(Reconciles, Retracts):
+class Bridge(Reconciles, Retracts, Waits):
     """A bridge with its local runner: what products embed and the CLI uses.
 
     Use as a context manager; safe to share between threads, never across a fork.
@@ -225,11 +225,12 @@ class Bridge(Reconciles, Retracts):
         if self._state(run_id) == "applying":
             self._drive(
                 flow,
-                lambda: self._at_rest(flow_id, run_id) or self._killed(flow),
+                lambda: self._pauses(flow_id, run_id) or self._killed(flow),
                 ("control", "lane"),
                 lambda: progress(*self._delivered(run_id)),
                 deadline,
                 patient=False,
+                over=lambda: self._at_rest(flow_id, run_id) or self._killed(flow),
             )
             self._refuse_if_killed(flow, run_id)
         with self.ledger.read() as tx:
@@ -241,7 +242,8 @@ class Bridge(Reconciles, Retracts):
             if state == "planned"
             else None
         )
-        return RunResult(flow, run_id, state, outcome, waiting, plan)
+        again = self._next_try(flow_id)
+        return RunResult(flow, run_id, state, outcome, waiting, plan, again)
 
     def _follow(
         self,
@@ -254,21 +256,20 @@ class Bridge(Reconciles, Retracts):
         tail = Tail(self, route)
         self._drive(
             flow,
-            lambda: tail.drained() or (self._killed(flow) and tail.read()),
+            lambda: tail.pauses() or (self._killed(flow) and tail.read()),
             ("control", "live", "lane"),
             lambda: progress(*self._delivered(tail.run_id)),
             deadline,
             patient=False,
             more=tail.companions,
+            over=lambda: tail.drained() or (self._killed(flow) and tail.read()),
         )
         tail.refuse_if_killed()
         waiting = self._waiting(route.row.flow_id)
-        return RunResult(flow, tail.run_id, tail.state(), tail.outcome(), waiting)
-
-    def _waiting(self, flow_id: int) -> dict[str, int]:
-        """Kind -> items that wait for a person."""
-        with self.ledger.read() as tx:
-            return dict(Counter(item.kind for item in review.waiting(tx, flow_id)))
+        again, state = self._next_try(route.row.flow_id), tail.state()
+        return RunResult(
+            flow, tail.run_id, state, tail.outcome(), waiting, next_try=again
+        )
 
     def review(self, flow: str) -> list[Waiting]:
         """Everything of a flow that waits for a person."""
@@ -336,7 +337,9 @@ class Bridge(Reconciles, Retracts):
         *,
         patient: bool = True,
         more: Sequence[str] = (),
+        over: Callable[[], bool] | None = None,
     ) -> None:
+        """Work until something holds; ``over``: only then do errors not count."""
         errors = LocalRunner(self).drive(
             [flow, *more],
             until=until,
@@ -347,7 +350,7 @@ class Bridge(Reconciles, Retracts):
         # A target that asked for a pause is waited for like any retry: the result says
         # that work is left.
         mine = [e for e in errors if patient or e.code not in _PAUSED]
-        if mine and not until():
+        if mine and not (over or until)():
             raise mine[0]
         if patient and not until() and deadline is None:
             raise NotApplied(
@@ -355,17 +358,6 @@ class Bridge(Reconciles, Retracts):
                 "status` shows by whom.",
                 code="flow.busy",
             )
-
-    def _state(self, run_id: int) -> str:
-        with self.ledger.read() as tx:
-            return runs.get(tx, run_id).state
-
-    def _at_rest(self, flow_id: int, run_id: int) -> bool:
-        """Over, or waiting longer than anybody should: for a retry, or a person."""
-        with self.ledger.read() as tx:
-            left, earliest = parcels.unfinished(tx, flow_id, run_id)
-        waits = left > 0 and (earliest or 0.0) > self.ledger.now() + PATIENCE
-        return waits or self._state(run_id) != "applying"
 
     def _progress(self, flow_id: int, run_id: int) -> tuple[int, int]:
         with self.ledger.read() as tx:

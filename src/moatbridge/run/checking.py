@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from moatbridge.run.bridge import Bridge
 
 _AT_ONCE: Final = 8
+_NAMELESS: Final = (
+    "This system does not say whose data it holds (the server of its adapter's probe "
+    "is empty), so another server in its place would go unnoticed. Its adapter should "
+    "take an id of the system, or a setting that names the installation."
+)
 _READ: Final = frozenset({"CanScan", "CanSettle"})
 
 
@@ -135,10 +140,20 @@ class Checked:
         return {**asdict(self), "problems": self.problems, "warned": self.warned}
 
 
-def check(bridge: Bridge) -> Checked:
-    """Open every system, make every flow ready to run, and tell what was found."""
+def check(bridge: Bridge, *, whole: bool = True) -> Checked:
+    """Open every system, make every flow ready to run, and tell what was found.
+
+    Args:
+        bridge: An open bridge.
+        whole: It is all that is configured. Else (`moatbridge.config.load_partly`)
+            only its systems are looked at, for flows may be missing.
+    """
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="moatbridge-check") as pool:
-        systems = tuple(pool.map(lambda n: _system(bridge, n), bridge.config.systems))
+        systems = tuple(
+            pool.map(lambda n: _system(bridge, n, whole), bridge.config.systems)
+        )
+    if not whole:
+        return Checked(systems, ())
     down = {each.system for each in systems if each.problem is not None}
     flows = tuple(_flow(bridge, name, down) for name in bridge.config.flows)
     wrong, doubtful = bridge.ledger.db.problems()
@@ -167,7 +182,7 @@ def _warnings(bridge: Bridge) -> Iterator[str]:
         yield "No flow is configured; `moatbridge discover SYSTEM` suggests streams."
 
 
-def _system(bridge: Bridge, name: str) -> SystemCheck:
+def _system(bridge: Bridge, name: str, whole: bool) -> SystemCheck:
     config = bridge.config.systems[name]
     base: dict[str, Any] = {
         "system": name,
@@ -185,7 +200,11 @@ def _system(bridge: Bridge, name: str) -> SystemCheck:
                 "streams": {
                     s.name: tuple(sorted(_abilities(probe, s))) for s in streams
                 },
-                "warnings": (*probe.warnings, *_excess(bridge, name, probe, streams)),
+                "warnings": (
+                    *probe.warnings,
+                    *([] if probe.server.strip() else [_NAMELESS]),
+                    *(_excess(bridge, name, probe, streams) if whole else ()),
+                ),
             }
             base["read"] = _tried(bridge, session, streams)
     except MoatbridgeError as error:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 from moatbridge.errors import NotApplied
 from moatbridge.flow.opening import only_follows
 from moatbridge.flow.standing import DECIDED
-from moatbridge.ledger import flows, parcels, partitions, runs
+from moatbridge.ledger import flows, parcels, partitions, runs, tries
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from moatbridge.flow import Bridge
     from moatbridge.flow.route import Route
     from moatbridge.ledger import Transaction
@@ -44,6 +46,11 @@ def refuse_if_killed(bridge: Bridge, route: Route) -> None:
         )
 
 
+def _due(tx: Transaction, flow_id: int, run_id: int) -> float | None:
+    left, earliest = parcels.unfinished(tx, flow_id, run_id)
+    return (earliest or 0.0) if left else None
+
+
 class Tail:
     """One look at the tail of a flow, and of the flow that carries its answers.
 
@@ -76,8 +83,16 @@ class Tail:
 
     def drained(self) -> bool:
         """The tail was read to its end since, and what can be sent was sent."""
+        return self._over(_due)
+
+    def pauses(self) -> bool:
+        """The same, or what is left waits for a target that is left alone for long."""
+        return self._over(tries.earliest)
+
+    def _over(self, due: Callable[[Transaction, int, int], float | None]) -> bool:
         with self._bridge.ledger.read() as tx:  # one look: each may give the other work
-            return self._read(tx) and not any(self._busy(tx, f) for f in self._all)
+            busy = (self._busy(tx, flow_id, due) for flow_id in self._all)
+            return self._read(tx) and not any(busy)
 
     def read(self) -> bool:
         """The tail was read to its end since."""
@@ -101,7 +116,12 @@ class Tail:
         )
         return row is None
 
-    def _busy(self, tx: Transaction, flow_id: int) -> bool:
+    def _busy(
+        self,
+        tx: Transaction,
+        flow_id: int,
+        earliest: Callable[[Transaction, int, int], float | None],
+    ) -> bool:
         """Whether anything can be sent soon, or is being sent."""
         clock, boot = tx.lease_clock()
         sending = tx.one(
@@ -111,16 +131,15 @@ class Tail:
             clock,
             boot,
         )
-        rows = [
-            parcels.unfinished(tx, flow_id, run.run_id)
-            for run in runs.applying(tx, flow_id)
+        times = [
+            earliest(tx, flow_id, run.run_id) for run in runs.applying(tx, flow_id)
         ]
         due = flows.due_again(tx, flow_id, limit=100, tries=5)
         soon = tx.now() + PATIENCE
         return (
             sending is not None
             or any(why == DECIDED for _link, why in due)
-            or any(left and (earliest or 0.0) <= soon for left, earliest in rows)
+            or any(at is not None and at <= soon for at in times)
         )
 
     def state(self) -> str:

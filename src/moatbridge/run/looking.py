@@ -9,14 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from moatbridge.errors import TranslationError
+from moatbridge.adapter import Suggestions
+from moatbridge.errors import MoatbridgeError, TranslationError
+from moatbridge.run.suggesting import from_streams
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Sequence
 
-    from moatbridge.adapter import Suggestion
+    from moatbridge.adapter import Stream, Suggestion
     from moatbridge.changes import Batch, Change
     from moatbridge.flow.bridge import Bridge
+    from moatbridge.resilience import Session
     from moatbridge.translate import BoundTranslator
 
 CERTAIN: Final = 0.8
@@ -101,16 +104,14 @@ def discover(bridge: Bridge, system: str) -> Discovered:
         system: Its name.
 
     Returns:
-        What it suggests; nothing for an adapter that lacks `CanDiscover`.
+        What it suggests. Of an adapter that lacks `CanDiscover`: what the streams
+        that it describes say themselves.
 
     Raises:
         ConfigurationError: A person must change something.
         NotApplied: It cannot be reached now.
     """
-    with bridge.session(system) as session:
-        if "CanDiscover" not in session.abilities:
-            return Discovered({}, ())
-        found = session.discover()
+    found, _streams = asked(bridge, system)
     names = dict.fromkeys(item.stream for item in found.items if item.stream)
     own = _settings(item for item in found.items if not item.stream)
     streams = tuple(
@@ -118,6 +119,37 @@ def discover(bridge: Bridge, system: str) -> Discovered:
         for name in names
     )
     return Discovered(own[0], streams, found.warnings)
+
+
+def asked(bridge: Bridge, system: str) -> tuple[Suggestions, Sequence[Stream]]:
+    """What a system suggests, and the streams that it describes already.
+
+    Raises:
+        ConfigurationError: A person must change something.
+        NotApplied: It cannot be reached now.
+    """
+    configured = bridge.config.streams_of(system)
+    with bridge.session(system) as session:
+        able = "CanDiscover" in session.abilities
+        found = session.discover() if able else Suggestions()
+        streams = _described(session, ask=bool(configured) or not able)
+    translated = {
+        name
+        for name in configured
+        if bridge.config.streams[f"{system}/{name}"].translator is not None
+    }
+    more = from_streams(streams, found, translated)
+    return Suggestions((*found.items, *more), found.warnings), streams
+
+
+def _described(session: Session, *, ask: bool) -> Sequence[Stream]:
+    """The streams; none where an adapter cannot tell before they are configured."""
+    try:
+        return (session.streams() or ()) if ask else ()
+    except MoatbridgeError as error:
+        if not error.code.endswith(".stream"):
+            raise
+        return ()
 
 
 def preview(bridge: Bridge, address: str, *, most: int = 5) -> Preview:
@@ -166,7 +198,9 @@ def _sample(translator: BoundTranslator, change: Change) -> Sample:
 def _stream(name: str, items: list[Suggestion]) -> FoundStream:
     sure = [item for item in items if item.confidence >= CERTAIN]
     entity = next((str(i.value) for i in sure if i.setting in _ENTITIES), None)
-    fields = next((dict(i.value) for i in sure if i.setting in _TRANSLATORS), {})
+    fields: dict[str, Any] = {}
+    for item in reversed(sure):  # the first word on a path counts
+        fields |= dict(item.value) if item.setting in _TRANSLATORS else {}
     rest = [i for i in items if i.setting not in _TRANSLATORS | _ENTITIES]
     settings, doubtful = _settings(rest)
     reasons = {item.setting: item.reason for item in reversed(items)}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from moatbridge.flow.plans import Plan
+    from moatbridge.ledger.tries import NextTry
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class RunResult:
         outcome: Operation -> state name -> count.
         waiting: Items that wait for a person: held, parked, rejected.
         plan: The plan, when the run waits for a person.
+        next_try: When what could not be delivered is tried again; None: nothing waits.
     """
 
     flow: str
@@ -29,6 +31,7 @@ class RunResult:
     outcome: dict[str, dict[str, int]] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
     plan: Plan | None = None
+    next_try: NextTry | None = None
 
     @property
     def delivered(self) -> int:

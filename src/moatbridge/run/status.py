@@ -14,6 +14,7 @@ from moatbridge.errors import MoatbridgeError
 from moatbridge.guard import Kill, KillState, evaluate, file_there
 from moatbridge.ledger import Ledger, killswitch, review, runs
 from moatbridge.ledger.states import LinkState, State
+from moatbridge.ledger.tries import NextTry, next_try
 from moatbridge.run.partition_status import (
     UNSERVED,
     PartitionStatus,
@@ -79,6 +80,7 @@ class FlowStatus:
         oldest_waiting: Seconds that the oldest of them has waited.
         oldest_unsent: Seconds since the oldest run that still has something to send.
         partitions: Those that are not over.
+        next_try: When what could not be delivered is tried again; None: nothing waits.
     """
 
     flow: str
@@ -94,16 +96,21 @@ class FlowStatus:
     oldest_waiting: float | None = None
     oldest_unsent: float | None = None
     partitions: tuple[PartitionStatus, ...] = ()
+    next_try: NextTry | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """All flows and workers, what is switched off, and what does not mend itself."""
+    """All flows and workers, what is switched off, and what does not mend itself.
+
+    ``now`` is when it was looked at: POSIX seconds by the ledger's clock.
+    """
 
     flows: tuple[FlowStatus, ...]
     kills: tuple[Kill, ...]
     workers: tuple[WorkerStatus, ...] = ()
     alarms: tuple[str, ...] = ()
+    now: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -126,6 +133,7 @@ def status(config: BridgeConfig, ledger: Ledger) -> Status:
         kill_state(config, ledger).kills,
         there,
         tuple(alarms([(flow.flow, flow.partitions) for flow in flows], there)),
+        ledger.now(),
     )
 
 
@@ -189,6 +197,7 @@ def _flow(
             oldest_waiting=now - min(since) if since else None,
             oldest_unsent=None if unsent is None else now - unsent,
             partitions=partitions_of(tx, config, name, flow_id, served=served),
+            next_try=next_try(tx, flow_id),
         )
 
 

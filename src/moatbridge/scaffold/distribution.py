@@ -19,11 +19,14 @@ ABILITIES: Final = ("scan", "follow", "fetch", "find", "write", "settle")
 
 DEFAULT: Final = ("scan", "fetch", "find", "write")
 
+_WIDTH: Final = 88
+
 _OFFERED: Final = {
     ("http", "class"): ABILITIES,
     ("http", "functions"): DEFAULT,
     ("folder", "class"): DEFAULT,
     ("folder", "functions"): DEFAULT,
+    ("tcp", "functions"): DEFAULT,
 }
 
 
@@ -36,13 +39,14 @@ class Choice:
         abilities: Some of `ABILITIES`.
         form: A class, or functions only.
         system: What the generated code speaks to: a small HTTP server with JSON, or
-            a folder of files.
+            a folder of files, or a server that is asked in lines over TCP (by functions
+            only).
     """
 
     names: Names
     abilities: Sequence[str] = field(default=DEFAULT)
     form: Literal["class", "functions"] = "class"
-    system: Literal["http", "folder"] = "http"
+    system: Literal["http", "folder", "tcp"] = "http"
 
     def check(self) -> None:
         """Refuse what cannot be generated.
@@ -50,7 +54,7 @@ class Choice:
         Raises:
             ConfigurationError: ``scaffold.choice``.
         """
-        offered = _OFFERED[self.system, self.form]
+        offered = _OFFERED.get((self.system, self.form), ())
         lost = [ability for ability in self.abilities if ability not in offered]
         if lost:
             raise _choice(
@@ -63,14 +67,37 @@ class Choice:
             raise _choice("What was followed has to be fetched: choose fetch as well.")
         if "settle" in self.abilities and "follow" not in self.abilities:
             raise _choice("settle confirms what was followed: choose follow as well.")
+        if self.system == "tcp":
+            self._check_tcp()
+
+    def _check_tcp(self) -> None:
+        if "write" in self.abilities and "fetch" not in self.abilities:
+            raise _choice("What is written replaces a whole row: choose fetch as well.")
+        if "find" in self.abilities and "scan" not in self.abilities:
+            raise _choice("What is looked for is read: choose scan as well.")
+
+    @property
+    def given(self) -> Sequence[str]:
+        """What the adapter will be able to do.
+
+        `moatbridge.adapter.record_files` always reads, fetches and finds.
+        """
+        if (self.system, self.form) != ("folder", "functions"):
+            return self.abilities
+        return [a for a in DEFAULT if a != "write" or a in self.abilities]
 
     @property
     def features(self) -> list[str]:
         """What the conformance test must declare."""
-        found = ["credentials", "network"] if self.system == "http" else []
-        if "write" in self.abilities:
+        found = [] if self.system == "folder" else ["credentials", "network"]
+        if self.system == "tcp":
+            found.append("busy")
+        if "write" in self.given:
             found.append("keyed")
-        if "follow" in self.abilities:
+        if "scan" in self.given:
+            found.append("rejects")
+            found += [] if self.system == "folder" else ["short_pages"]
+        if "follow" in self.given:
             found.append("deletes")
         return sorted(found)
 
@@ -102,9 +129,10 @@ def files(choice: Choice) -> dict[str, str]:
         ),
         "tests/test_conformance.py": f"tests/test_{choice.system}.py.txt",
     }
-    if choice.system == "http":
+    if choice.system != "folder":
+        name = "server" if choice.system == "http" else "server_tcp"
         sources["tests/conftest.py"] = "tests/conftest_http.py.txt"
-        sources["tests/server.py"] = "tests/server.py.txt"
+        sources["tests/server.py"] = f"tests/{name}.py.txt"
     made = {path: _filled(choice, template) for path, template in sources.items()}
     made[f"src/{choice.names.package}/py.typed"] = ""
     return dict(sorted(made.items()))
@@ -123,17 +151,24 @@ def _filled(choice: Choice, template: str) -> str:
             "requirement": "moatbridge[http]>=0.1"
             if choice.system == "http"
             else "moatbridge>=0.1",
-            "features": "{" + ", ".join(f'"{f}"' for f in choice.features) + "}",
-            "abilities": ", ".join(choice.abilities),
+            "features": _as_set(choice.features),
+            "abilities": ", ".join(choice.given),
             "command": choice.command,
         },
         {
-            *choice.abilities,
+            *choice.given,
             choice.form,
             choice.system,
             *(["features"] if choice.features else []),
         },
     )
+
+
+def _as_set(words: Sequence[str]) -> str:
+    """A set on one line, or on a line of its own where that would be too long."""
+    text = "{" + ", ".join(f'"{word}"' for word in words) + "}"
+    fits = len(f"    features = frozenset({text})") <= _WIDTH
+    return text if fits else f"\n        {text}\n    "
 
 
 def _choice(words: str) -> ConfigurationError:

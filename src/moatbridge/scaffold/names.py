@@ -19,7 +19,15 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _RESERVED: Final = frozenset(
     {
         *("adapter", "all", "core", "crypto", "demo", "functions", "gateway", "html"),
-        *("http", "keyring", "memory", "moatbridge", "national-id", "postgresql"),
+        *(
+            "http",
+            "keyring",
+            "lines",
+            "memory",
+            "moatbridge",
+            "national-id",
+            "postgresql",
+        ),
         *("stream", "testing"),
     }
 )

@@ -26,6 +26,8 @@ Feature = Literal[
     "slots",
     "rejects",
     "translator",
+    "busy",
+    "short_pages",
 ]
 """What a stream can do beyond its abilities; declared on the test class.
 
@@ -33,7 +35,8 @@ Feature = Literal[
 ``partitions``: ``split`` cuts the stream. ``deletes``: ``Stream.sees_deletes``.
 ``keyed`` and ``conditional``: as in `WriteTraits`. ``slots``: `Harness.slot` is given.
 ``rejects``: `Harness.spoil` is given. ``translator``: the stream suggests one, or
-`Harness.translators` names some.
+`Harness.translators` names some. ``busy``: `Harness.busy` is given. ``short_pages``:
+`Harness.short_pages` is given.
 """
 
 
@@ -155,8 +158,36 @@ class Harness(ABC):
         del value
         raise self._missing("spoil")
 
+    def rival(self, record: Data) -> Data | None:
+        """A new record that cannot exist beside ``record`` (for `CanWrite`).
+
+        With the same login, say, and else other values. None: what the stream declares
+        is enough, its ``key`` and its ``unique`` fields. Where the record carries our
+        own identity (``key_scope = "object"``), that differs too: the rival is
+        somebody else.
+        """
+        del record
+        return None
+
+    def busy(self) -> None:
+        """The system turns the next request away, for the feature ``busy``.
+
+        The next one after logging in, whatever it asks; the one after it is served.
+        """
+        raise self._missing("busy")
+
+    def short_pages(self) -> None:
+        """From now on no page holds more than two records, whatever is asked.
+
+        For the feature ``short_pages``: a system that has a limit of its own.
+        """
+        raise self._missing("short_pages")
+
     def target(self, record: Data) -> Ref | None:
-        """The ``Intent.ref`` of a create; None where the server chooses the id."""
+        """The ``Intent.ref`` of a create; None where the server chooses the id.
+
+        Asked of records like those of `sample`, `broken`, `rival` and `slot`.
+        """
         del record
         return None
 

@@ -78,6 +78,8 @@ def _create(system: MemorySystem, stream: MemoryStream, intent: Intent) -> Recei
         if stream.traits.dedup == "keyed" and _holds(system, stream, existing, record):
             return _applied(existing, "memory.already")
         return _rejected("conflict")
+    if _taken(system, stream, record):
+        return _rejected("conflict")
     ref = intent.ref or system.ref_of(stream, record)
     return _stored(system, stream, system.save(stream, ref, record))
 
@@ -92,6 +94,8 @@ def _update(system: MemorySystem, stream: MemoryStream, intent: Intent) -> Recei
     record = merged(stream, row.data, intent)
     if record == row.data:
         return _applied(row, "memory.already")
+    if _taken(system, stream, intent.record or {}, besides=row):
+        return _rejected("conflict")
     name = str(record[stream.unique]) if stream.unique else row.ref.name
     ref = system.save(stream, Ref(row.ref.id, name), record)
     return _stored(system, stream, ref)
@@ -129,6 +133,19 @@ def _existing(
             if row.data.get(stream.unique) == wanted:
                 return row
     return None
+
+
+def _taken(
+    system: MemorySystem, stream: MemoryStream, record: Data, besides: Row | None = None
+) -> bool:
+    """Whether another record has the value of a field that is declared unique."""
+    unique = [f.name for f in stream.fields if f.unique and record.get(f.name)]
+    return bool(unique) and any(
+        row.data.get(name) == record[name]
+        for row in system.all(stream.name)
+        if besides is None or row.ref.key != besides.ref.key
+        for name in unique
+    )
 
 
 def _holds(system: MemorySystem, stream: MemoryStream, row: Row, record: Data) -> bool:

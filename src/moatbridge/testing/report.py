@@ -241,7 +241,9 @@ def _plain(suite: Suite) -> dict[str, Any]:
 
 
 def _sentence(name: str) -> str:
-    words = name.removeprefix("test_").replace("_", " ").replace("cores", "core's")
+    words = name.removeprefix("test_").replace("_", " ")
+    for plain, spelled in (("cores", "core's"), ("elses", "else's")):
+        words = words.replace(plain, spelled)
     return words[0].upper() + words[1:]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from moatbridge.adapter import CanScan, Partition
 from moatbridge.changes import Intent
 from moatbridge.testing.network import RecordingNet, net
+from moatbridge.testing.patience import Patient
 from moatbridge.translate import Translator
 
 if TYPE_CHECKING:
@@ -44,10 +45,38 @@ class Stage:
         return adapter
 
     def open(self, **more: Any) -> Any:
-        """An open adapter."""
+        """An open adapter, asked again where the system is busy."""
+        return Patient(lambda: self.bare(**more))
+
+    def bare(self, **more: Any) -> Any:
+        """An open adapter as it is, for checks that are about its errors."""
         adapter = self.make(**more)
         adapter.open()
         return adapter
+
+    def paged(self, size: int) -> Any:
+        """An open adapter with another ``page_size``; None where it has no such.
+
+        The setting of the stream counts where both have it.
+        """
+        adapter = self.make()
+        config, streams = adapter.config, dict(adapter.stream_configs)
+        mine: Any = streams.get(self.name)
+        if "page_size" in getattr(type(mine), "model_fields", ()):
+            streams[self.name] = mine.model_copy(update={"page_size": size})
+        elif "page_size" in type(config).model_fields:
+            config = config.model_copy(update={"page_size": size})
+        else:
+            return None
+
+        def opened() -> Any:
+            made = type(adapter)(config, streams)
+            made.net = adapter.net
+            self._made.append((made, adapter.net))
+            made.open()
+            return made
+
+        return Patient(opened)
 
     def clear(self) -> None:
         """Empty the stream."""
@@ -149,9 +178,19 @@ class Stage:
             receipts += answer
         return receipts
 
-    def creates(self, records: Sequence[Data]) -> list[Intent]:
-        """Intents that create these records."""
-        return [intent("create", self.harness.target(r), r) for r in records]
+    def creates(
+        self, records: Sequence[Data], *, like: Data | None = None
+    ) -> list[Intent]:
+        """Intents that create these records.
+
+        Where records are nonsense on purpose, ``like`` is one that makes sense: it is
+        what the harness is asked for the target of.
+        """
+        asked = [record if like is None else like for record in records]
+        return [
+            intent("create", self.harness.target(known), record)
+            for known, record in zip(asked, records, strict=True)
+        ]
 
     def create(self, adapter: Any, record: Data) -> Ref:
         """Create one record through the adapter and return its ref."""

@@ -103,6 +103,8 @@ const server = http.createServer((request, response) => {
 });
 const wsdl = fs.readFileSync(path.join(folder, 'desk.wsdl'), 'utf8');
 server.listen(0, '127.0.0.1', () => {
-  soap.listen(server, { path: '/desk', handleNilAsNull: true, services: { Desk: { Desk: port } }, xml: wsdl }).authenticate = authenticate;
+  const served = soap.listen(server, { path: '/desk', handleNilAsNull: true, services: { Desk: { Desk: port } }, xml: wsdl });
+  served.authenticate = authenticate;
+  served.wsdl.options.preserveWhitespace = true; // else it cuts blanks off values and tells nobody
   process.stdout.write(`${server.address().port}\n`);
 });

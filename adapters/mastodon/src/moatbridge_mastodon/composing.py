@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Visibility: TypeAlias = Literal["public", "private", "direct"]
 
+_TYPES: Final = (None, "Note", "Article", "Page", "Event")
+"""Of a post; each becomes a status (platforms 32)."""
+
 _LINK: Final = re.compile(r"https?://[^\s<>\"]+")
 _REMOTE: Final = re.compile(r"(?<![\w/])@([\w.-]+)@[\w.-]+")
 
@@ -51,8 +54,10 @@ def draft(
     """What is sent for a complete record.
 
     Raises:
-        Refused: ``audience``, ``too-long``, ``empty``.
+        Refused: ``audience``, ``too-long``, ``empty``; ``data``: no type of a post.
     """
+    if record.get("type") not in _TYPES:
+        raise Refused("data")  # it would stand there as a note, whatever was meant
     visibility = visibility_of(record.get("audience"), config)
     mentioned = _mentioned(record)
     readers = _readers(record) if visibility == "direct" else []

@@ -92,6 +92,25 @@ _WORDS: Final[dict[FaultKind, str]] = {
     "unmapped": "The database reported an error that has no mapping yet",
 }
 
+_NO_ACCOUNT: Final = (
+    "The database knows no such account, or the password is wrong; check the account "
+    "in url and password"
+)
+_NO_DATABASE: Final = (
+    "The server has no database of that name; check the word after the last / in url"
+)
+_FINER: Final[dict[str, str]] = {
+    "28P01": _NO_ACCOUNT,
+    "1045": _NO_ACCOUNT,
+    "3D000": _NO_DATABASE,
+    "1049": _NO_DATABASE,
+    "pg_hba": "The server lets this account into this database from no such host; ask "
+    "its administrator for an entry in pg_hba.conf",
+    "no-tls": "The database server offers no TLS; turn it on there, or set "
+    "insecure_cleartext = true if the connection never leaves your own machine",
+}
+"""States that say more than their kind: what a newcomer most often gets wrong."""
+
 _STATES: Final[dict[str, FaultKind]] = {
     "08P01": "statement",
     "53300": "unreachable",
@@ -199,7 +218,8 @@ def error_of(fault: Fault, **where: Any) -> MoatbridgeError:
         if name
     )
     state = f" ({fault.state}{place})" if fault.state or place else ""
-    message = f"{_WORDS[fault.kind]}{state}."
+    words = _FINER.get(fault.state, _WORDS[fault.kind])
+    message = f"{words}{state}."
     more = {"code": fault.code, **where}
     if fault.kind == "full":
         return NotApplied(message, retry_after=60.0, **more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable  # noqa: TC003 - the table below needs it
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -14,12 +15,14 @@ from moatbridge.config.systems import DeadlineConfig
 from moatbridge.errors import MoatbridgeError, NotApplied, OutcomeUnknown
 from moatbridge.testing.conformance.base import ConformanceBase, requires
 from moatbridge.testing.network import core_session
+from moatbridge.testing.patience import patiently
 from moatbridge.testing.proxy import Fault, FaultProxy
 from moatbridge.testing.stage import MANY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from moatbridge.adapter import Partition
     from moatbridge.changes import Intent, Receipt
     from moatbridge.resilience.session import Session
     from moatbridge.testing.harness import Harness
@@ -61,14 +64,17 @@ class Network(ConformanceBase):
     ) -> None:
         """A broken connection is an error, never the end of the data."""
         stage.seed(MANY)
-        whole = stage.open(endpoint=proxy.endpoint)
-        part = stage.one(whole)
-        proxy.fault = Fault()
-        stage.scan(whole, part)
-        total = proxy.passed
-        whole.close()
-        adapter = stage.open(endpoint=proxy.endpoint)
-        adapter.split(stage.name, 1)
+
+        def undisturbed() -> int:
+            whole, part = reader(stage, proxy)
+            proxy.fault = Fault()
+            stage.scan(whole, part)
+            total = proxy.passed
+            whole.close()
+            return total
+
+        total = patiently(undisturbed)
+        adapter, part = reader(stage, proxy)
         proxy.fault = _BREAKS[how](int(total * share))
         complete: list[bool] = []
         with pytest.raises(MoatbridgeError):
@@ -81,11 +87,16 @@ class Network(ConformanceBase):
     ) -> None:
         """From another thread, with a typed error, and abort never raises."""
         stage.seed(MANY)
-        adapter = stage.open(endpoint=proxy.endpoint)
-        part = stage.one(adapter)
-        proxy.fault = Fault(stall_after=10)
-        call = _Call(proxy, lambda: stage.scan(adapter, part))
-        assert proxy.stuck.wait(PATIENCE), "the scan never asked the server"
+
+        def stalled() -> tuple[Any, _Call]:
+            proxy.fault = Fault()
+            adapter, part = reader(stage, proxy)
+            proxy.fault = Fault(stall_after=10)
+            call = _Call(proxy, lambda: stage.scan(adapter, part))
+            call.judge_early_end()
+            return adapter, call
+
+        adapter, call = patiently(stalled)
         error = call.freed(adapter)
         assert isinstance(error, MoatbridgeError), repr(type(error))
         adapter.abort()
@@ -106,8 +117,7 @@ class Network(ConformanceBase):
     ) -> None:
         """Bytes had left: only what certainly did not happen may be called so."""
         intents = stage.creates(stage.harness.sample(1))
-        adapter = stage.open(endpoint=proxy.endpoint)
-        adapter.traits(stage.name)
+        adapter = writer(stage, proxy)
         proxy.fault = Fault(reset_after=0)
         outcome = outcome_of(stage, adapter, intents)
         proxy.fault = Fault()
@@ -123,12 +133,12 @@ class Network(ConformanceBase):
         """What the core does after an unknown outcome, on a new connection."""
         records = stage.harness.sample(2)
         intents = stage.creates(records)
-        adapter = stage.open(endpoint=proxy.endpoint)
-        adapter.traits(stage.name)
+        adapter = writer(stage, proxy)
         proxy.fault = Fault(reset_after=0)
         outcome_of(stage, adapter, intents)
         proxy.fault = Fault()
         adapter.close()
+        starts_anew(stage, proxy)
         again = stage.write(stage.open(endpoint=proxy.endpoint), intents)
         assert [receipt.outcome for receipt in again] == ["applied"] * 2
         assert stage.present() == stage.values(records)
@@ -196,6 +206,16 @@ class _Call:
         except BaseException as error:  # noqa: BLE001 - the test judges it
             self.error = error
 
+    def judge_early_end(self) -> None:
+        """Wait until the call is stuck; `NotApplied` before that is tried again."""
+        ends = time.monotonic() + PATIENCE
+        while not self._proxy.stuck.wait(0.02) and time.monotonic() < ends:
+            if not self._thread.is_alive():
+                break
+        if not self._proxy.stuck.is_set() and isinstance(self.error, NotApplied):
+            raise self.error
+        assert self._proxy.stuck.is_set(), "the call never asked the server"
+
     def over(self) -> BaseException | None:
         """Wait for the call's end; the core has its own means."""
         self._thread.join(PATIENCE)
@@ -232,23 +252,80 @@ def _held_up(
     """
     error: BaseException | None = None
     for seconds in DEADLINES:
-        adapter = stage.make(endpoint=proxy.endpoint)
-        with core_session(adapter, seconds=PATIENCE, tls=adapter.net.tls) as session:
-            session.open()
-            work = prepare(session)
-            session.deadlines = DeadlineConfig(call=seconds)
-            proxy.fault = fault
-            call = _Call(proxy, work)
-            error = call.over()
+        held_up = partial(_tried, stage, proxy, fault, prepare, seconds)
+        call = patiently(held_up)
+        error = call.error
         if call.held:
             return error
     return error
+
+
+def _tried(
+    stage: Stage,
+    proxy: FaultProxy,
+    fault: Fault,
+    prepare: Callable[[Session], Callable[[], object]],
+    seconds: float,
+) -> _Call:
+    proxy.fault = Fault()
+    adapter = stage.make(endpoint=proxy.endpoint)
+    with core_session(adapter, seconds=PATIENCE, tls=adapter.net.tls) as session:
+        session.open()
+        work = prepare(session)
+        session.deadlines = DeadlineConfig(call=seconds)
+        proxy.fault = fault
+        began = time.monotonic()
+        call = _Call(proxy, work)
+        error = call.over()
+    if isinstance(error, NotApplied) and time.monotonic() - began < seconds:
+        raise error  # the system was busy before the fault could show
+    return call
+
+
+def reader(stage: Stage, proxy: FaultProxy) -> tuple[Any, Partition]:
+    """An open adapter behind the proxy, and the whole stream as one partition."""
+
+    def ready() -> tuple[Any, Partition]:
+        adapter = stage.bare(endpoint=proxy.endpoint)
+        return adapter, stage.one(adapter)
+
+    return patiently(ready)
+
+
+def writer(stage: Stage, proxy: FaultProxy) -> Any:
+    """An open adapter behind the proxy that knows what it promises."""
+
+    def ready() -> Any:
+        adapter = stage.bare(endpoint=proxy.endpoint)
+        adapter.traits(stage.name)
+        return adapter
+
+    return patiently(ready)
 
 
 def first_use(adapter: Any) -> None:
     """Of an adapter or a session: some dial in one, some in the other."""
     adapter.open()
     adapter.probe()
+
+
+def starts_anew(stage: Stage, proxy: FaultProxy) -> None:
+    """A new instance speaks to the server, whatever became of the one before."""
+
+    def attempt() -> None:
+        before, adapter = proxy.passed, stage.make(endpoint=proxy.endpoint)
+        try:
+            first_use(adapter)
+        except NotApplied:
+            assert proxy.passed > before, (
+                "a new instance was given a dead connection: what failed once is "
+                "closed, never kept for the next one"
+            )
+            raise
+        finally:
+            adapter.close()
+
+    patiently(attempt)
 
 
 def outcome_of(stage: Stage, adapter: Any, intents: list[Intent]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moatbridge.adapter import CanScan
 from moatbridge.errors import MoatbridgeError
 from moatbridge.testing.conformance.base import ConformanceBase, requires
+from moatbridge.testing.patience import patiently
 from moatbridge.testing.stage import MANY, changes_of
 
 if TYPE_CHECKING:
@@ -63,9 +64,13 @@ class Paging(ConformanceBase):
     def test_an_aborted_scan_never_ends_early(self, stage: Stage) -> None:
         """After an abort between two batches: an error, or really everything."""
         seeded = stage.values(stage.seed(MANY))
-        adapter = stage.open()
-        walk = adapter.scan(stage.name, stage.one(adapter), None)
-        batches: list[Batch] = [next(walk)]
+
+        def begun() -> tuple[Any, Iterator[Batch], list[Batch]]:
+            adapter = stage.bare()
+            walk = adapter.scan(stage.name, stage.one(adapter), None)
+            return adapter, walk, [next(walk)]
+
+        adapter, walk, batches = patiently(begun)
         adapter.abort()
         adapter.net.cut()
         try:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from moatbridge.adapter import CanScan, CanWrite
 from moatbridge.errors import MoatbridgeError
 from moatbridge.testing.conformance.base import requires
-from moatbridge.testing.conformance.network import Network, first_use, outcome_of
+from moatbridge.testing.conformance.network import (
+    Network,
+    first_use,
+    outcome_of,
+    reader,
+    starts_anew,
+    writer,
+)
+from moatbridge.testing.patience import patiently
 from moatbridge.testing.proxy import Fault
 from moatbridge.testing.stage import MANY, changes_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moatbridge.adapter import Partition
     from moatbridge.changes import Batch
     from moatbridge.testing.proxy import FaultProxy
     from moatbridge.testing.stage import Stage
@@ -28,10 +39,14 @@ class Reconnecting(Network):
     def test_a_scan_goes_on_after_a_cut(self, stage: Stage, proxy: FaultProxy) -> None:
         """A new instance resumes from the last cursor: nothing lost, nothing twice."""
         seeded = stage.values(stage.seed(MANY))
-        adapter = stage.open(endpoint=proxy.endpoint)
-        whole = stage.one(adapter)
-        walk = adapter.scan(stage.name, whole, None)
-        came: list[Batch] = [next(walk)]
+
+        def begun() -> tuple[Any, Partition, Iterator[Batch], list[Batch]]:
+            adapter = stage.bare(endpoint=proxy.endpoint)
+            whole = stage.one(adapter)
+            walk = adapter.scan(stage.name, whole, None)
+            return adapter, whole, walk, [next(walk)]
+
+        adapter, whole, walk, came = patiently(begun)
         proxy.fault = Fault(reset_after=0)
         try:
             came += walk  # what was on its way already is welcome
@@ -39,6 +54,7 @@ class Reconnecting(Network):
             assert not came[-1].complete
         proxy.fault = Fault()
         adapter.close()
+        starts_anew(stage, proxy)
         if not came[-1].complete:
             after = json.loads(json.dumps(came[-1].cursor))
             came += stage.scan(stage.open(endpoint=proxy.endpoint), whole, after)
@@ -60,7 +76,7 @@ class Reconnecting(Network):
         proxy.fault = Fault()
         first.close()
         cut.close()
-        assert stage.open(endpoint=proxy.endpoint).probe().server
+        starts_anew(stage, proxy)
 
     @requires("network", CanScan)
     def test_a_broken_scan_is_not_tried_again(
@@ -68,8 +84,7 @@ class Reconnecting(Network):
     ) -> None:
         """Retrying is the core's business: one broken connection, one error."""
         stage.seed(MANY)
-        adapter = stage.open(endpoint=proxy.endpoint)
-        whole = stage.one(adapter)
+        adapter, whole = reader(stage, proxy)
         proxy.fault = Fault(reset_after=0)
         with pytest.raises(MoatbridgeError):
             stage.scan(adapter, whole)
@@ -81,8 +96,7 @@ class Reconnecting(Network):
     ) -> None:
         """Only the core knows whether a write may be repeated."""
         intents = stage.creates(stage.harness.sample(1))
-        adapter = stage.open(endpoint=proxy.endpoint)
-        adapter.traits(stage.name)
+        adapter = writer(stage, proxy)
         proxy.fault = Fault(reset_after=0)
         outcome_of(stage, adapter, intents)
         assert proxy.broken <= 1, f"{proxy.broken} connections for one call"
@@ -97,7 +111,7 @@ class Reconnecting(Network):
         proxy.fault = Fault(duplicate_connection=True)
         # A server that knows a replay when it sees one ends the connection.
         with contextlib.suppress(MoatbridgeError):
-            outcome_of(stage, stage.open(endpoint=proxy.endpoint), intents)
+            outcome_of(stage, stage.bare(endpoint=proxy.endpoint), intents)
         proxy.fault = Fault()
         again = stage.write(stage.open(), intents)
         assert [receipt.outcome for receipt in again] == ["applied"] * 2

@@ -17,14 +17,16 @@ from moatbridge.adapter import (
 )
 from moatbridge.errors import MoatbridgeError
 from moatbridge.testing.conformance.base import ConformanceBase, requires
+from moatbridge.testing.patience import patiently
 from moatbridge.testing.stage import intent
 from moatbridge.testing.watching import overhearing, watching
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from moatbridge.changes import Data
     from moatbridge.testing.stage import Stage
-    from moatbridge.testing.watching import Overheard
+    from moatbridge.testing.watching import Overheard, Watch
 
 SHORTEST = 8
 """Shorter values may stand in any text by chance."""
@@ -39,10 +41,10 @@ class Safety(ConformanceBase):
         canaries = [*stage.harness.canaries, *_texts(records)]
         stage.harness.seed(records[2:])
         with overhearing() as ear:
-            adapter = stage.make()
-            ear.show(adapter, adapter.config, vars(adapter))
-            adapter.open()
-            ear.show(adapter, adapter.probe(), adapter.streams(), vars(adapter))
+            closed = stage.make()
+            ear.show(closed, closed.config, vars(closed))
+            adapter = stage.open()
+            ear.show(adapter, adapter.probe(), adapter.streams(), vars(adapter.real))
             _work(stage, adapter, records, ear)
             adapter.close()
         assert ear.leaks(canaries) == []
@@ -59,17 +61,12 @@ class Safety(ConformanceBase):
     def test_never_sleeps(self, stage: Stage) -> None:
         """Waiting is the core's business."""
         stage.seed(3)
-        adapter = stage.make()
-        with watching(adapter.net) as watch:
-            _visit(stage, adapter)
-        assert watch.slept == []
+        assert patiently(lambda: _visited(stage)).slept == []
 
     def test_dials_only_through_net(self, stage: Stage) -> None:
         """No connection but those that ``net`` made or permitted, all watched."""
         stage.seed(3)
-        adapter = stage.make()
-        with watching(adapter.net) as watch:
-            _visit(stage, adapter, watch.look)
+        watch = patiently(lambda: _visited(stage))
         assert watch.dialled == []
         assert watch.unwatched == 0
 
@@ -100,23 +97,20 @@ class Safety(ConformanceBase):
         assert ear.leaks([canary]) == []
 
 
-def _nothing() -> None:
-    pass
-
-
-def _visit(
-    stage: Stage, adapter: Any, before_close: Callable[[], None] = _nothing
-) -> None:
-    """Open, describe, read once, close."""
-    adapter.open()
-    adapter.probe()
-    adapter.streams()
-    if stage.can(adapter, CanScan):
-        stage.everything(adapter)
-    if stage.can(adapter, CanFollow):
-        list(adapter.changes(stage.name, None))
-    before_close()
-    adapter.close()
+def _visited(stage: Stage) -> Watch:
+    """Open, describe, read once, close; what was seen meanwhile."""
+    adapter = stage.make()
+    with watching(adapter.net) as watch:
+        adapter.open()
+        adapter.probe()
+        adapter.streams()
+        if stage.can(adapter, CanScan):
+            stage.everything(adapter)
+        if stage.can(adapter, CanFollow):
+            list(adapter.changes(stage.name, None))
+        watch.look()
+        adapter.close()
+    return watch
 
 
 def _work(stage: Stage, adapter: Any, records: Any, ear: Overheard) -> None:
@@ -136,16 +130,18 @@ def _work(stage: Stage, adapter: Any, records: Any, ear: Overheard) -> None:
         record = records[0]
         broken = {**record, **stage.harness.broken()}
         for data in (record, broken, {name: [record] for name in record}):
-            _shown_write(stage, adapter, data, ear)
+            _shown_write(stage, adapter, data, record, ear)
     try:
         _unknown_stream(adapter)
     except MoatbridgeError as error:
         ear.show(error, error.details)
 
 
-def _shown_write(stage: Stage, adapter: Any, data: Any, ear: Overheard) -> None:
+def _shown_write(
+    stage: Stage, adapter: Any, data: Data, like: Data, ear: Overheard
+) -> None:
     try:
-        ear.show(*stage.write(adapter, stage.creates([data])))
+        ear.show(*stage.write(adapter, stage.creates([data], like=like)))
     except MoatbridgeError as error:
         ear.show(error, error.details)
 

@@ -27,9 +27,15 @@ TOPICS: Final[dict[str, tuple[str, ...]]] = {
     "Paging": (
         "test_scan_sees_everything_once",
         "test_a_full_last_page_loses_nothing",
+        "test_any_page_size_sees_the_same",
+        "test_a_short_page_is_not_the_end",
         "test_partitions_cover_everything_once",
         "test_records_hold_exactly_the_declared_fields",
         "test_multi_valued_fields_are_lists",
+    ),
+    "Rows that move while they are read": (
+        "test_rows_that_go_while_they_are_read_hide_no_other",
+        "test_rows_that_come_while_others_are_read_hide_none",
     ),
     "Resuming from any cursor": (
         "test_scan_resumes_after_each_batch",
@@ -82,6 +88,11 @@ TOPICS: Final[dict[str, tuple[str, ...]]] = {
         "test_an_owned_slot_leaves_the_others",
         "test_writing_nothing_is_nothing",
     ),
+    "Any text, exactly or not at all": (
+        "test_any_text_reads_back_or_is_refused",
+        "test_an_update_with_any_text_is_as_exact",
+    ),
+    "Somebody else's records": ("test_a_create_never_takes_somebody_elses_record",),
     "Cleared values": (
         "test_a_cleared_value_is_really_cleared",
         "test_a_create_without_a_value_leaves_it_empty",
@@ -102,6 +113,10 @@ TOPICS: Final[dict[str, tuple[str, ...]]] = {
         "test_a_lost_answer_is_never_called_not_applied",
         "test_no_wire_holds_a_write",
         "test_the_cores_deadline_ends_a_write",
+    ),
+    "A busy system": (
+        "test_a_busy_answer_to_a_scan_is_passed_on",
+        "test_a_busy_answer_to_a_write_is_passed_on",
     ),
     "Reconnecting after a cut": (
         "test_a_scan_goes_on_after_a_cut",

@@ -211,7 +211,7 @@ class Writing(ConformanceBase):
         ]
         for data in odd:
             try:
-                receipts = stage.write(adapter, stage.creates([data]))
+                receipts = stage.write(adapter, stage.creates([data], like=record))
             except MoatbridgeError:
                 continue
             assert receipts[0].outcome in {"applied", "not_applied", "rejected"}

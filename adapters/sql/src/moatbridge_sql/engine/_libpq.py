@@ -158,6 +158,13 @@ _TRANSIENT: Final = (
 _HUNG_UP: Final = (
     "unexpected eof", "eof detected", "closed the connection", "connection reset",
 )  # fmt: skip
+_REFUSALS: Final = (
+    ("password authentication failed", "28P01"),
+    ("pg_hba.conf", "pg_hba"),
+    ('database "', "3D000"),
+    ('role "', "28P01"),
+)
+_NO_TLS: Final = "does not support ssl"
 _TLS_WORDS: Final = ("certificate", "ssl", "tls", "host name")
 
 
@@ -171,9 +178,10 @@ def _fault(text: str) -> Fault:
     answered = "fatal:" in text
     hung_up = any(word in text for word in _HUNG_UP)  # in the midst of a handshake, too
     if not answered and not hung_up and any(word in text for word in _TLS_WORDS):
-        return Fault("tls", "connect")
+        return Fault("tls", "no-tls" if _NO_TLS in text else "connect")
     if "unsupported startup parameter" in text:
         return Fault("statement", "08P01")
     if answered and not any(word in text for word in _TRANSIENT):
-        return Fault("auth", "28000")
+        known = (state for words, state in _REFUSALS if words in text)
+        return Fault("auth", next(known, "28000"))
     return Fault("unreachable", "connect", lost=True)

@@ -1,0 +1,229 @@
+"""Folders of files for the tests: some layouts, and a way round the adapter."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from dataclasses import replace
+
+from moatbridge.adapter import (
+    Field,
+    Folder,
+    FolderConfig,
+    Partition,
+    make_adapter,
+    record_files,
+)
+from moatbridge.changes import Ref
+from moatbridge.testing import Harness, net
+from moatbridge.testing.stage import intent
+
+LOGIN = Field("login", required=True, unique=True)
+LONG_AGO = time.time() - 1000
+
+
+class CardsConfig(FolderConfig):
+    """Settings of the tests' adapters."""
+
+
+def parse(data):
+    PARSED.append(data)
+    row = json.loads(data)
+    return {"id": row["id"], "login": row["login"], "mail": row.get("mail")}
+
+
+def parse_named(data):
+    row = json.loads(data)
+    return {"login": row["login"], "mail": row.get("mail")}
+
+
+def render(old, record):
+    return json.dumps({**json.loads(old or b"{}"), **record}).encode()
+
+
+def escapes_nothing(old, record):
+    """Lines of `name: value`, as somebody writes them who forgot to escape."""
+    lines = dict(line.split(": ", 1) for line in (old or b"").decode().splitlines())
+    lines |= {name: value or "" for name, value in record.items()}
+    return "".join(f"{name}: {value}\n" for name, value in lines.items()).encode()
+
+
+def parse_lines(data):
+    found = dict(line.split(": ", 1) for line in data.decode().splitlines())
+    return {name: found.get(name) or None for name in ("id", "login", "mail")}
+
+
+def forgetful(old, record):
+    """Begins with an empty file each time, but for the key."""
+    return json.dumps(
+        {"id": json.loads(old)["id"], **record} if old else record
+    ).encode()
+
+
+PARSED = []
+FIELDS = ["id", LOGIN, "mail"]
+KINDS = {
+    "in the file": record_files(
+        name="people",
+        key="id",
+        fields=FIELDS,
+        suffix=".json",
+        parse=parse,
+        render=render,
+    ),
+    "in the name": record_files(
+        name="people",
+        key="id",
+        fields=FIELDS,
+        suffix=".json",
+        parse=parse_named,
+        render=render,
+        key_in_name=True,
+    ),
+    "brought along": record_files(
+        name="people",
+        key="id",
+        fields=[Field("id", required=True), LOGIN, "mail"],
+        suffix=".json",
+        parse=parse,
+        render=render,
+    ),
+    "brought along in the name": record_files(
+        name="people",
+        key="id",
+        fields=[Field("id", required=True), LOGIN, "mail"],
+        suffix=".json",
+        parse=parse_named,
+        render=render,
+        key_in_name=True,
+    ),
+    "forgetful": record_files(
+        name="people",
+        key="id",
+        fields=["id", Field("login"), "mail"],
+        suffix=".json",
+        parse=lambda data: {"login": None, "mail": None, **json.loads(data)},
+        render=forgetful,
+    ),
+    "lines": record_files(
+        name="people",
+        key="id",
+        fields=FIELDS,
+        suffix=".txt",
+        parse=parse_lines,
+        render=escapes_nothing,
+    ),
+    "below": record_files(
+        name="people",
+        key="id",
+        fields=FIELDS,
+        suffix=".json",
+        parse=parse,
+        render=render,
+        subfolder="people",
+    ),
+}
+ADAPTERS = {
+    name: make_adapter(
+        "cards", CardsConfig, functions, connect=Folder, probe=Folder.identity
+    )
+    for name, functions in KINDS.items()
+}
+InFile, InName = ADAPTERS["in the file"], ADAPTERS["in the name"]
+
+
+def opened(folder, kind="in the file", **more):
+    adapter = ADAPTERS[kind](CardsConfig(folder=folder, page_size=2, **more), {})
+    adapter.net = net([])
+    adapter.open()
+    return adapter
+
+
+def put(folder, name, key, login=None, *, old=True, **more):
+    path = folder / name
+    path.write_text(json.dumps({"id": key, "login": login or f"login-{key}", **more}))
+    if old:
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    return path
+
+
+def scan(adapter, after=None):
+    return list(adapter.scan("people", Partition(), after))
+
+
+def keys(batches):
+    return [change.ref.id for batch in batches for change in batch.changes]
+
+
+def rejects(batches):
+    return [reject for batch in batches for reject in batch.rejects]
+
+
+def write(adapter, op, key, record, request=None):
+    ref = None if key is None else Ref(key)
+    asked = intent(op, ref, record)
+    if request is not None:
+        asked = replace(asked, key=request)
+    [receipt] = adapter.write("people", [asked])
+    return receipt
+
+
+class FolderHarness(Harness):
+    unique = "login"
+    clearable = "mail"
+    kind = "in the file"
+    inner = ""
+
+    def __init__(self, folder):
+        self.folder = folder / self.inner
+        self.folder.mkdir(exist_ok=True)
+        self.root = folder
+
+    def make(self, *, endpoint=None, credentials="good"):
+        return ADAPTERS[self.kind](CardsConfig(folder=self.root, page_size=5), {})
+
+    def sample(self, count):
+        names = [secrets.token_hex(8) for _ in range(count)]
+        return [{"login": name, "mail": f"{name}@mail.example"} for name in names]
+
+    def seed(self, records):
+        for record in records:
+            row = {"id": secrets.token_hex(8), **record}
+            path = self.folder / f"{secrets.token_hex(8)}.json"
+            path.write_text(json.dumps(row))
+
+    def rows(self):
+        found = {}
+        for path in self.folder.glob("*.json"):
+            found[path] = json.loads(path.read_bytes().rstrip(b"\xff"))
+        return found
+
+    def read_all(self):
+        return list(self.rows().values())
+
+    def remove(self, values):
+        for path, row in self.rows().items():
+            if row["login"] in values:
+                path.unlink()
+
+    def change(self, record):
+        return {"mail": f"{secrets.token_hex(8)}@mail.example"}
+
+    def broken(self):
+        return {"login": None, "mail": None}
+
+    def spoil(self, value):
+        for path, row in self.rows().items():
+            if row["login"] == value:
+                path.write_bytes(path.read_bytes() + b"\xff")
+
+
+class BelowHarness(FolderHarness):
+    kind = "below"
+    inner = "people"
+
+
+class NamedHarness(FolderHarness):
+    kind = "in the name"
