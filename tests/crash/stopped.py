@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import psycopg
 
 from crash import loop, world
-from moatbridge.errors import MoatbridgeError
+from moatbridge.errors import MoatbridgeError, NotApplied
 
 BATCH = 250
 """New records before each time that a worker is stopped."""
@@ -65,8 +65,20 @@ def work(argument):
 
 
 def successor(argument):
-    """The worker that takes over; it must come to its end."""
-    world.work(argument, parcel=25)
+    """The worker that takes over; it must come to its end.
+
+    PostgreSQL ends what a frozen worker has begun only after a while: whoever wants the
+    same row is told that it cannot be had now, and tries again, as any runner does.
+    """
+    ends = time.monotonic() + 120
+    while True:
+        try:
+            world.work(argument, parcel=25)
+        except NotApplied as error:
+            if error.code != "ledger.unavailable" or time.monotonic() > ends:
+                raise
+        else:
+            return
 
 
 def watch(folder):
