@@ -102,6 +102,56 @@ def test_a_process_that_froze_in_a_transaction_stops_the_others_for_a_moment_onl
     other.close()
 
 
+@pytest.mark.parametrize("waits_for", ["the lock", "a row"])
+def test_a_process_that_froze_in_a_pipeline_is_ended_by_who_waits_for_it(
+    place, monkeypatch, waits_for
+):
+    """To the server it is at work, so that no time of the server's own ends it."""
+    session = postgresql_engine._SESSION.replace(
+        "lock_timeout=10000", "lock_timeout=700"
+    )
+    monkeypatch.setattr(postgresql_engine, "_SESSION", session)
+    monkeypatch.setattr(postgresql_engine, "IDLE", 0.3)
+    frozen, other = opened(place), opened(place)
+
+    def freeze(tx):
+        raw = tx._raw
+        with raw.pipeline():
+            done = raw.execute(
+                "UPDATE meta SET value='1000' WHERE name='next_link' RETURNING value"
+            )
+            assert done.fetchone() == ("1000",)  # asked for by a flush, not by a sync
+            if waits_for == "the lock":
+                with other.write() as mine:
+                    set_number(mine, 5)
+                return
+            with pytest.raises(NotApplied), other.db.write(alone=False) as mine:
+                set_number(mine, 4)
+            with other.db.write(alone=False) as mine:  # as whoever tries again does
+                set_number(mine, 5)
+
+    with pytest.raises(NotApplied), frozen.write() as tx:
+        freeze(tx)
+    assert (number(other), number(frozen)) == ("5", "5")
+    frozen.close()
+    other.close()
+
+
+def test_a_process_that_is_merely_slow_is_not_ended(place, monkeypatch):
+    session = postgresql_engine._SESSION.replace(
+        "lock_timeout=10000", "lock_timeout=200"
+    )
+    monkeypatch.setattr(postgresql_engine, "_SESSION", session)
+    slow, other = opened(place), opened(place)
+    with slow.write() as tx:
+        set_number(tx, 9)
+        with pytest.raises(NotApplied), other.write():
+            pass
+    assert number(other) == "9"
+    slow.close()
+    other.close()
+
+
 def test_waiting_too_long_for_the_lock_is_not_applied(place, monkeypatch):
     one = opened(place)
     monkeypatch.setattr(

@@ -7,7 +7,8 @@ statement on one row and takes no such lock: it waits for nothing while it holds
 something, so the two kinds cannot lock each other up. ``read`` is a snapshot.
 
 A process that freezes inside a transaction would stop all writers: the server ends it
-after `IDLE`, and everybody else waits longer than that for the lock.
+after `IDLE`, and everybody else waits longer than that for the lock. To the server one
+that freezes within a pipeline is not idle: whoever waited for it in vain ends it.
 
 A connection that dies inside COMMIT leaves the outcome open. Each writing transaction
 knows its own number, and PostgreSQL can tell whether that number was committed, as long
@@ -69,7 +70,7 @@ class Began(NamedTuple):
 
 
 class _Dead(Exception):
-    """The connection was dead before anything had begun on it."""
+    """Nothing had begun yet: it is worth a try on another connection."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -142,6 +143,7 @@ class PostgresStore(Store):
                 _check_whole(raw)
             except self._errors as error:
                 _abandon(connection, raw)
+                self._ended_frozen(error)
                 raise failure(error, mode) from None
             except BaseException:
                 _abandon(connection, raw)
@@ -200,9 +202,24 @@ class PostgresStore(Store):
         except self._errors as error:
             gone = lost(raw)
             _abandon(connection, raw)
-            if gone:
+            if gone or self._ended_frozen(error):
                 raise _Dead(error) from None
             raise failure(error, mode) from None
+
+    def _ended_frozen(self, error: Exception) -> bool:
+        """Whether a frozen process stood in the way, and does so no more."""
+        if not postgresql_engine.locked(error):
+            return False
+        try:
+            ended = postgresql_engine.end_frozen(self.engine)
+        except self._errors:
+            return False
+        if ended:
+            _log.warning(
+                "%d transactions of the ledger, whose processes are frozen, were ended",
+                ended,
+            )
+        return ended > 0
 
     def _began(self, raw: Any, mode: Mode) -> Began:
         asked = clock.boot_seconds()

@@ -62,6 +62,14 @@ _CONNECT: Final = {
     "tcp_user_timeout": 20_000,
     "client_encoding": "utf8",
 }
+_FROZEN: Final = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+    "WHERE datname=current_database() AND usename=current_user "
+    f"AND application_name='{_CONNECT['application_name']}' AND state='active' "
+    "AND wait_event='ClientRead' AND xact_start IS NOT NULL "
+    "AND query_start<clock_timestamp()-make_interval(secs => %s)"
+)
+"""Back ends that wait for the rest of a pipeline: to the server they are not idle."""
 _PERSON: Final = {
     "28": ("ledger.auth", "the server refuses the account or its password"),
     "3D": ("ledger.url", "the server has no database of that name"),
@@ -177,6 +185,28 @@ def _plain_types(dbapi: Any) -> Callable[[Any], None]:
         raw.adapters.register_loader("bool", Yes)
 
     return register
+
+
+def locked(error: BaseException) -> bool:
+    """Whether somebody else held a lock for longer than `LOCK`."""
+    return getattr(error, "sqlstate", None) == "55P03"
+
+
+def end_frozen(engine: Engine) -> int:
+    """End transactions of our own whose process froze in the midst of a pipeline.
+
+    The server ends a transaction that is idle, but one that waits for the rest of a
+    pipeline counts as active, however long (seen with PostgreSQL 15).
+
+    Args:
+        engine: Of the ledger.
+
+    Returns:
+        How many were ended.
+    """
+    with engine.connect() as connection:
+        raw: Any = connection.connection.driver_connection
+        return int(raw.execute(_FROZEN, (IDLE,)).fetchone()[0])
 
 
 def lost(raw: Any) -> bool:
