@@ -102,9 +102,10 @@ def test_a_process_that_froze_in_a_transaction_stops_the_others_for_a_moment_onl
     other.close()
 
 
+@pytest.mark.parametrize("synced", [False, True])
 @pytest.mark.parametrize("waits_for", ["the lock", "a row"])
 def test_a_process_that_froze_in_a_pipeline_is_ended_by_who_waits_for_it(
-    place, monkeypatch, waits_for
+    place, monkeypatch, waits_for, synced
 ):
     """To the server it is at work, so that no time of the server's own ends it."""
     session = postgresql_engine._SESSION.replace(
@@ -116,11 +117,16 @@ def test_a_process_that_froze_in_a_pipeline_is_ended_by_who_waits_for_it(
 
     def freeze(tx):
         raw = tx._raw
-        with raw.pipeline():
+        with raw.pipeline() as pipeline:
             done = raw.execute(
                 "UPDATE meta SET value='1000' WHERE name='next_link' RETURNING value"
             )
             assert done.fetchone() == ("1000",)  # asked for by a flush, not by a sync
+            if synced:
+                pipeline.sync()
+                raw.pgconn.send_flush_request()
+                while raw.pgconn.flush():
+                    pass
             if waits_for == "the lock":
                 with other.write() as mine:
                     set_number(mine, 5)

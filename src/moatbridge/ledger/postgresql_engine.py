@@ -65,9 +65,9 @@ _CONNECT: Final = {
 _FROZEN: Final = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
     "WHERE datname=current_database() AND usename=current_user "
-    f"AND application_name='{_CONNECT['application_name']}' AND state='active' "
+    f"AND application_name='{_CONNECT['application_name']}' AND state<>'idle' "
     "AND wait_event='ClientRead' AND xact_start IS NOT NULL "
-    "AND query_start<clock_timestamp()-make_interval(secs => %s)"
+    "AND state_change<clock_timestamp()-make_interval(secs => %s)"
 )
 """Back ends that wait for the rest of a pipeline: to the server they are not idle."""
 _PERSON: Final = {
@@ -195,8 +195,8 @@ def locked(error: BaseException) -> bool:
 def end_frozen(engine: Engine) -> int:
     """End transactions of our own whose process froze in the midst of a pipeline.
 
-    The server ends a transaction that is idle, but one that waits for the rest of a
-    pipeline counts as active, however long (seen with PostgreSQL 15).
+    The server ends a transaction that is idle. To PostgreSQL 15 one that waits for the
+    rest of a pipeline is active, however long, and after a flush its time does not run.
 
     Args:
         engine: Of the ledger.

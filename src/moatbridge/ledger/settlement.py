@@ -46,6 +46,7 @@ class Result:
         retry_after: Seconds the target asked us to wait.
         progress: JSON text for the next attempt.
         paths: Entity paths that had changed; for pairs.
+        field: Name of the field for which the target refused it, if one is to blame.
     """
 
     item: Item
@@ -59,6 +60,7 @@ class Result:
     retry_after: float | None = None
     progress: str | None = None
     paths: tuple[str, ...] = ()
+    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,9 @@ def _rejected(
     if undoing:
         return
     reject(
-        tx, flow_id, [(r.item.k, r.item.ref, "target", r.code, None) for r in refused]
+        tx,
+        flow_id,
+        [(r.item.k, r.item.ref, "target", r.code, r.field) for r in refused],
     )
     other = "b" if side == 0 else "a"
     gone = [r for r in refused if r.code.endswith(".gone") and r.item.op != "delete"]

@@ -152,13 +152,20 @@ def _dead(tx: Transaction, flow_id: int, limit: int) -> list[Waiting]:
             flow_id,
             "",
             reason,
-            field or location or "",
+            _place(location, field),
             _ref(ref),
             created,
             times,
         )
         for reject_id, location, reason, field, ref, created, times in rows
     ]
+
+
+def _place(location: str | None, field: str | None) -> str:
+    """The field to blame (``target: mail`` if the target refused it), or the place."""
+    if field and location == "target":
+        return f"target: {field}"
+    return field or location or ""
 
 
 def _shown(item: Waiting, payload: str | None) -> Waiting:
