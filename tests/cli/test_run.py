@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -201,6 +201,8 @@ def test_an_interrupted_plan_goes_on(world):
     until(ledger.exists)
     until(lambda: owned(ledger))  # looked at directly: `status` takes its time
     process.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):  # time to hear it before all is done
+        process.wait(2)
     world.fault("hr", "slow", on=False)
     _out, err = process.communicate(timeout=120)
     assert process.returncode == 130
