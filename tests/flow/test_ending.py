@@ -142,3 +142,34 @@ def test_the_rest_of_a_list_that_moved_is_not_asked_for_again_and_again(worlds):
         world.drain("scan")
     assert [after is None for after in asked] == [True, False, True]
     assert state_of(world, "scan") == "done"
+
+
+@pytest.mark.parametrize("retry_after", [None, 1.0])
+def test_a_source_that_is_busy_in_mid_pass_ends_no_plan(
+    worlds, monkeypatch, retry_after
+):
+    monkeypatch.setattr(ending, "_FIRST_BACKOFF", 0.1)
+    turns = []
+
+    class NowAndThen(MemoryAdapter):
+        """Turns away every third request for a page."""
+
+        def scan(self, stream, partition, after):
+            for batch in super().scan(stream, partition, after):
+                turns.append(len(turns))
+                if len(turns) % 3 == 0:
+                    raise NotApplied("Busy.", code="toy.busy", retry_after=retry_after)
+                yield batch
+
+    world = worlds(source=NowAndThen, count=12)
+    world.hr.set("people", page=2)
+    plan = world.bridge.plan("people")
+    assert plan.counts == {"create": 12}
+    assert len(turns) > 6
+
+
+def test_a_source_that_gets_nowhere_is_told_at_once(worlds):
+    world = worlds(source=FailingAdapter)
+    FailingAdapter.fails = True
+    with pytest.raises(NotApplied, match="hung up"):
+        world.bridge.plan("people")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from moatbridge.errors import (
@@ -59,12 +59,15 @@ class SliceResult:
         wait: Seconds until the next call makes sense.
         error: What ended it, if something did; for faces in the same process only.
         worked: Something was committed.
+        goes_on: The error ended a pass that had got on: the rest is read after ``wait``
+            seconds, so that nobody needs to be told.
     """
 
     outcome: Outcome
     wait: float = 0.0
     error: MoatbridgeError | None = None
     worked: bool = False
+    goes_on: bool = False
 
 
 def failed(
@@ -94,12 +97,14 @@ def failed(
     if isinstance(error, ConfigurationError | Rejected | GuardStopped):
         ledger.leases.release(lease, wait=_STOPPED, error=error.code)
         return SliceResult("stopped", _STOPPED, error, worked=worked)
+    got_on = worked and lease.kind == "scan" and isinstance(error, NotApplied)
     if opening or _is_away(error):
-        return _away(ledger, lease, error, worked=worked)
+        return replace(_away(ledger, lease, error, worked=worked), goes_on=got_on)
     wait = put_off(route, ledger, lease, error.code)
     if wait is None:
         return SliceResult("stopped", _STOPPED, error, worked=worked)
-    return SliceResult("idle", min(wait, LONGEST_WAIT), error, worked=worked)
+    wait = min(wait, LONGEST_WAIT)
+    return SliceResult("idle", wait, error, worked=worked, goes_on=got_on)
 
 
 def put_off(route: Route, ledger: Ledger, lease: Lease, code: str) -> float | None:

@@ -207,8 +207,9 @@ class _Drive:
             where = self._where(ended.key)
             if ended.error is not None:
                 raise ended.error
-            if ended.result is not None and ended.result.error is not None:
-                self.errors[where] = ended.result.error
+            result = ended.result
+            if result is not None and result.error is not None and not _goes_on(result):
+                self.errors[where] = result.error
             else:
                 self.errors.pop(where, None)
         for lost in self.slots.give_up():
@@ -239,3 +240,8 @@ class _Drive:
             seconds=seconds if left is None else min(seconds, left),
             stopping=lambda: self._ending.is_set() or self._stop.is_set(),
         )
+
+
+def _goes_on(result: SliceResult) -> bool:
+    """Whether it is due again soon, and a person who waits need not ask again."""
+    return result.goes_on and result.wait <= _SOON
