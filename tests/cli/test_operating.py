@@ -96,11 +96,11 @@ def test_status_and_review_work_without_systems_and_adapters(world, monkeypatch)
 def test_review_lists_items_masked_with_what_can_be_done(ambiguous):
     ran = ambiguous.cli("review")
     assert ran.code == 0
-    assert "Flow people: 2 waiting" in ran.out
+    assert "Flow people: 2 waiting (--show says who)" in ran.out
     assert "held: create record" in ran.out
     assert "moatbridge review people h1 approve | refuse" in ran.out
     assert "rejected: read record" in ran.out
-    assert "translate.value (name.familyName)" in ran.out
+    assert "translate.line-break (name.familyName)" in ran.out
     for value in ("u0001", "u0002", "Ada", "x.example"):
         assert value not in ran.out
         assert value not in ambiguous.cli("review", "--json").out
@@ -109,6 +109,7 @@ def test_review_lists_items_masked_with_what_can_be_done(ambiguous):
 def test_review_shows_values_on_request(ambiguous):
     ran = ambiguous.cli("review", "people", "--show")
     assert "held: create u0001" in ran.out
+    assert "--show" not in ran.out
     assert "name.givenName: Ada" in ran.out
     assert items(ambiguous, "--show")["held"]["entity"]["userName"] == "u0001"
 

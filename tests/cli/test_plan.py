@@ -150,11 +150,11 @@ def test_what_is_held_or_rejected_is_counted_with_its_reason(make_world):
     ran = world.cli("plan", "people")
     assert "1  held for a person, one by one" in ran.out
     assert "1  held: ambiguous" in ran.out
-    assert "1  rejected: translate.value (name.familyName)" in ran.out
+    assert "1  rejected: translate.line-break (name.familyName)" in ran.out
     found = world.cli("plan", "people", "--json").json
     assert {(w["kind"], w["reason"]) for w in found["waiting"]} == {
         ("held", "ambiguous"),
-        ("rejected", "translate.value"),
+        ("rejected", "translate.line-break"),
     }
 
 

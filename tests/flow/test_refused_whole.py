@@ -231,3 +231,18 @@ def test_a_call_in_doubt_stays_apart_from_the_calls_that_were_refused(
         assert len(outcomes) == 1
         assert outcomes != {"rejected"} or len(numbers) == 1
         assert ("unknown" in outcomes) is (unknown and call == at - 1)
+
+
+@pytest.mark.parametrize("by_receipt", [False, True])
+def test_review_names_the_field_for_which_the_target_refused(worlds, by_receipt):
+    class Refusing(MemoryAdapter):
+        def write(self, stream, intents):
+            if by_receipt:
+                code = "memory.read-back.data"
+                return [Receipt("rejected", code=code, field="mail") for _ in intents]
+            raise Rejected("No.", code="memory.read-back.data", field="mail")
+
+    world = worlds(target=Refusing, traits=REQUEST, count=1)
+    world.go()
+    [item] = world.bridge.review("people")
+    assert (item.reason, item.detail) == ("memory.read-back.data", "target: mail")

@@ -161,6 +161,8 @@ class WriteTraits:
         atomic_batch: A call applies wholly or not at all.
         conditional: Refuses a write based on an older version.
         retractable: Undo is possible.
+        creates: Records can be made; False: only those that are there can be changed,
+            so that nothing has to fill what a create needs.
     """
 
     dedup: Literal["keyed", "lookup", "none"] = "none"
@@ -171,6 +173,7 @@ class WriteTraits:
     atomic_batch: bool = False
     conditional: bool = False
     retractable: bool = False
+    creates: bool = True
 
 
 @dataclass(frozen=True, slots=True)

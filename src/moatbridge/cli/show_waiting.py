@@ -32,7 +32,9 @@ def waiting_lines(
         values: Show who is concerned and what would be sent; else a digest stands
             for the record.
     """
-    yield f"Flow {flow}: {len(items):,} waiting" + ("" if items else " (nothing)")
+    masked = not values and any(item.ref is not None for item in items)
+    more = " (--show says who)" if masked else ""
+    yield f"Flow {flow}: {len(items):,} waiting" + (more if items else " (nothing)")
     for item in items:
         what = WORDS.get(item.op, item.op) or "read"
         where = f" ({clean(item.detail)})" if item.detail else ""

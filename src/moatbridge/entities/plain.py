@@ -37,7 +37,10 @@ def text(value: object, *, multiline: bool = False, limit: int = MAX_TEXT) -> st
         raise Fault(f"too-large: over {limit} characters")
     if value.isascii() and value.isprintable():
         return value
-    if (_FORBIDDEN_IN_LINES if multiline else _FORBIDDEN).search(value):
+    wrong = (_FORBIDDEN_IN_LINES if multiline else _FORBIDDEN).search(value)
+    if wrong and wrong.group() in "\t\r\n" and not multiline:
+        raise Fault("line-break: a line break or tab in a text of one line")
+    if wrong:
         raise Fault("a control character or lone surrogate")
     return unicodedata.normalize("NFC", value)
 

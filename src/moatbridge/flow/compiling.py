@@ -9,6 +9,7 @@ from moatbridge.config.guard import effective
 from moatbridge.errors import ConfigurationError
 from moatbridge.flow.answering import ANSWERS, INTERNAL, translator_of
 from moatbridge.flow.carry import Carry
+from moatbridge.flow.filling import check_filled
 from moatbridge.flow.guarantee import check_required, guarantee
 from moatbridge.flow.owning import owning
 from moatbridge.flow.readership import circles
@@ -70,6 +71,8 @@ def compile_route(bridge: Bridge, name: str) -> Route:
         searched = target.can("CanFind") or target.can("CanScan")
         _check_first_run(name, settings, traits, creates=owns.creates and searched)
     _check_needs(name, source, target)
+    if settings.decide is None and owns.creates and traits.creates:
+        check_filled(name, source, target, side=row.side)
     rules = effective(config.guard, settings.guard)
     judged = _judged(bridge, name, source, target, shared)
     check_route(judged, rules)

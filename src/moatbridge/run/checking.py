@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from moatbridge.config import adapter_settings
 from moatbridge.errors import MoatbridgeError, NotApplied
+from moatbridge.flow.filling import given
 from moatbridge.flow.grounds import unchecked
 from moatbridge.translate import join_report
 
@@ -87,7 +88,8 @@ class FlowCheck:
         carried: Lines: source field -> entity path -> target field.
         stays: Fields of the source that no line names: they never leave.
         lost: Entity paths that the target cannot take.
-        unfed: Fields that the target requires and nothing fills.
+        unfed: Fields that the target requires and nothing fills, of a flow that creates
+            no records; of any other they are its problem.
         warnings: Sentences.
         problem: Why it cannot run.
     """
@@ -318,7 +320,8 @@ def _unchecked(bridge: Bridge, name: str) -> tuple[str, ...]:
 
 
 def _described(route: Route, more: tuple[str, ...]) -> FlowCheck:
-    joined = join_report(route.source.bound, route.target.bound)
+    alone = given(route.target, route.row.side)
+    joined = join_report(route.source.bound, route.target.bound, alone)
     return FlowCheck(
         flow=route.name,
         source=route.source.address,

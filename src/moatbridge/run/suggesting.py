@@ -101,6 +101,8 @@ def _by_names(stream: Stream) -> Iterator[Suggestion]:
     for each in stream.fields:
         if each.name not in table.values() and each.name not in stream.key:
             reason = "no path is clear, and what is not named never leaves"
+            if _needed(stream, each):
+                reason = "no path is clear, and a create needs it"
             yield _line({PLACE: each.name}, 0.0, reason, stream)
 
 
@@ -112,12 +114,29 @@ def _fields(stream: Stream, entity: str, table: dict[str, str]) -> Iterator[Sugg
     if key is None or key.name in table.values():
         return
     if needed is None or needed in table:
-        yield _line({PLACE: key.name}, 0.0, "the key needs no translation", stream)
+        yield _of_key(stream, key, entity, table)
     elif key.writable:
         yield _line({needed: key.name}, 0.8, "the key", stream)
     else:
         reason = "the key; the system chooses it, so only to read from there"
         yield _line({needed: key.name}, 0.5, reason, stream)
+
+
+def _of_key(
+    stream: Stream, key: Field, entity: str, table: dict[str, str]
+) -> Suggestion:
+    """A create must bring along a key that the target does not give out."""
+    if not _needed(stream, key):
+        return _line({PLACE: key.name}, 0.0, "the key needs no translation", stream)
+    free = "externalId" in _WORDS.get(entity, {}) and "externalId" not in table
+    if free:
+        reason = "the key, which the writer chooses"
+        return _line({"externalId": key.name}, 0.9, reason, stream)
+    return _line({PLACE: key.name}, 0.0, "the key, and a create needs it", stream)
+
+
+def _needed(stream: Stream, field: Field) -> bool:
+    return "CanWrite" in stream.abilities and field.required and field.writable
 
 
 def _line(

@@ -6,7 +6,7 @@ other exception is reported by its type, or not even that for a plain `ValueErro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from moatbridge.entities import Fault
 from moatbridge.errors import TranslationError
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from moatbridge.entities import Converter
+
+_TOLD: Final = frozenset({"line-break", "too-large"})
+"""First words of a `Fault` that have a code of their own: people read the code."""
 
 OnError: TypeAlias = Literal["reject", "null", "skip"]
 
@@ -82,7 +85,8 @@ def _words(error: Exception) -> tuple[str, str]:
         return f"the function asked for {error}; add it to reads", "reads"
     if isinstance(error, Fault):
         words = str(error)
-        return words, "too-large" if words.startswith("too-large") else "value"
+        first = words.partition(":")[0]
+        return words, first if first in _TOLD else "value"
     if isinstance(error, ValueError):
         return "refused by the converter or function", "value"
     return f"a bug in the converter or function ({type(error).__name__})", "bug"

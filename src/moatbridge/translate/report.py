@@ -10,7 +10,7 @@ from moatbridge.translate.sources import Const, Copy
 from moatbridge.translate.steps import clash, entity_spot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from moatbridge.translate.bound import BoundTranslator
     from moatbridge.translate.leaves import Leaf
@@ -164,8 +164,16 @@ def report_of(bound: BoundTranslator) -> Report:
     )
 
 
-def join_report(source: BoundTranslator, target: BoundTranslator) -> JoinedReport:
-    """What a flow from one bound translator to the other carries and loses."""
+def join_report(
+    source: BoundTranslator, target: BoundTranslator, given: Sequence[str] = ()
+) -> JoinedReport:
+    """What a flow from one bound translator to the other carries and loses.
+
+    Args:
+        source: Where it reads.
+        target: Where it writes.
+        given: Entity paths that are filled whatever the source says.
+    """
     takers = [leaf for leaf in target.resolved.leaves if leaf.write is not None]
     carried, lost, warnings = [], [], []
     for leaf in source.resolved.leaves:
@@ -187,20 +195,22 @@ def join_report(source: BoundTranslator, target: BoundTranslator) -> JoinedRepor
         target.address,
         tuple(carried),
         tuple(lost),
-        _unfilled(source, target),
+        _unfilled(source, target, given),
         tuple(warnings),
     )
 
 
-def _unfilled(source: BoundTranslator, target: BoundTranslator) -> tuple[str, ...]:
+def _unfilled(
+    source: BoundTranslator, target: BoundTranslator, given: Sequence[str]
+) -> tuple[str, ...]:
     shape = target.translator.entity.shape
     fed = [leaf.spot.steps for leaf in source.resolved.leaves]
+    fed += [entity_spot(path, shape).steps for path in given]
     filled = {each.place.top for each in target.resolved.backs}
     for leaf in target.resolved.leaves:
         if leaf.write and any(clash(leaf.spot.steps, steps) for steps in fed):
             filled.add(leaf.write.place.top)
     unfed = {f.name for f in target.stream.fields if f.required and f.writable} - filled
-    del shape
     return tuple(sorted(unfed))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from moatbridge.adapter import (
     Adapter,
@@ -27,6 +27,15 @@ from moatbridge_ldap.fetch import Fetcher
 from moatbridge_ldap.scan import Pages, Scanner
 from moatbridge_ldap.shape import Shape, compile_shape
 from moatbridge_ldap.write import Writer
+
+SUPPLIED: Final = frozenset(
+    {
+        "objectclass", "objectcategory", "instancetype", "ntsecuritydescriptor",
+        "objectsid", "samaccountname",
+    }
+)  # fmt: skip
+"""What classes demand and no create has to bring: the adapter writes the classes, and
+Active Directory fills the rest where it is missing (MS-ADTS 3.1.1.5.2.4)."""
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -268,7 +277,8 @@ class LdapAdapter(
         required: frozenset[str] = frozenset()
         if create is not None:
             named = frozenset(field.lower() for field in create.fields)
-            required = self._known.schema.required(create.object_classes) | named
+            schema = self._known.schema.required(create.object_classes) - SUPPLIED
+            required = schema | named
         kind = suggest.kind_of(shape)
         return Stream(
             name=name,
