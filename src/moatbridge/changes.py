@@ -203,6 +203,8 @@ class Receipt:
         code: ``adapter.what``. A failed compare-and-set is ``not_applied`` with
             ``*.stale``. Of a rejection the last word is one of ``conflict``, ``data``,
             ``gone``, ``rights`` or finer.
+        field: Of a rejection: the field that is to blame, if one is (its name, never
+            its value). `moatbridge review` shows it.
         progress: Up to 1 KiB of JSON kept with the intent for the next attempt.
         incident: A word that says the target did something it must not (an audience
             mismatch); the guard counts it.
@@ -216,6 +218,7 @@ class Receipt:
     code: str = ""
     progress: Any = None
     incident: str | None = None
+    field: str | None = None
 
     @property
     def reason(self) -> str:
@@ -223,7 +226,8 @@ class Receipt:
         return self.code.rpartition(".")[2]
 
     def __repr__(self) -> str:
-        return f"Receipt({self.outcome} {self.code} {self.ref!r})"
+        field = f"field={self.field} " if self.field else ""
+        return f"Receipt({self.outcome} {self.code} {field}{self.ref!r})"
 
 
 def _names(data: Mapping[str, Any] | None) -> str:

@@ -128,6 +128,7 @@ class Rejected(MoatbridgeError):
         message: See `MoatbridgeError`.
         kind: ``conflict``, ``data``, ``gone`` or ``rights``. None: the last word of
             the code where that is one of them, else ``data``.
+        field: Name of the field that is to blame, if one is; never its value.
         more: Keyword arguments of `MoatbridgeError`. Where the code's last word says
             another kind, ``kind`` is right: see `told`.
     """
@@ -135,9 +136,15 @@ class Rejected(MoatbridgeError):
     default_code = "call.rejected"
 
     def __init__(
-        self, message: str, *, kind: RejectKind | None = None, **more: Any
+        self,
+        message: str,
+        *,
+        kind: RejectKind | None = None,
+        field: str | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(message, **more)
+        self.field = field
         last = self.code.rpartition(".")[2]
         said: Any = kind or (last if last in _KINDS else "data")
         self.kind: RejectKind = said

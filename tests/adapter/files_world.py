@@ -17,7 +17,7 @@ from moatbridge.adapter import (
     record_files,
 )
 from moatbridge.changes import Ref
-from moatbridge.testing import Harness, net
+from moatbridge.testing import FolderHarness, net
 from moatbridge.testing.stage import intent
 
 LOGIN = Field("login", required=True, unique=True)
@@ -170,60 +170,23 @@ def write(adapter, op, key, record, request=None):
     return receipt
 
 
-class FolderHarness(Harness):
+class InFileHarness(FolderHarness):
+    adapter = InFile
+    suffix = ".json"
     unique = "login"
     clearable = "mail"
-    kind = "in the file"
-    inner = ""
 
-    def __init__(self, folder):
-        self.folder = folder / self.inner
-        self.folder.mkdir(exist_ok=True)
-        self.root = folder
+    def file(self, record):
+        return json.dumps({"id": secrets.token_hex(8), **record}).encode()
 
-    def make(self, *, endpoint=None, credentials="good"):
-        return ADAPTERS[self.kind](CardsConfig(folder=self.root, page_size=5), {})
-
-    def sample(self, count):
-        names = [secrets.token_hex(8) for _ in range(count)]
-        return [{"login": name, "mail": f"{name}@mail.example"} for name in names]
-
-    def seed(self, records):
-        for record in records:
-            row = {"id": secrets.token_hex(8), **record}
-            path = self.folder / f"{secrets.token_hex(8)}.json"
-            path.write_text(json.dumps(row))
-
-    def rows(self):
-        found = {}
-        for path in self.folder.glob("*.json"):
-            found[path] = json.loads(path.read_bytes().rstrip(b"\xff"))
-        return found
-
-    def read_all(self):
-        return list(self.rows().values())
-
-    def remove(self, values):
-        for path, row in self.rows().items():
-            if row["login"] in values:
-                path.unlink()
-
-    def change(self, record):
-        return {"mail": f"{secrets.token_hex(8)}@mail.example"}
-
-    def broken(self):
-        return {"login": None, "mail": None}
-
-    def spoil(self, value):
-        for path, row in self.rows().items():
-            if row["login"] == value:
-                path.write_bytes(path.read_bytes() + b"\xff")
+    def record(self, data):
+        return json.loads(data)
 
 
-class BelowHarness(FolderHarness):
-    kind = "below"
-    inner = "people"
+class BelowHarness(InFileHarness):
+    adapter = ADAPTERS["below"]
+    subfolder = "people"
 
 
-class NamedHarness(FolderHarness):
-    kind = "in the name"
+class NamedHarness(InFileHarness):
+    adapter = InName

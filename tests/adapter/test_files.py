@@ -12,8 +12,8 @@ from adapter.files_world import (
     ADAPTERS,
     PARSED,
     BelowHarness,
-    FolderHarness,
     InFile,
+    InFileHarness,
     InName,
     NamedHarness,
     keys,
@@ -38,7 +38,7 @@ class TestKeyInTheFile(AdapterConformance):
 
     @pytest.fixture
     def harness(self, tmp_path):
-        return FolderHarness(tmp_path)
+        return InFileHarness(tmp_path)
 
 
 class TestKeyInTheName(AdapterConformance):

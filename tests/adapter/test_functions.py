@@ -16,6 +16,7 @@ from moatbridge.adapter import (
     CanScan,
     CanWrite,
     Field,
+    PageSize,
     Partition,
     Probe,
     Query,
@@ -42,7 +43,7 @@ FIELDS = ["id", Field("login", required=True, unique=True), "mail"]
 
 class TableConfig(AdapterConfig):
     path: Path
-    page_size: int = 5
+    page_size: PageSize = 5
 
 
 def connect(config, _net):

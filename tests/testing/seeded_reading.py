@@ -9,7 +9,7 @@ from moatbridge.errors import CursorTooOld, Rejected
 from moatbridge.testing import MemoryAdapter
 from testing import broken
 from testing.seeding import caught_by
-from testing.wire_adapter import WireAdapter
+from testing.wire_adapter import WireAdapter, WireConfig
 
 # -- paging -----------------------------------------------------------------------------
 
@@ -199,6 +199,20 @@ class PageOfOneIsEmpty(WireAdapter):
         page_size = self.config.page_size - 1
         asked = {"do": "page", "stream": stream, "after": last, "limit": page_size}
         return self._ask(asked)
+
+
+class Unbounded(WireConfig):
+    page_size: int = 5
+
+
+@caught_by("any_page_size_sees_the_same")
+class PageOfNothing(WireAdapter):
+    """Takes a page of no records, and of less."""
+
+    Config = Unbounded
+
+    def __init__(self, config, streams):
+        super().__init__(Unbounded(**dict(config)), streams)
 
 
 # -- following --------------------------------------------------------------------------

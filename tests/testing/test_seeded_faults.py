@@ -66,7 +66,7 @@ from moatbridge.testing import hangs
 from moatbridge.testing.conformance import hanging, network
 from testing.seeded_wire import KeepsDeadConnections
 
-CALM = ("ShortPage", "PageOfOne", "AsksAgain", "Busy")
+CALM = ("ShortPage", "PageOf", "AsksAgain", "Busy")
 TABLES = ("_OPENING", "_READING", "_FETCHING", "_WRITING")
 
 @pytest.fixture(autouse=True)

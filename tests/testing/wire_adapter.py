@@ -6,7 +6,15 @@ import contextlib
 
 from pydantic import SecretStr
 
-from moatbridge.adapter import Adapter, AdapterConfig, CanScan, CanWrite, Probe, Secret
+from moatbridge.adapter import (
+    Adapter,
+    AdapterConfig,
+    CanScan,
+    CanWrite,
+    PageSize,
+    Probe,
+    Secret,
+)
 from moatbridge.adapter import Stream as StreamDescription
 from moatbridge.changes import Batch, Change, Receipt, Ref
 from moatbridge.errors import (
@@ -23,7 +31,7 @@ class WireConfig(AdapterConfig):
     host: str
     port: int
     password: Secret
-    page_size: int = 5
+    page_size: PageSize = 5
 
 
 class WireAdapter(Adapter[WireConfig], CanScan, CanWrite):

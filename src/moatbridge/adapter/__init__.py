@@ -19,7 +19,7 @@ from moatbridge.adapter.abilities import (
     CanSettle,
     CanWrite,
 )
-from moatbridge.adapter.base import Adapter, AdapterConfig
+from moatbridge.adapter.base import Adapter, AdapterConfig, PageSize
 from moatbridge.adapter.each import EACH_BATCH, write_each
 from moatbridge.adapter.files import Folder, FolderConfig, record_files
 from moatbridge.adapter.fitting import fitting, misfit
@@ -62,6 +62,7 @@ __all__ = [
     "Folder",
     "FolderConfig",
     "Net",
+    "PageSize",
     "Partition",
     "Probe",
     "Query",

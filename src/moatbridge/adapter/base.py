@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Self,
+    TypeAlias,
+    TypeVar,
+)
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from moatbridge.adapter.abilities import Ability
 from moatbridge.errors import ConfigurationError, CursorTooOld
@@ -39,6 +49,18 @@ class AdapterConfig(BaseModel):
         """
         return None
 
+
+PageSize: TypeAlias = Annotated[int, Field(ge=1)]
+"""Type of a setting ``page_size``: records in a page or batch, at least one.
+
+Where the system has a maximum of its own (here 50), say so as well, so that a larger
+one is refused when the configuration is read::
+
+    import pydantic
+
+    class RotaConfig(HttpConfig):
+        page_size: PageSize = pydantic.Field(default=50, le=50)
+"""
 
 C = TypeVar("C", bound=AdapterConfig)
 P = TypeVar("P", str, int)

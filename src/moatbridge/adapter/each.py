@@ -98,7 +98,7 @@ def receipt_of(error: Exception, intent: Intent, area: str) -> Receipt:
     if isinstance(error, Rejected):
         own = error.code != Rejected.default_code
         code = error.told if own else f"{area}.{error.kind}"
-        return Receipt("rejected", intent.ref, code=code)
+        return Receipt("rejected", intent.ref, code=code, field=error.field)
     if isinstance(error, NotApplied):
         wait = error.retry_after
         return Receipt("not_applied", intent.ref, retry_after=wait, code=error.code)

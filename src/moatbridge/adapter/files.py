@@ -57,10 +57,14 @@ def record_files(
 
     Args:
         name: As in `StreamFunctions`.
-        key: As in `StreamFunctions`. If its `Field` is writable a new record brings
-            its key along; otherwise the idempotency key becomes the key.
+        key: As in `StreamFunctions`. A new record gets its idempotency key as its key.
+            Only if ``fields`` holds an explicit `Field` for the key (writable, as it
+            is unless said otherwise) a new record brings its key along; a plain name
+            does not let it.
         fields: As in `StreamFunctions`. What is ``unique`` is kept so: a second record
-            with its value is a conflict. Look-ups by a field with one value read the
+            with its value is a conflict. A file that has no value for a ``required``
+            field is a reject (``files.required``), like one without its key
+            (``files.key``). Look-ups by a field with one value read the
             files that fit only; by one with several, all files.
         suffix: How the names of the files end (``.vcf``). Other files, and those whose
             names begin with a dot, are left alone.
@@ -70,7 +74,10 @@ def record_files(
         render: The file's bytes with these fields set; None clears one. Its first
             argument is the file as it is, so that what is not known stays; None makes
             a new file, and then the record has the key too (unless ``key_in_name``).
-            A `ValueError` refuses the record. None: nothing is written.
+            A `ValueError` refuses the record. None: nothing is written. A refusal
+            tells why, and which field: ``files.render.data`` (it raised),
+            ``files.read-back.data`` (a value does not read back as it was given) and
+            ``files.not-named.data`` (another field would change).
         key_in_name: The key is the file's name without the suffix, and ``parse`` does
             not return it. Characters other than letters, digits and ``-_.~`` stand
             there as ``%XX``.
@@ -101,6 +108,7 @@ def record_files(
         unique=tuple(f.name for f in known if f.unique and not f.multi),
         writable=tuple(f.name for f in known if f.writable and f.name != key),
         brings_key=any(f.name == key and f.writable for f in known),
+        required=tuple(f.name for f in known if f.required and f.name != key),
     )
     return StreamFunctions(
         name=name,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field
 
-from moatbridge.adapter.base import AdapterConfig
+from moatbridge.adapter.base import AdapterConfig, PageSize
 from moatbridge.adapter.streams import Probe
 from moatbridge.errors import ConfigurationError, NotApplied, Rejected
 
@@ -51,16 +51,23 @@ class FolderConfig(AdapterConfig):
     """
 
     folder: Path
-    page_size: int = Field(default=500, ge=1)
+    page_size: PageSize = 500
     max_file: int = Field(default=MIB, ge=1, le=256 * MIB)
 
 
 class UnfitError(Exception):
-    """One file cannot be read as a record; ``reason`` is a code."""
+    """One file cannot be read as a record; ``reason`` is a code.
 
-    def __init__(self, reason: str) -> None:
+    ``field`` is to blame, and ``key`` is the record's, where that much is known.
+    """
+
+    def __init__(
+        self, reason: str, field: str | None = None, key: str | None = None
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.field = field
+        self.key = key
 
 
 class Folder:
@@ -192,7 +199,8 @@ class Folder:
         self, opened: int, data: bytes, like: os.stat_result | None
     ) -> Iterator[str]:
         if len(data) > self.max_file:
-            raise Rejected("The file would be larger than `max_file`.", kind="data")
+            msg = "The file would be larger than `max_file`."
+            raise Rejected(msg, code="files.large.data")
         if not self._tidy:
             self._tidy = True
             _drop_old_drafts(opened)

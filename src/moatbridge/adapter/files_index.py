@@ -55,12 +55,13 @@ class Layout:
     unique: tuple[str, ...]
     writable: tuple[str, ...]
     brings_key: bool
+    required: tuple[str, ...] = ()
 
     def row(self, name: str, data: bytes) -> dict[str, Any]:
         """The record in a file.
 
         Raises:
-            UnfitError: ``files.value`` or ``files.key``.
+            UnfitError: ``files.value``, ``files.key`` or ``files.required``.
         """
         try:
             row = dict(self.parse(data))
@@ -70,10 +71,13 @@ class Layout:
             raise UnfitError("files.value") from None
         key = self.key_of(name) if self.key_in_name else row.get(self.key)
         if isinstance(key, bool) or not isinstance(key, (str, int)) or key == "":
-            raise UnfitError("files.key")
+            raise UnfitError("files.key", self.key)
         row[self.key] = key
         if not _sound(str(key)):
-            raise UnfitError("files.key")
+            raise UnfitError("files.key", self.key)
+        for field in self.required:
+            if row.get(field) in (None, "", []):
+                raise UnfitError("files.required", field, str(key))
         return row
 
     def key_of(self, name: str) -> str | None:
@@ -108,13 +112,14 @@ class Layout:
 
 
 class Seen(NamedTuple):
-    """What is kept of one file; ``fault`` says why it is no record."""
+    """What is kept of one file; ``fault`` says why it is no record, and ``field``."""
 
     state: Any
     sure: bool
     key: str | None
     fault: str = ""
     marks: bytes = b""
+    field: str | None = None
 
 
 class Index:
@@ -214,7 +219,8 @@ class Index:
             return None
         except UnfitError as error:
             sure = sure and error.reason not in {"files.rights", "files.changing"}
-            return Seen(state(found), sure, key, error.reason)
+            key = error.key or key
+            return Seen(state(found), sure, key, error.reason, field=error.field)
         key = str(row[self._layout.key])
         return Seen(state(found), sure, key, marks=self._layout.marks(row))
 
@@ -230,6 +236,9 @@ class Index:
             first = self.names.setdefault(seen.key, name)
             if first != name:
                 self.twice.setdefault(seen.key, [first]).append(name)
+        for key, name in self.bad.items():
+            if key in self.names and self.files[name].fault == "files.required":
+                self.twice.setdefault(key, [self.names[key]]).append(name)
 
 
 def mark(value: Any) -> bytes:

@@ -64,7 +64,8 @@ class Records:
             if found is not None:
                 yield found.row
             elif (name := self.index.bad.get(key)) is not None:
-                yield self._reject(self.index.files[name].fault, name, key)
+                seen = self.index.files[name]
+                yield self._reject(seen.fault, name, key, seen.field)
 
     def find(self, field: str, value: str) -> Iterator[Row]:
         """The records whose field has that value."""
@@ -112,16 +113,15 @@ class Records:
 
     def _rejects(self, told: set[str]) -> Iterator[Reject]:
         """Files that are no records: each once in a pass, whenever it is resumed."""
-        bad = [(n, s.fault, s.key) for n, s in self.index.files.items() if s.fault]
-        bad += [
-            (n, "files.twice", k)
-            for k, names in self.index.twice.items()
-            for n in names
-        ]
-        for name, fault, key in sorted(bad):
-            if name not in told:
-                told.add(name)
-                yield self._reject(fault, name, key)
+        bad = {
+            n: (s.fault, s.key, s.field) for n, s in self.index.files.items() if s.fault
+        }
+        for key, names in self.index.twice.items():
+            bad |= dict.fromkeys(names, ("files.twice", key, self.layout.key))
+        for name in sorted(bad.keys() - told):
+            told.add(name)
+            fault, of, field = bad[name]
+            yield self._reject(fault, name, of, field)
 
     def _row(self, key: str) -> Row | None:
         """The record of a key; None if its file has another one by now, or is gone."""
@@ -131,7 +131,7 @@ class Records:
         try:
             found = self._read(name)
         except UnfitError as error:
-            return self._reject(error.reason, name, key)
+            return self._reject(error.reason, name, key, error.field)
         if found is None or str(found.row[self.layout.key]) != key:
             self.index.doubt(name)
             return None
@@ -152,9 +152,11 @@ class Records:
             return None
         return Found(name, self.layout.row(name, data), data, found)
 
-    def _reject(self, fault: str, name: str, key: str | None) -> Reject:
+    def _reject(
+        self, fault: str, name: str, key: str | None, field: str | None = None
+    ) -> Reject:
         ref = None if key is None else Ref(key)
-        return Reject(fault, self.layout.place(name), ref)
+        return Reject(fault, self.layout.place(name), ref, field)
 
 
 def _has(held: Any, value: str) -> bool:

@@ -69,7 +69,8 @@ class Writer(Records):
     def update(self, key: str, record: Data) -> None:
         """Set these fields; None clears one."""
         if str(record.get(self.layout.key, key)) != key:
-            raise Rejected("The key of a record cannot be changed.", kind="data")
+            msg = "The key of a record cannot be changed."
+            raise Rejected(msg, code="files.key.data", field=self.layout.key)
         named = {n: value for n, value in record.items() if n != self.layout.key}
         with _nothing_yet():
             found = self._only(key)
@@ -93,9 +94,12 @@ class Writer(Records):
         """The one file that has this key."""
         found = self.current(key)
         if key in self.index.twice:
-            raise _conflict("Several files have that key; remove all but one")
+            words = "Several files have that key; remove all but one"
+            raise _conflict(words, self.layout.key)
         if found is None and key in self.index.bad:
-            raise Rejected("The record's file cannot be read.", kind="data")
+            seen = self.index.files[self.index.bad[key]]
+            msg = f"The record's file cannot be read ({seen.fault})."
+            raise Rejected(msg, code="files.unreadable.data", field=seen.field)
         if found is None:
             raise Rejected("There is no such record.", kind="gone")
         return found
@@ -112,7 +116,7 @@ class Writer(Records):
                 return True
             if self.layout.key_in_name and self._differing(there.row, row) is None:
                 return True
-        raise _conflict("There is a record with that key already")
+        raise _conflict("There is a record with that key already", self.layout.key)
 
     def _alone(self, own: str, record: Data) -> None:
         """No other record may have the value of a unique field."""
@@ -122,7 +126,7 @@ class Writer(Records):
                 continue
             for found in self._having(field, str(value)):
                 if str(found.row[self.layout.key]) != own:
-                    raise _conflict(f"Another record has that {field}")
+                    raise _conflict(f"Another record has that {field}", field)
 
     def _name_for(self, key: str) -> str:
         try:
@@ -130,29 +134,38 @@ class Writer(Records):
         except UnicodeEncodeError:
             name = ""
         if not name or len(name) > LONGEST_NAME:
-            raise Rejected("The key cannot be the name of a file.", kind="data")
+            msg = "The key cannot be the name of a file."
+            raise Rejected(msg, code="files.name.data", field=self.layout.key)
         return name
 
     def _rendered(
         self, old: Found | None, record: Data, name: str
     ) -> tuple[bytes, dict[str, Any]]:
-        """The file's new bytes and what they will be read as."""
+        """The file's new bytes and what they will be read as.
+
+        What the author's functions say about a value is not told: it may hold it.
+        """
         layout = self.layout
         given = dict(record)
         if layout.key_in_name:
             given.pop(layout.key, None)
         try:
             data = self._render(None if old is None else old.data, given)
+        except ValueError as error:
+            words = f"`render` raised {type(error).__name__}."
+            raise Rejected(words, code="files.render.data") from None
+        try:
             row = layout.row(name, data)
-        except (ValueError, UnfitError):
-            words = "The record cannot be expressed in such a file."
-            raise Rejected(words, kind="data") from None
+        except UnfitError as error:
+            words = f"What `render` returned is no record ({error.reason})."
+            code, field = "files.read-back.data", error.field
+            raise Rejected(words, code=code, field=field) from None
         stays = {} if old is None else {n: old.row.get(n) for n in layout.writable}
         key = {layout.key: row[layout.key] if old is None else old.row[layout.key]}
-        wrong = self._differing(row, {**stays, **key, **record})
+        others = {n: v for n, v in {**stays, **key}.items() if n not in record}
+        wrong = self._differing(row, {**record, **others})  # what is named comes first
         if wrong is not None:
-            words = f"The field {wrong} would not read back as it is to be."
-            raise Rejected(words, kind="data")
+            raise _otherwise(wrong, named=wrong in record or old is None)
         return data, row
 
     def _differing(self, row: Data, wanted: Data) -> str | None:
@@ -188,5 +201,14 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _conflict(words: str) -> Rejected:
-    return Rejected(f"{words}.", kind="conflict")
+def _otherwise(field: str, *, named: bool) -> Rejected:
+    """The rendered file says something else about this field."""
+    if named:
+        words = f"The field {field} does not read back as it is to be."
+        return Rejected(words, code="files.read-back.data", field=field)
+    words = f"The field {field} would change, though it was not named."
+    return Rejected(words, code="files.not-named.data", field=field)
+
+
+def _conflict(words: str, field: str | None = None) -> Rejected:
+    return Rejected(f"{words}.", kind="conflict", field=field)

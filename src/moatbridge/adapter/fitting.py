@@ -84,18 +84,32 @@ def misfit(stream: Stream, intent: Intent) -> str | None:
     A field that is unknown or not writable does not fit, nor does a required one that
     a create lacks or an update clears.
     """
+    wrong = misfit_why(stream, intent)
+    return None if wrong is None else wrong[0]
+
+
+def misfit_why(stream: Stream, intent: Intent) -> tuple[str, str] | None:
+    """The field that `misfit` names, and why.
+
+    Returns:
+        Its name and one of ``no-field``, ``read-only``, ``type`` and ``required``.
+    """
     record = intent.record or {}
     fields = {field.name: field for field in stream.fields}
     for name, value in record.items():
         field = fields.get(name)
-        if field is None or not field.writable or not fits(field, value):
-            return name
+        if field is None:
+            return name, "no-field"
+        if not field.writable:
+            return name, "read-only"
+        if not fits(field, value):
+            return name, "type"
         if field.required and value is None:
-            return name
+            return name, "required"
     if intent.op == "create":
         for name, field in fields.items():
             if field.required and field.writable and name not in record:
-                return name
+                return name, "required"
     return None
 
 

@@ -25,8 +25,10 @@ request needs the class form (`Adapter`).
 
 from __future__ import annotations
 
+import inspect
 import types
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from moatbridge.adapter.abilities import CanFetch, CanFind, CanScan, CanWrite
@@ -164,12 +166,18 @@ class StreamFunctions(Generic[H]):
     def traits(self) -> WriteTraits:
         """What the target promises about writes."""
         if self.dedup == "by-key":
-            return WriteTraits("keyed", key_scope="object", max_batch=EACH_BATCH)
+            return WriteTraits(
+                "keyed",
+                key_scope="object",
+                max_batch=EACH_BATCH,
+                creates=self.create is not None,
+            )
         return WriteTraits(
             self.dedup,
             key_scope="request",
             key_ttl=self.key_ttl,
             max_batch=EACH_BATCH,
+            creates=self.create is not None,
         )
 
     def _named(self, name: str) -> Field:
@@ -193,10 +201,13 @@ def make_adapter(
         name: The adapter's name, the same as the entry point's.
         config: Model of ``[systems.NAME]``. What it dials is its ``dialled`` (as of
             `moatbridge.http.HttpConfig`); a field ``page_size`` says how many records
-            make a batch (default 500).
+            make a batch (default 500; its type is best `PageSize`).
         streams: What there is.
         connect: Connects and returns what the streams' functions get. Dials through
             the `Net` only. Something with a ``close`` method is closed at the end.
+            If it takes a keyword ``area`` (`moatbridge.http.JsonApi`,
+            `moatbridge.lines.LineProtocol.connect`), it is told ``name``: the first
+            word of its codes.
         probe: Asks the server who it is: a stable identity of its data, or a whole
             `Probe`. Called at each opening, so it also proves the credentials.
 
@@ -213,7 +224,7 @@ def make_adapter(
         "Config": config,
         "functions": {each.name: each for each in streams},
         "described": known,
-        "connector": staticmethod(connect),
+        "connector": staticmethod(_named(connect, name)),
         "prober": staticmethod(probe),
         "__module__": config.__module__,
         "__doc__": f"{name}: built from functions.",
@@ -222,6 +233,20 @@ def make_adapter(
     return types.new_class(
         f"{title}Adapter", bases, exec_body=lambda namespace: namespace.update(members)
     )
+
+
+def _named(connect: Callable[[C, Net], H], name: str) -> Callable[[C, Net], H]:
+    """Told the area of its codes, if it wants to know and nobody said another."""
+    if isinstance(connect, partial) and "area" in connect.keywords:
+        return connect
+    try:
+        known = inspect.signature(connect).parameters
+    except (TypeError, ValueError):  # something compiled that does not tell
+        return connect
+    if "area" not in known or known["area"].kind is not inspect.Parameter.KEYWORD_ONLY:
+        return connect
+    told: Callable[..., H] = connect
+    return partial(told, area=name)
 
 
 def _wrong(words: str) -> ConfigurationError:

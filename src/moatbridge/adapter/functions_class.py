@@ -48,10 +48,17 @@ class FunctionAdapter(Adapter[Any]):
 
         Raises:
             NotApplied: Also for a bare `OSError` (``NAME.unreachable``).
+            ConfigurationError: ``adapter.page-size``: the setting is below 1.
         """
-        with self._reading():
-            self._handle = type(self).connector(self.config, self.net)
-            told = type(self).prober(self._handle)
+        if self._size() < 1:
+            msg = f"`page_size` is {self._size()}, and must be at least 1."
+            raise ConfigurationError(msg, code="adapter.page-size")
+        with contextlib.ExitStack() as undone:
+            undone.callback(self.close)
+            with self._reading():
+                self._handle = type(self).connector(self.config, self.net)
+                told = type(self).prober(self._handle)
+            undone.pop_all()
         self._probe = told if isinstance(told, Probe) else Probe(told)
 
     def close(self) -> None:
@@ -71,6 +78,10 @@ class FunctionAdapter(Adapter[Any]):
     def streams(self) -> Sequence[Stream]:
         """The declared streams."""
         return list(self.described.values())
+
+    def _size(self) -> int:
+        """Records in a batch."""
+        return int(getattr(self.config, "page_size", PAGE))
 
     def _of(self, stream: str) -> StreamFunctions[Any]:
         if stream not in self.functions:
@@ -170,7 +181,7 @@ class Scanning(FunctionAdapter, CanScan):
         del partition
         functions = self._of(stream)
         start = self._start(functions, after)
-        size = max(1, int(getattr(self.config, "page_size", PAGE)))
+        size = self._size()
         with self._reading():
             rows = iter(self._rows(functions, start))
         try:

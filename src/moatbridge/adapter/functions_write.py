@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from moatbridge.adapter.abilities import CanWrite
 from moatbridge.adapter.each import write_each
-from moatbridge.adapter.fitting import emptied, misfit
+from moatbridge.adapter.fitting import emptied, misfit_why
 from moatbridge.adapter.functions_class import FunctionAdapter
 from moatbridge.changes import Receipt, Ref
 from moatbridge.errors import Rejected
@@ -47,13 +47,14 @@ class Writing(FunctionAdapter, CanWrite):
         raise self._unsupported(functions)
 
     def _check(self, functions: StreamFunctions[Any], intent: Intent) -> None:
-        """Refuse what no function has to see."""
-        wrong = misfit(self.described[functions.name], intent)
-        if (intent.record or {}).get(functions.key) == "":
-            wrong = functions.key
+        """Refuse what no function has to see: ``NAME.required.data`` and so on."""
+        wrong = misfit_why(self.described[functions.name], intent)
+        if wrong is None and (intent.record or {}).get(functions.key) == "":
+            wrong = functions.key, "required"
         if wrong is not None:
-            msg = f"What was to be written does not fit the field {wrong}."
-            raise Rejected(msg, code=f"{self.name}.data", kind="data")
+            field, why = wrong
+            msg = f"What was to be written does not fit the field {field} ({why})."
+            raise Rejected(msg, code=f"{self.name}.{why}.data", field=field)
         if intent.op == "update" and any("[" in path for path in intent.owned):
             msg = "A part of a list is to be set, and the functions set whole fields."
             raise Rejected(msg, code=f"{self.name}.slots.data", kind="data")
@@ -94,7 +95,8 @@ class Writing(FunctionAdapter, CanWrite):
         key = str(ref.id)
         if str(record.pop(functions.key, key)) != key:
             msg = f"The field {functions.key} identifies a record: it never changes."
-            raise Rejected(msg, code=f"{self.name}.key.data", kind="data")
+            code = f"{self.name}.key.data"
+            raise Rejected(msg, code=code, kind="data", field=functions.key)
         handed = _handed(functions, record)
         if functions.replace is not None:
             row = self._whole(functions, key) | handed

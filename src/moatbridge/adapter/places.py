@@ -37,8 +37,10 @@ def by_place(
         page: The rows from that place (counted from 0) on, at most so many.
         key: The key of a row; each has another one.
         after: Where to go on; None begins at the start.
-        size: Rows to ask for at once, two at least: what the system gives at most, if
-            it refuses more.
+        size: Rows to ask for at once: the configuration's ``page_size``
+            (``size=api.page_size``), never a constant, because what is read ahead
+            stays in memory. Where the system refuses more than so many, that is the
+            setting's upper bound (see `PageSize`). A size of 1 asks for two.
         order: What the system sorts keys by: ``str`` (by characters) or ``int``.
 
     Raises:

@@ -38,7 +38,7 @@ def call(
     except OutcomeUnknown as error:
         receipt, failure = Receipt("unknown", code=error.code), None
     except Rejected as error:
-        receipt = Receipt("rejected", code=error.told)
+        receipt = Receipt("rejected", code=error.told, field=error.field)
         failure = None
     except NotApplied as error:
         wait = error.retry_after

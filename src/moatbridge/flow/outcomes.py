@@ -48,7 +48,8 @@ def cleaned(
 
 def _clean(receipt: Receipt) -> Receipt:
     ref, version = receipt.ref, receipt.version
-    texts = (receipt.code, receipt.incident, version, ref and ref.name, ref and ref.key)
+    texts = [receipt.code, receipt.incident, version, receipt.field]
+    texts += [ref and ref.name, ref and ref.key]
     if all(storable(text or "") for text in texts):
         return receipt
     clean = replace(
@@ -56,6 +57,7 @@ def _clean(receipt: Receipt) -> Receipt:
         code=made_storable(receipt.code),
         version=version and made_storable(version),
         incident=receipt.incident and made_storable(receipt.incident),
+        field=receipt.field and made_storable(receipt.field),
     )
     if ref is None or storable(ref.key):
         named = ref and ref._replace(name=ref.name and made_storable(ref.name))
@@ -114,6 +116,7 @@ def _result(
             call=call,
             retry_after=receipt.retry_after,
             progress=progress,
+            field=receipt.field and receipt.field[:_CODE_LIMIT],
         )
     ref = receipt.ref or intent.ref
     if item.op == "delete":

@@ -31,7 +31,8 @@ class JsonApi:
     Args:
         config: Base URL, credentials, limits; its ``page_size``, if it has one.
         net: The adapter's way to the network.
-        area: First word of the codes of errors.
+        area: First word of the codes of errors. As the ``connect`` of `make_adapter`
+            it is told the adapter's name.
 
     Used by one thread at a time; see `HttpClient` for what it raises beside the errors
     named below.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -45,13 +45,17 @@ again later; ``auth`` is a `ConfigurationError`: a person must act.
 
 _KINDS: Final = get_args(RejectKind)
 
+AREA: Final = "lines"
+"""Area of a protocol that names none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LineProtocol:
     """How a system of text lines speaks.
 
     Args:
-        area: First word of the codes of its refusals: the adapter's name.
+        area: First word of the codes of its refusals. Only needed without
+            `make_adapter`, which gives `connect` the adapter's name.
         accepted: How the first line of an answer begins when all is well (``OK``,
             ``+OK``, ``2``); empty if there is no such word: then every line that is no
             refusal is an answer.
@@ -69,7 +73,7 @@ class LineProtocol:
             bug of the adapter's author.
     """
 
-    area: str
+    area: str = AREA
     accepted: str = ""
     refusals: Mapping[str, Meaning] = field(default_factory=dict)
     end: str = "\n"
@@ -92,9 +96,16 @@ class LineProtocol:
             msg = f"The protocol of {self.area} does not fit: {wrong[0]}."
             raise ConfigurationError(msg, code="lines.protocol")
 
-    def connect(self, config: C, net: Net) -> LineClient[C]:
-        """A connected client; what `make_adapter` takes as ``connect``."""
-        return LineClient(net, config, self)
+    def connect(self, config: C, net: Net, *, area: str = AREA) -> LineClient[C]:
+        """A connected client; what `make_adapter` takes as ``connect``.
+
+        Args:
+            config: The settings.
+            net: The adapter's way to the network.
+            area: First word of the codes, where the protocol names none.
+        """
+        named = self if self.area != AREA else replace(self, area=area)
+        return LineClient(net, config, named)
 
     def refused(self, first: str) -> MoatbridgeError | None:
         """What a first line that says no means; None for every other one.

@@ -13,20 +13,24 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from moatbridge.testing.conformance import AdapterConformance, requires
     from moatbridge.testing.flaky import FlakyAdapter, Schedule
+    from moatbridge.testing.folders import FolderHarness
     from moatbridge.testing.harness import Feature, Harness, SlotCase
     from moatbridge.testing.memory import HUB, MemoryAdapter, MemoryConfig, MemoryHub
     from moatbridge.testing.memory_system import Effect, MemoryStream, MemorySystem
     from moatbridge.testing.network import RecordingNet, net
+    from moatbridge.testing.programs import program
     from moatbridge.testing.proxy import Fault, FaultProxy
 
 _HOMES: Final = {
     "AdapterConformance": "conformance",
     "requires": "conformance",
     "Feature": "harness",
+    "FolderHarness": "folders",
     "Harness": "harness",
     "SlotCase": "harness",
     "RecordingNet": "network",
     "net": "network",
+    "program": "programs",
     "Fault": "proxy",
     "FaultProxy": "proxy",
     "FlakyAdapter": "flaky",
@@ -48,6 +52,7 @@ __all__ = [
     "FaultProxy",
     "Feature",
     "FlakyAdapter",
+    "FolderHarness",
     "Harness",
     "MemoryAdapter",
     "MemoryConfig",
@@ -58,6 +63,7 @@ __all__ = [
     "Schedule",
     "SlotCase",
     "net",
+    "program",
     "requires",
 ]
 

@@ -7,8 +7,11 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from moatbridge.adapter import CanScan, Partition
 from moatbridge.changes import Intent
+from moatbridge.errors import MoatbridgeError
 from moatbridge.testing.network import RecordingNet, net
 from moatbridge.testing.patience import Patient
 from moatbridge.translate import Translator
@@ -77,6 +80,18 @@ class Stage:
             return made
 
         return Patient(opened)
+
+    def takes_pages_of(self, size: int) -> bool:
+        """Whether the configuration of system or stream accepts that ``page_size``."""
+        adapter = self.make()
+        for model in (adapter.config, adapter.stream_configs.get(self.name)):
+            if "page_size" in getattr(type(model), "model_fields", ()):
+                try:
+                    type(model).model_validate({**dict(model), "page_size": size})
+                except (ValidationError, MoatbridgeError):
+                    continue
+                return True
+        return False
 
     def clear(self) -> None:
         """Empty the stream."""

@@ -23,8 +23,13 @@ class Moving(ConformanceBase):
 
     @requires(CanScan)
     def test_any_page_size_sees_the_same(self, stage: Stage) -> None:
-        """With a ``page_size`` of 1, 2, 3 and 7: every record, once."""
+        """With a ``page_size`` of 1, 2, 3 and 7: every record, once; 0 is refused."""
         seeded = stage.values(stage.seed(MANY))
+        for size in (0, -1):
+            assert not stage.takes_pages_of(size), (
+                f"page_size = {size} is taken and makes no page: give the setting the "
+                f"type `PageSize` of moatbridge.adapter"
+            )
         for size in SIZES:
             adapter = stage.paged(size)
             if adapter is None:

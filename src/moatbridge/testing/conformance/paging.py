@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from moatbridge.changes import Batch
     from moatbridge.testing.stage import Stage
 
+NO_END: Final = (
+    "the last batch of a pass that came to its end has complete=True, and nothing else "
+    "has: a reading function returns only at the end of the stream"
+)
+NOT_LAST: Final = "only the last batch of a pass may say complete=True"
+
 SHARE: Final = 0.5
 """Of the memory that all batches hold, what a scan may hold between two of them."""
 
@@ -38,8 +44,11 @@ class Paging(ConformanceBase):
         if page and MANY % page:
             seeded += stage.seed(page - MANY % page)
         batches = stage.scan(stage.open(), whole)
-        assert _values(stage, batches) == stage.values(seeded)
-        assert [b.complete for b in batches[-1:]] == [True]
+        assert _values(stage, batches) == stage.values(seeded), (
+            "records around a full last page are lost or come twice: go on after the "
+            "last record's key until the system says (or an empty page shows) the end"
+        )
+        assert [b.complete for b in batches[-1:]] == [True], NO_END
 
     @requires(CanScan)
     def test_resuming_survives_a_record_that_went_away(self, stage: Stage) -> None:
@@ -58,7 +67,10 @@ class Paging(ConformanceBase):
         except MoatbridgeError:
             return  # as the core does
         if rest[-1].complete:  # and if it does not say so, the core begins again
-            assert set(seeded) - {gone} <= {*came, *_values(stage, rest)}
+            assert set(seeded) - {gone} <= {*came, *_values(stage, rest)}, (
+                "the record at the cursor was deleted, and others are not seen any "
+                "more: go on after its key (or with by_place), not at a row's number"
+            )
 
     @requires(CanScan)
     def test_an_aborted_scan_never_ends_early(self, stage: Stage) -> None:
@@ -76,10 +88,13 @@ class Paging(ConformanceBase):
         try:
             batches += walk
         except MoatbridgeError:
-            assert not any(batch.complete for batch in batches[:-1])
+            assert not any(batch.complete for batch in batches[:-1]), NOT_LAST
             return
-        assert _values(stage, batches) == seeded
-        assert batches[-1].complete
+        assert _values(stage, batches) == seeded, (
+            "the connection was cut in mid-pass, and the pass ended as if that were "
+            "all: let the client's error go on instead of returning"
+        )
+        assert batches[-1].complete, NO_END
 
     @requires(CanScan)
     def test_a_scan_holds_pages_not_the_stream(self, stage: Stage) -> None:
@@ -93,7 +108,12 @@ class Paging(ConformanceBase):
                 stage.scan(adapter, stage.one(adapter))  # fills what is kept for good
                 seen.append(_measured(stage, adapter))
         full, held = (seen[1][n] - seen[0][n] for n in range(2))
-        assert held <= SHARE * full, f"a scan holds {held / full:.0%} of the stream"
+        assert held <= SHARE * full, (
+            f"a scan holds {held / full:.0%} of the stream: ask the system for "
+            f"`page_size` records at a time (with by_place, size=api.page_size), and "
+            f"yield them as they come. If they come in bigger pieces that cannot be "
+            f"smaller, raise Harness.crowd, now {crowd}, to some times such a piece"
+        )
 
     @requires(CanScan)
     def test_two_instances_scan_at_once(self, stage: Stage) -> None:
@@ -106,8 +126,11 @@ class Paging(ConformanceBase):
         turns = list(itertools.zip_longest(*walks))
         for number in range(len(walks)):
             mine = [turn[number] for turn in turns if turn[number] is not None]
-            assert _values(stage, mine) == seeded
-            assert mine[-1].complete
+            assert _values(stage, mine) == seeded, (
+                "two instances that read in turns disturb each other: keep the place "
+                "of a pass in the generator, not in a class or module variable"
+            )
+            assert mine[-1].complete, NO_END
 
     @requires(CanScan, "rejects")
     def test_an_unreadable_record_stops_nothing(self, stage: Stage) -> None:
@@ -117,11 +140,19 @@ class Paging(ConformanceBase):
         stage.harness.spoil(values[0])
         batches = stage.scan(adapter, stage.one(adapter))
         rejects = [reject for batch in batches for reject in batch.rejects]
-        assert _values(stage, batches) == values[1:]
-        assert batches[-1].complete
-        assert len(rejects) == 1
+        assert _values(stage, batches) == values[1:], (
+            "one record was spoilt, and the others are not exactly those that came: "
+            "yield a Reject for what cannot be read, and go on"
+        )
+        assert batches[-1].complete, NO_END
+        assert len(rejects) == 1, (
+            f"one record was spoilt, and {len(rejects)} rejects came: a record that "
+            f"cannot be read is neither left out nor given as if it were good"
+        )
         assert rejects[0].reason.count(".") >= 1, "reasons are adapter.what"
-        assert not [value for value in values if value in rejects[0].location]
+        assert not [value for value in values if value in rejects[0].location], (
+            "Reject.location shows a value: name the row's number, file or key"
+        )
 
 
 def _values(stage: Stage, batches: Iterable[Batch]) -> list[str]:

@@ -26,30 +26,46 @@ class Scanning(ConformanceBase):
         """A scan is complete and holds no record twice."""
         seeded = stage.seed(MANY)
         changes = stage.everything(stage.open())
-        assert stage.values([c.data or {} for c in changes]) == stage.values(seeded)
-        assert len({change.ref.key for change in changes}) == MANY
-        assert all(change.op == "upsert" for change in changes)
+        assert stage.values([c.data or {} for c in changes]) == stage.values(seeded), (
+            "the scan does not see exactly what Harness.seed put there: do both look "
+            "at the same place, and does the scan read on behind its first page?"
+        )
+        assert len({change.ref.key for change in changes}) == MANY, (
+            "two records have one key: the stream's key must identify a record"
+        )
+        assert all(change.op == "upsert" for change in changes), "a scan only upserts"
 
     @requires(CanScan)
     def test_scan_of_an_empty_stream_is_complete(self, stage: Stage) -> None:
         """Nothing there is an answer, and says so."""
         batches = stage.scan(adapter := stage.open(), stage.one(adapter))
-        assert changes_of(batches) == []
-        assert [batch.complete for batch in batches][-1:] == [True]
+        assert changes_of(batches) == [], (
+            "the stream was emptied with Harness.remove, and the scan sees records: "
+            "does read_all() return all of them, and remove() really remove them?"
+        )
+        assert [batch.complete for batch in batches][-1:] == [True], (
+            "an empty stream ends with one batch that says complete=True"
+        )
 
     @requires(CanScan)
     def test_only_the_last_batch_is_complete(self, stage: Stage) -> None:
         """``complete`` decides about deletes."""
         stage.seed(MANY)
         batches = stage.scan(adapter := stage.open(), stage.one(adapter))
-        assert [b.complete for b in batches] == [False] * (len(batches) - 1) + [True]
+        told = [b.complete for b in batches]
+        assert told == [False] * (len(batches) - 1) + [True], (
+            "complete=True stands at the last batch, and only there: deletes follow it"
+        )
 
     @requires(CanScan)
     def test_scan_comes_in_several_batches(self, stage: Stage) -> None:
         """Memory stays bounded (the harness sets a page of about 5)."""
         stage.seed(MANY)
         batches = stage.scan(adapter := stage.open(), stage.one(adapter))
-        assert len(batches) >= 2, f"{MANY} records came in one batch: use smaller pages"
+        assert len(batches) >= 2, (
+            f"{MANY} records came in one batch: let Harness.make set a `page_size` of "
+            f"5, and the adapter obey it"
+        )
 
     @requires(CanScan)
     def test_records_hold_exactly_the_declared_fields(self, stage: Stage) -> None:
@@ -58,10 +74,13 @@ class Scanning(ConformanceBase):
         adapter = stage.open()
         declared = {field.name for field in stage.stream(adapter).fields}
         for change in stage.everything(adapter):
-            assert type(change.data) is dict
+            assert type(change.data) is dict, "the data of an upsert is a plain dict"
             assert set(change.data) <= declared, "only declared fields"
             if not change.partial:
-                assert set(change.data) | set(change.incomplete) == declared
+                assert set(change.data) | set(change.incomplete) == declared, (
+                    "a declared field is lacking: give it as None where it is empty, "
+                    "or name it in `incomplete` where it was read only in part"
+                )
 
     @requires(CanScan)
     def test_multi_valued_fields_are_lists(self, stage: Stage) -> None:
@@ -73,7 +92,10 @@ class Scanning(ConformanceBase):
             for field in fields:
                 value = (change.data or {}).get(field.name)
                 if value is not None and field.type != "json":
-                    assert isinstance(value, list) == field.multi, field.name
+                    assert isinstance(value, list) == field.multi, (
+                        f"{field.name}: only the values of a field with multi=True "
+                        f"are lists, and those always"
+                    )
 
     @requires(CanScan)
     def test_scan_resumes_after_each_batch(self, stage: Stage) -> None:
@@ -89,8 +111,12 @@ class Scanning(ConformanceBase):
             after = json.loads(json.dumps(batches[done - 1].cursor))
             rest = stage.scan(stage.open(), whole, after)
             both = changes_of(batches[: _settled(batches, done)]) + changes_of(rest)
-            assert stage.values([c.data or {} for c in both]) == seeded
-            assert rest[-1].complete
+            assert stage.values([c.data or {} for c in both]) == seeded, (
+                f"after the cursor of batch {done} the rest does not follow: a cursor "
+                f"names the last record of its own batch (or stays None where a pass "
+                f"can only begin again)"
+            )
+            assert rest[-1].complete, "a resumed scan comes to its end as well"
 
     @requires(CanScan)
     def test_cursors_are_small_json(self, stage: Stage) -> None:
@@ -98,8 +124,8 @@ class Scanning(ConformanceBase):
         stage.seed(MANY)
         for batch in stage.scan(adapter := stage.open(), stage.one(adapter)):
             text = json.dumps(batch.cursor)
-            assert json.loads(text) == batch.cursor
-            assert len(text) <= 65536
+            assert json.loads(text) == batch.cursor, "a cursor is plain JSON"
+            assert len(text) <= 65536, "a cursor is a position, not what was seen"
 
     @requires(CanScan)
     def test_partitions_cover_everything_once(self, stage: Stage) -> None:
@@ -123,8 +149,14 @@ class Scanning(ConformanceBase):
         """What we never gave out is a typed error, never a scan that looks whole."""
         stage.seed(3)
         adapter = stage.open()
-        with pytest.raises(MoatbridgeError):
+        try:
             stage.scan(adapter, stage.one(adapter), {"from": "somewhere-else"})
+        except MoatbridgeError:
+            return
+        pytest.fail(
+            "a cursor that the adapter never gave out was taken: raise CursorTooOld "
+            "(`self.position(after, NAME, KIND)` does)"
+        )
 
     @requires(CanScan)
     def test_an_unknown_stream_is_a_typed_error(self, stage: Stage) -> None:
@@ -162,14 +194,19 @@ class Fetching(ConformanceBase):
         absent = stage.harness.absent()
         asked = [refs[3], absent, refs[0], refs[2], refs[1]]
         found = adapter.fetch(stage.name, asked)
-        assert len(found) == len(asked)
+        assert len(found) == len(asked), "one answer for each ref, in their order"
         for ref, answer in zip(asked, found, strict=True):
             assert answer.ref.key == ref.key
             if ref.key in known:
-                assert isinstance(answer, Record)
+                assert isinstance(answer, Record), (
+                    "a record that the scan sees is not fetched by its key"
+                )
                 assert answer.data == known[ref.key], "fetch and scan agree"
             else:
-                assert isinstance(answer, Absent)
+                assert isinstance(answer, Absent), (
+                    "what does not exist is Absent; Harness.absent() says which key "
+                    "that was: override it where keys have a form of their own"
+                )
 
     @requires(CanFetch)
     def test_fetch_of_nothing_is_nothing(self, stage: Stage) -> None:

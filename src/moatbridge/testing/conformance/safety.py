@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from moatbridge.testing.stage import Stage
     from moatbridge.testing.watching import Overheard, Watch
 
+SHOWN = (
+    "a secret or a personal value is shown where this says: name fields, places and "
+    "codes in texts, never values; settings that are secrets have the type Secret, and "
+    "what a driver says stays in `raise ... from None`"
+)
+
 SHORTEST = 8
 """Shorter values may stand in any text by chance."""
 
@@ -47,7 +53,7 @@ class Safety(ConformanceBase):
             ear.show(adapter, adapter.probe(), adapter.streams(), vars(adapter.real))
             _work(stage, adapter, records, ear)
             adapter.close()
-        assert ear.leaks(canaries) == []
+        assert ear.leaks(canaries) == [], SHOWN
 
     @requires("credentials")
     def test_a_refused_secret_is_not_shown(self, stage: Stage) -> None:
@@ -56,25 +62,34 @@ class Safety(ConformanceBase):
             with pytest.raises(MoatbridgeError) as caught:
                 stage.open(credentials="bad")
             ear.show(caught.value, caught.value.details)
-        assert ear.leaks(stage.harness.canaries) == []
+        assert ear.leaks(stage.harness.canaries) == [], SHOWN
 
     def test_never_sleeps(self, stage: Stage) -> None:
         """Waiting is the core's business."""
         stage.seed(3)
-        assert patiently(lambda: _visited(stage)).slept == []
+        assert patiently(lambda: _visited(stage)).slept == [], (
+            "the adapter or its driver sleeps: raise NotApplied(retry_after=SECONDS) "
+            "instead; the core waits, and asks again"
+        )
 
     def test_dials_only_through_net(self, stage: Stage) -> None:
         """No connection but those that ``net`` made or permitted, all watched."""
         stage.seed(3)
         watch = patiently(lambda: _visited(stage))
-        assert watch.dialled == []
-        assert watch.unwatched == 0
+        assert watch.dialled == [], (
+            "connections went round the core: dial with net.connect (JsonApi, "
+            "HttpClient and LineClient do), or ask net.resolve for the address"
+        )
+        assert watch.unwatched == 0, (
+            "a socket that a driver opened is not known to the core, which could not "
+            "end it at the deadline: give it to net.watch"
+        )
 
     def test_errors_can_be_pickled(self, stage: Stage) -> None:
         """They travel between processes with code and place."""
         adapter = stage.open()
         with pytest.raises(MoatbridgeError) as caught:
-            _unknown_stream(adapter)
+            _unknown_stream(adapter)  # a stream that is not there is a typed error
         copy = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - see above
         assert type(copy) is type(caught.value)
         assert (copy.code, str(copy)) == (caught.value.code, str(caught.value))
@@ -94,7 +109,7 @@ class Safety(ConformanceBase):
             except MoatbridgeError as error:
                 ear.show(error, error.details)
             ear.show(asked, adapter)
-        assert ear.leaks([canary]) == []
+        assert ear.leaks([canary]) == [], SHOWN
 
 
 def _visited(stage: Stage) -> Watch:

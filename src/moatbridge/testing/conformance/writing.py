@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.adapter import CanFetch, CanScan, CanWrite
 from moatbridge.changes import Absent, Record
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from moatbridge.testing.stage import Stage
 
 
+NAMED: Final = (
+    "an applied create names its record in Receipt.ref, each another one: return the "
+    "key from `create`"
+)
+OTHERS: Final = (
+    "fields that nobody named changed as well: send the named ones only, or write the "
+    "row as it was just read with the named ones replaced (replace=)"
+)
+
+
 class Writing(ConformanceBase):
     """`CanWrite`."""
 
@@ -24,10 +34,16 @@ class Writing(ConformanceBase):
         records = stage.harness.sample(5)
         adapter = stage.open()
         receipts = stage.write(adapter, stage.creates(records))
-        assert [receipt.outcome for receipt in receipts] == ["applied"] * 5
-        assert stage.present() == stage.values(records)
-        assert all(receipt.ref is not None for receipt in receipts)
-        assert len({receipt.ref.key for receipt in receipts if receipt.ref}) == 5
+        told = [(receipt.outcome, receipt.code) for receipt in receipts]
+        assert [outcome for outcome, _ in told] == ["applied"] * 5, (
+            f"records of Harness.sample were not accepted ({told}): samples must be "
+            f"what the system takes, with every required field"
+        )
+        assert stage.present() == stage.values(records), (
+            "what was written is not what Harness.read_all() sees at the system"
+        )
+        assert all(receipt.ref is not None for receipt in receipts), NAMED
+        assert len({receipt.ref.key for receipt in receipts if receipt.ref}) == 5, NAMED
 
     @requires(CanWrite, CanFetch)
     def test_receipts_come_in_the_order_of_the_intents(self, stage: Stage) -> None:
@@ -36,9 +52,14 @@ class Writing(ConformanceBase):
         adapter = stage.open()
         receipts = stage.write(adapter, stage.creates(records))
         found = adapter.fetch(stage.name, [r.ref for r in receipts])
-        assert all(isinstance(answer, Record) for answer in found)
+        assert all(isinstance(answer, Record) for answer in found), (
+            "a receipt's ref fetches no record: `create` returns the key that the "
+            "system gave it"
+        )
         told = [stage.value(answer.data) for answer in found]
-        assert told == [stage.value(record) for record in records]
+        assert told == [stage.value(record) for record in records], (
+            "receipt and intent do not belong together: one receipt each, in order"
+        )
 
     @requires(CanWrite)
     def test_what_was_created_reads_back(self, stage: Stage) -> None:
@@ -49,7 +70,11 @@ class Writing(ConformanceBase):
         expected = {**record, **(receipt.stored or {})}
         now = stage.current(adapter, stage.value(expected))
         wrong = [name for name in record if not same(now.get(name), expected[name])]
-        assert wrong == []
+        assert wrong == [], (
+            "these fields do not read back as they were written; what the system "
+            "changed by itself stands in Receipt.stored, and what it does not take is "
+            "Field(writable=False)"
+        )
 
     @requires(CanWrite)
     def test_updates_only_what_is_named(self, stage: Stage) -> None:
@@ -61,8 +86,9 @@ class Writing(ConformanceBase):
         assert receipt.outcome == "applied", receipt
         expected = {**patch, **(receipt.stored or {})}
         now = stage.current(adapter, stage.value({**record, **patch}))
-        assert [n for n in patch if not same(now.get(n), expected[n])] == []
-        assert _moved(stage, adapter, before, now) <= set(patch)
+        unset = [n for n in patch if not same(now.get(n), expected[n])]
+        assert unset == [], "the update set no new value in these fields"
+        assert _moved(stage, adapter, before, now) <= set(patch), OTHERS
 
     @requires(CanWrite)
     def test_a_cleared_value_is_really_cleared(self, stage: Stage) -> None:
@@ -74,8 +100,11 @@ class Writing(ConformanceBase):
         clear = intent("update", ref, {field: None}, before=before)
         assert stage.write(adapter, [clear])[0].outcome == "applied"
         now = stage.current(adapter, stage.value(record))
-        assert now.get(field) in (None, [])
-        assert _moved(stage, adapter, before, now) <= {field}
+        assert now.get(field) in (None, []), (
+            f"{field} was cleared and reads back as something: send what your system "
+            f'calls "nothing" (where that is an empty text: empty_is_none=True)'
+        )
+        assert _moved(stage, adapter, before, now) <= {field}, OTHERS
 
     @requires(CanWrite)
     def test_deletes(self, stage: Stage) -> None:
@@ -85,15 +114,18 @@ class Writing(ConformanceBase):
         assert stage.write(adapter, [intent("delete", ref, None)])[0].outcome == (
             "applied"
         )
-        assert stage.present() == stage.values(other)
-        assert stage.value(record) not in stage.present()
+        there = stage.present()
+        assert stage.value(record) not in there, "the deleted record is still there"
+        assert there == stage.values(other), "another record than the named one went"
 
     @requires(CanWrite, CanFetch)
     def test_a_deleted_record_is_absent(self, stage: Stage) -> None:
         """What write removed, fetch does not find."""
         adapter, _, ref = _made(stage)
         stage.write(adapter, [intent("delete", ref, None)])
-        assert [type(a) for a in adapter.fetch(stage.name, [ref])] == [Absent]
+        assert [type(a) for a in adapter.fetch(stage.name, [ref])] == [Absent], (
+            "a deleted record is still fetched"
+        )
 
     @requires(CanWrite)
     def test_deleting_what_is_gone_has_no_surprise(self, stage: Stage) -> None:
@@ -103,7 +135,7 @@ class Writing(ConformanceBase):
         again = stage.write(adapter, [intent("delete", ref, None)])[0]
         assert again.outcome == "applied" or (
             (again.outcome, again.reason) == ("rejected", "gone")
-        ), again
+        ), f'"it is gone already" is no error of a delete: {again}'
 
     @requires(CanWrite)
     def test_updating_a_missing_record_is_rejected_as_gone(self, stage: Stage) -> None:
@@ -112,8 +144,10 @@ class Writing(ConformanceBase):
         patch = stage.harness.change(stage.harness.sample(1)[0])
         lost = intent("update", stage.harness.absent(), patch)
         receipt = stage.write(adapter, [lost])[0]
-        assert (receipt.outcome, receipt.reason) == ("rejected", "gone"), receipt
-        assert stage.present() == []
+        assert (receipt.outcome, receipt.reason) == ("rejected", "gone"), (
+            f"where there is no such record, raise Rejected(kind='gone'): {receipt}"
+        )
+        assert stage.present() == [], "an update of what is not there created it"
 
     @requires(CanWrite)
     def test_bad_data_is_rejected_and_the_others_applied(self, stage: Stage) -> None:
@@ -126,8 +160,12 @@ class Writing(ConformanceBase):
             assert "applied" not in outcomes
             assert stage.present() == []
         else:
-            assert outcomes == ["applied", "rejected", "applied"]
-            assert stage.present() == stage.values(good)
+            assert outcomes == ["applied", "rejected", "applied"], (
+                f"{outcomes}: the second record, Harness.broken(), is one that the "
+                f"system refuses as data; a refusal is Rejected (kind 'data'), and the "
+                f"others are written all the same"
+            )
+            assert stage.present() == stage.values(good), "not exactly the good ones"
 
     @requires(CanWrite, "keyed")
     def test_repeating_a_create_has_no_second_effect(self, stage: Stage) -> None:
@@ -136,8 +174,15 @@ class Writing(ConformanceBase):
         intents = stage.creates(records)
         first = stage.write(stage.open(), intents)
         again = stage.write(stage.open(), intents)
-        assert [receipt.outcome for receipt in again] == ["applied"] * 3
-        assert stage.present() == stage.values(records)
+        told = [(receipt.outcome, receipt.code) for receipt in again]
+        assert [outcome for outcome, _ in told] == ["applied"] * 3, (
+            f"a create that is repeated has happened already ({told}): hand its key on "
+            f'if the system knows such keys, or say dedup="by-key" where it answers '
+            f'"exists already"; if there is no way, dedup="none"'
+        )
+        assert stage.present() == stage.values(records), (
+            "a create that was repeated made a second record"
+        )
         keys = [[r.ref.key for r in rs if r.ref] for rs in (first, again)]
         assert keys[0] == keys[1], "the repeat names the same records"
 
