@@ -14,7 +14,7 @@ from moatbridge.flow.deciding import Decider, Seen, ref_json
 from moatbridge.flow.folding import last_of_each
 from moatbridge.flow.observation import Observation
 from moatbridge.flow.removals import Removals
-from moatbridge.ledger import holds, marks, pending
+from moatbridge.ledger import holds, marks, pending, reconciling
 from moatbridge.ledger.keys import kept_hash, key_hash, storable
 from moatbridge.ledger.states import LinkState
 
@@ -176,12 +176,20 @@ class Observer:
             waits = self._waiting(tx, list(ks))
             found = marks.lookup(tx, self._route.row.source_side, list(ks))
             links = marks.links(tx, [mark.link_id for mark in found.values()])
+            coming = [i for i, n in links.items() if n.state is LinkState.PENDING]
+            alive = reconciling.busy(tx, coming).keys()
         result.links += links
         result.waiting += waits
-        once = self._route.told_once
-        alive = [n for n in links.values() if once or n.state is LinkState.LIVE]
+        every = self._route.told_once
+        alive |= {i for i, n in links.items() if every or n.state is LinkState.LIVE}
+        # A create that is on its way is waited for: nobody tells of the end again.
         self.removals.vanished(
-            alive, result, why=why, hold=False, waits=waits, unanswered=once
+            [link for i, link in links.items() if i in alive],
+            result,
+            why=why,
+            hold=False,
+            waits=waits,
+            unanswered=True,
         )
         unborn = [ks[k] for k in waits - found.keys()]
         self.removals.unborn(unborn, result, why=why)

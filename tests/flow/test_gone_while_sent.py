@@ -1,0 +1,92 @@
+"""A record is gone at the source while its create is on its way (delivery 25, 45).
+
+The feed tells it once. Nothing looks at it again before the next full pass, which may be
+a week away, so what it tells must wait for the create and not be dropped.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from flow.stillness import LOOKUP, OBJECT, REQUEST
+from moatbridge.testing import FlakyAdapter, MemoryAdapter, Schedule
+
+LOST = {
+    "not_applied": "RETRY",
+    "lost_answer": "UNKNOWN",
+    "lost_request": "UNKNOWN",
+}
+
+
+def begun(worlds, fault, traits=REQUEST, **flow):
+    """A world with somebody new whose create failed that way at first."""
+    tries = 3 if fault == "not_applied" else 1  # a call that did nothing is repeated
+    target = FlakyAdapter.of(
+        MemoryAdapter, Schedule({"write": [None, *[fault] * tries]})
+    )
+    world = worlds(target=target, traits=traits, flow=flow)
+    world.go()
+    world.put(50)
+    world.live()
+    assert world.states() == {"DONE": 5, LOST[fault]: 1}
+    return world
+
+
+def rested(world):
+    for _ in range(4):
+        world.later(120)
+        world.live()
+    return world
+
+
+@pytest.mark.parametrize("traits", [REQUEST, OBJECT], ids=["request", "object"])
+@pytest.mark.parametrize("fault", LOST)
+@pytest.mark.parametrize("deletes", ["disable", "remove"])
+def test_who_is_gone_while_the_create_is_on_its_way_has_no_account(
+    worlds, fault, traits, deletes
+):
+    more = {"i_know": "deletes are final"} if deletes == "remove" else {}
+    world = begun(worlds, fault, traits, deletes=deletes, **more)
+    world.remove(50)
+    world.live()
+    rested(world)
+    there = world.there().get("u0050")
+    assert there is None or (deletes == "disable" and there["active"] is False)
+    if fault == "not_applied":
+        assert there is None  # certainly never there: nothing was sent for nobody
+    assert world.waiting() == []
+    assert world.same()
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_who_comes_back_has_an_account_again(worlds, fault):
+    world = begun(worlds, fault)
+    world.remove(50)
+    world.live()
+    rested(world)
+    world.put(50, family="Again")
+    world.live()
+    rested(world)
+    assert world.there()["u0050"]["active"] is not False
+    assert world.same()
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_who_comes_back_at_once_never_lost_it(worlds, fault):
+    world = begun(worlds, fault)
+    world.remove(50)
+    world.live()
+    world.put(50, family="Again")
+    world.live()
+    rested(world)
+    assert world.there()["u0050"]["active"] is not False
+    assert world.same()
+
+
+def test_a_target_that_is_searched_is_asked_first(worlds):
+    world = begun(worlds, "lost_answer", LOOKUP, match=["externalId"])
+    world.remove(50)
+    world.live()
+    rested(world)
+    assert world.there()["u0050"]["active"] is False
+    assert world.same()
