@@ -25,6 +25,7 @@ from moatbridge.flow.calling import call
 from moatbridge.flow.plans import load_plan
 from moatbridge.flow.thawing import thaw
 from moatbridge.ledger import runs, scans
+from moatbridge.ledger.postgresql_engine import _FROZEN, IDLE
 from moatbridge.ledger.states import LinkState, State
 from moatbridge.registry import Registry
 from moatbridge.resilience import crash
@@ -292,6 +293,9 @@ def look(folder):
     return psycopg.connect(url, password=PASSWORD, autocommit=True)
 
 
+_OVER = "UPDATE partition SET lease_until=0, not_before=0"
+
+
 def expire_leases(folder):
     """The dead worker's time is over: what waiting for the end of its leases would do.
 
@@ -302,9 +306,22 @@ def expire_leases(folder):
         with closing(sqlite3.connect(seats, timeout=30, isolation_level=None)) as file:
             _run(file, "UPDATE seat SET until=-1e18")
     with closing(look(folder)) as ledger:
-        _run(ledger, "UPDATE partition SET lease_until=0, not_before=0")
-        if place_for(folder).kind != "sqlite":
+        if place_for(folder).kind == "sqlite":
+            _run(ledger, _OVER)
+        else:
+            _insist(ledger, _OVER)
             _run(ledger, "UPDATE seat SET until=-1e18")
+
+
+def _insist(ledger, sql):
+    """Who froze within a transaction is ended by who wants the row, as by a worker."""
+    ledger.execute("SET lock_timeout='1s'")
+    for _ in range(120):
+        with suppress(psycopg.errors.LockNotAvailable):
+            _run(ledger, sql)
+            return
+        ledger.execute(_FROZEN, (IDLE,))
+    raise AssertionError("a row of the ledger stays locked")
 
 
 def _run(database, sql):
