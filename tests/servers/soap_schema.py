@@ -8,7 +8,12 @@ import zeep
 from lxml import etree
 from zeep.transports import Transport
 
-from moatbridge_soap.decode import DecodeSettings, compile_answer
+from moatbridge_soap.decode import (
+    DecodeSettings,
+    compile_answer,
+    note_substitutions,
+)
+from moatbridge_soap.wsdl._xml import Checked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +79,8 @@ class Schema:
         file = folder / f"{abs(hash(types))}.wsdl"
         file.write_text(_WSDL.format(ns=NS, types=types))
         self.client = client(file)
+        found = Checked(file.read_bytes(), str(file), first=True).substitutions()
+        note_substitutions(self.client.wsdl.types, found)
         self.operation = self.client.service._binding._operations["Ask"]
 
     def decoder(self, *, items="Answer/item", item=None, paths=(), **settings):

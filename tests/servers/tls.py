@@ -56,6 +56,7 @@ class Authority:
         start: int = -1,
         end: int = 1,
         client: bool = False,
+        digest: str = "sha256",
     ) -> Pair:
         """Sign a certificate.
 
@@ -65,6 +66,7 @@ class Authority:
             start: First day, counted from today.
             end: Last day, counted from today.
             client: Made for a client instead of a server.
+            digest: Hash function of its signature.
         """
         key, request = self.folder / f"{label}.key", self.folder / f"{label}.csr"
         cert, extra = self.folder / f"{label}.pem", self.folder / f"{label}.ext"
@@ -75,7 +77,7 @@ class Authority:
                  "-config", self.folder / "ca.cnf")  # fmt: skip
         now = dt.datetime.now(dt.UTC)
         _openssl(
-            "ca", "-batch", "-notext", "-md", "sha256",
+            "ca", "-batch", "-notext", "-md", digest,
             "-config", self.folder / "ca.cnf", "-extfile", extra,
             "-startdate", f"{now + dt.timedelta(days=start):{_DAY}}",
             "-enddate", f"{now + dt.timedelta(days=end):{_DAY}}",

@@ -6,18 +6,30 @@ import base64
 import datetime as dt
 import hashlib
 import re
+import ssl
+from pathlib import Path
 
 import pytest
+import spnego
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from lxml import etree
 from pydantic import SecretStr, ValidationError
+from spnego.channel_bindings import GssChannelBindings
 
-from moatbridge.errors import ConfigurationError, NotApplied
+from moatbridge.adapter import TlsSettings
+from moatbridge.errors import ConfigurationError, MoatbridgeError, NotApplied
+from moatbridge.testing import net
 from moatbridge.testing.stage import intent
-from moatbridge_soap import SoapConfig, SoapStreamConfig
+from moatbridge_soap import SoapAdapter, SoapConfig, SoapStreamConfig
 from moatbridge_soap.auth._http import HttpDigest, best_challenge
-from moatbridge_soap.config.auth import DigestAuth
+from moatbridge_soap.auth._negotiate import HttpNegotiate, end_point
+from moatbridge_soap.config.auth import DigestAuth, NegotiateAuth
 from servers.soap_scripted import ScriptedSoap, Told, fault, one, page, stored
 from servers.soap_world import adapter, orders, system
+from servers.tls import Authority
 
 SECRET = SecretStr("canary-password")
 ORDER = {
@@ -159,48 +171,134 @@ def test_a_digest_challenge_is_answered_once(tmp_path):
     assert len(peer.asked) == 2
 
 
-def test_negotiate_is_a_handshake_on_one_connection(tmp_path, monkeypatch):
-    """NTLM, because it needs no domain; Kerberos takes the same road (RFC 4559)."""
-    import spnego
+class NtlmPeer:
+    """A service behind HTTP Negotiate; NTLM, because it needs no domain (RFC 4559).
 
+    Args:
+        binding: Channel binding that it demands; None for none.
+    """
+
+    def __init__(self, binding=None):
+        self.binding, self.context, self.done = binding, None, False
+
+    def __call__(self, asked):
+        _, _, text = asked.headers.get("authorization", "").partition(" ")
+        if self.done:
+            return Told(200, page([]))
+        if not text:
+            return Told(401, headers={"WWW-Authenticate": "Negotiate"})
+        if self.context is None:
+            use = spnego.NegotiateOptions.use_negotiate
+            self.context = spnego.server(protocol="negotiate", options=use)
+        token = base64.b64decode(text)
+        answer = self.context.step(token, channel_bindings=self.binding)
+        if self.context.complete:
+            self.done = True
+            return Told(200, page([]))
+        told = f"Negotiate {base64.b64encode(answer).decode()}"
+        return Told(401, headers={"WWW-Authenticate": told})
+
+
+NTLM = {
+    "kind": "negotiate",
+    "username": "DOM\\user",
+    "password": SECRET,
+    "allow_ntlm": True,
+}
+
+
+@pytest.fixture
+def ntlm_users(tmp_path, monkeypatch):
     users = tmp_path / "users"
     users.write_text("DOM:user:canary-password\n")
     monkeypatch.setenv("NTLM_USER_FILE", str(users))
-    state = {}
 
-    def script(asked):
-        _, _, text = asked.headers.get("authorization", "").partition(" ")
-        if not text and not state.get("done"):
-            return Told(401, headers={"WWW-Authenticate": "Negotiate"})
-        if text:
-            state.setdefault(
-                "server",
-                spnego.server(
-                    protocol="negotiate", options=spnego.NegotiateOptions.use_negotiate
-                ),
-            )
-            token = state["server"].step(base64.b64decode(text))
-            if not state["server"].complete:
-                return Told(
-                    401,
-                    headers={
-                        "WWW-Authenticate": "Negotiate "
-                        + base64.b64encode(token).decode()
-                    },
-                )
-            state["done"] = True
-        return Told(200, page([]))
 
-    auth = {
-        "kind": "negotiate",
-        "username": "DOM\\user",
-        "password": SECRET,
-        "allow_ntlm": True,
-    }
+@pytest.mark.usefixtures("ntlm_users")
+def test_negotiate_is_a_handshake_on_one_connection(tmp_path):
+    """Kerberos takes the same road (RFC 4559)."""
+    script = NtlmPeer()
     with ScriptedSoap(script) as peer:
-        assert scanned(client(peer, tmp_path, auth)) == []
-        assert state["server"].client_principal == "DOM\\user"
+        assert scanned(client(peer, tmp_path, NTLM)) == []
+        assert script.context.client_principal == "DOM\\user"
         assert peer.connections == 1
+
+
+@pytest.mark.usefixtures("ntlm_users")
+@pytest.mark.parametrize("digest", ["sha256", "sha384"])
+def test_the_handshake_is_bound_to_the_certificate_as_its_signature_says(
+    tmp_path, digest
+):
+    """The certificate's own hash function (RFC 5929 section 4.1)."""
+    authority = Authority(tmp_path / "ca")
+    pair = authority.issue("erp", "IP:127.0.0.1", digest=digest)
+    der = ssl.PEM_cert_to_DER_cert(Path(pair.cert).read_text())
+    data = b"tls-server-end-point:" + hashlib.new(digest, der).digest()
+    binding = GssChannelBindings(application_data=data)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.cert, pair.key)
+    with ScriptedSoap(NtlmPeer(binding), context) as peer:
+        made = client(peer, tmp_path, NTLM)
+        trusted = TlsSettings(ca_file=authority.file)
+        made.net = net(SoapAdapter.endpoints(made.config), tls=trusted)
+        assert scanned(made) == []
+    with ScriptedSoap(
+        NtlmPeer(GssChannelBindings(application_data=b"x")), context
+    ) as peer:
+        made = client(peer, tmp_path, NTLM)
+        made.net = net(SoapAdapter.endpoints(made.config), tls=trusted)
+        with pytest.raises(MoatbridgeError):
+            scanned(made)
+
+
+def test_a_weak_hash_function_is_not_the_bindings(tmp_path):
+    pair = Authority(tmp_path / "ca").issue("erp", "IP:127.0.0.1", digest="sha1")
+    der = ssl.PEM_cert_to_DER_cert(Path(pair.cert).read_text())
+    assert end_point(der) == hashlib.sha256(der).digest()
+
+
+def test_a_signature_without_a_hash_function_defines_no_binding():
+    key = Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "erp")])
+    today = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(today)
+        .not_valid_after(today + dt.timedelta(days=1))
+        .sign(key, None)
+    )
+    assert end_point(certificate.public_bytes(Encoding.DER)) is None
+
+
+class Established:
+    """A handshake as spnego shows it, at the moment when the service says 200."""
+
+    def __init__(self, protocol, *, complete):
+        self.negotiated_protocol, self.complete = protocol, complete
+
+
+@pytest.mark.parametrize(
+    ("protocol", "complete", "allow_ntlm", "fine"),
+    [
+        ("kerberos", True, False, True),
+        ("kerberos", False, False, False),
+        ("kerberos", False, True, False),
+        (None, False, True, False),
+        ("ntlm", False, True, True),
+        ("ntlm", False, False, False),
+    ],
+)
+def test_kerberos_must_prove_the_server_also_where_ntlm_is_allowed(
+    protocol, complete, allow_ntlm, fine
+):
+    auth = HttpNegotiate(NegotiateAuth(kind="negotiate", allow_ntlm=allow_ntlm), "erp")
+    auth._context = Established(protocol, complete=complete)
+    if fine:
+        auth.accepted({})
+        return
+    with pytest.raises(ConfigurationError) as caught:
+        auth.accepted({})
+    assert caught.value.code == "soap.auth"
 
 
 def test_kerberos_without_a_ticket_is_a_configuration_error(tmp_path):

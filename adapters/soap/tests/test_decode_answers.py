@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import gc
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -449,12 +452,63 @@ def test_too_many_or_too_large_parts_are_refused(schema):
     parts = [(f"p{n}", b"") for n in range(1001)]
     with pytest.raises(Rejected, match="attachments"):
         read(schema.decoder(), related(envelope(ONE), *parts), content_type=RELATED)
-    with pytest.raises(Rejected):
-        read(
-            schema.decoder(max_buffered=1000),
-            related(envelope(ONE), ("a", b"x" * 1000)),
-            content_type=RELATED,
-        )
+    for more in ({"max_buffered": 100}, {"max_buffered": 900, "max_response": 2000}):
+        with pytest.raises(Rejected) as caught:
+            read(
+                schema.decoder(**more),
+                related(envelope(ONE), ("a", b"x" * 4000)),
+                content_type=RELATED,
+            )
+        assert caught.value.code == "soap.too-large"
+
+
+def linked(*names):
+    rows = (f"<item><id>1</id><raw>{XOP.format(n)}</raw></item>" for n in names)
+    return envelope(f"<Answer>{''.join(rows)}</Answer>")
+
+
+def nameless(folder):
+    """How many removed files of a folder this process has open."""
+    count = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            count += str(entry.readlink()).startswith(f"{folder}/")
+    return count
+
+
+def test_a_large_answer_lies_in_a_file_without_a_name(schema, tmp_path, monkeypatch):
+    """What is more than may be held is read from there part by part (soap 44)."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    parts = [(f"p{n}@x", bytes([n]) * 5000) for n in range(8)]
+    data = related(linked(*(f"p{n}@x" for n in (3, 0, 7, 3))), *parts)
+    answer = schema.decoder(max_buffered=9000).read(
+        (data[n : n + 700] for n in range(0, len(data), 700)), content_type=RELATED
+    )
+    found = [item.record["raw"] for item in answer]
+    assert found == [bytes([n]) * 5000 for n in (3, 0, 7, 3)]
+    assert answer.attached == 20_000
+    assert list(tmp_path.iterdir()) == []
+    assert nameless(tmp_path) == 1
+    del answer
+    gc.collect()
+    assert nameless(tmp_path) == 0
+
+
+def test_one_record_takes_no_more_of_attachments_than_may_be_held(schema):
+    """However often it refers to them; the others are read."""
+    data = related(
+        linked("a@x", "b@x", "a@x"), ("a@x", b"a" * 900), ("b@x", b"b" * 2001)
+    )
+    found, _ = read(schema.decoder(max_buffered=2000), data, content_type=RELATED)
+    assert [item.reject for item in found] == [None, ("soap.too-large", "raw"), None]
+
+
+def test_no_room_for_a_large_answer_is_a_typed_error(schema, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    data = related(linked("a@x"), ("a@x", b"a" * 9000))
+    with pytest.raises(NotApplied, match="temporary files") as caught:
+        read(schema.decoder(max_buffered=2000), data, content_type=RELATED)
+    assert caught.value.code == "soap.too-large"
 
 
 def test_the_erps_wsdls_load(tmp_path):

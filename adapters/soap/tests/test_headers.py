@@ -63,6 +63,58 @@ def test_addressing_sends_action_id_to_and_reply_to(tmp_path):
     assert header_of(asked_with(tmp_path, {"kind": "none"}), "MessageID") is None
 
 
+BOUND = '<wsdl:binding name="Orders" type="tns:Orders">'
+ANNOUNCED = {
+    "an extension": (
+        BOUND,
+        f'{BOUND}<w:UsingAddressing xmlns:w="http://www.w3.org/2006/05/addressing/wsdl"/>',
+    ),
+    "a policy": (
+        BOUND,
+        (
+            f'{BOUND}<p:Policy xmlns:p="http://www.w3.org/ns/ws-policy"><w:Addressing '
+            'xmlns:w="http://www.w3.org/2007/05/addressing/metadata"/></p:Policy>'
+        ),
+    ),
+    "an action": (
+        '<wsdl:input message="tns:ListOrders"/>',
+        (
+            '<wsdl:input message="tns:ListOrders" wsaw:Action="urn:own-action" '
+            'xmlns:wsaw="http://www.w3.org/2006/05/addressing/wsdl"/>'
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("how", ANNOUNCED)
+def test_addressing_follows_the_wsdl_unless_told_otherwise(tmp_path, how):
+    """``auto``: an extension, a policy or an action asks for the headers (soap 28)."""
+    before, after = ANNOUNCED[how]
+    asked = {}
+    with ScriptedSoap(lambda _: Told(200, page([]))) as peer:
+        text = peer.in_folder(tmp_path).wsdl_file().read_text()
+        assert text.count(before) == 1
+        file = tmp_path / "announcing.wsdl"
+        file.write_text(text.replace(before, after))
+        for mode in ("auto", "off"):
+            made = client(
+                peer, tmp_path, {"kind": "none"}, wsdl=str(file), addressing=mode
+            )
+            scanned(made)
+            asked[mode] = peer.asked[-1]
+    own = (
+        "urn:own-action"
+        if how == "an action"
+        else "urn:example:erp:orders:1#ListOrders"
+    )
+    header = etree.fromstring(asked["auto"].body).find("{*}Header")
+    names = [etree.QName(block).localname for block in header]
+    assert sorted(names) == ["Action", "MessageID", "ReplyTo", "To"]
+    assert header_of(asked["auto"], "Action") == own
+    bare = etree.fromstring(asked["off"].body).find("{*}Header")
+    assert bare is None or len(bare) == 0
+
+
 def test_our_key_as_message_id_is_the_same_on_every_attempt(tmp_path):
     stream = orders(
         create={

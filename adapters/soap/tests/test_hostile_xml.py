@@ -79,6 +79,31 @@ def test_a_hostile_answer_is_a_typed_error_at_once(decoder, name, kind, code):
     assert time.process_time() - began < 5
 
 
+def _large(megabytes):
+    """An order whose attachment is that large, in pieces, text after its start tag."""
+    before, _, after = answer(
+        f"{ITEM[:-8]}<attachment>@</attachment></order>"
+    ).partition("@")
+    yield before.encode()
+    yield from [b"QUJD" * 250_000] * megabytes
+    yield after.encode()
+
+
+@pytest.mark.parametrize(
+    ("more", "limit"),
+    [({}, "max_record"), ({"max_record": 2**26}, "one text 10 MB")],
+    ids=["our own limit", "libxml2's"],
+)
+def test_a_value_that_is_too_large_is_named_with_the_limit(tmp_path, more, limit):
+    """Never read with ``huge_tree``; whoever meets it must know which field (soap 45)."""
+    with pytest.raises(Rejected) as caught:
+        read(decoder_in(tmp_path, **more), _large(12))
+    assert caught.value.code == "soap.too-large"
+    assert "'attachment'" in caught.value.message
+    assert limit in caught.value.message
+    assert "QUJD" not in caught.value.message
+
+
 @pytest.mark.parametrize("name", ATTRIBUTES)
 def test_very_many_attributes_or_namespaces_reject_the_item(decoder, name):
     began = time.process_time()

@@ -215,7 +215,7 @@ def test_no_peer_holds_us_beyond_the_deadline(tmp_path, name):
             part = session.split("orders", 1)[0]
             with pytest.raises(NotApplied) as caught:
                 list(session.scan("orders", part))
-            assert time.monotonic() - started < 20
+            assert time.monotonic() - started < 0.5 + 5
             assert caught.value.code.endswith(".deadline")
             proxy.fault = Fault()
 

@@ -246,5 +246,9 @@ def test_one_way_operations_are_accepted(tmp_path):
             one_way.write_text(text)
             made = client(peer, tmp_path, wsdl=str(one_way))
             with made:
+                told = made.probe().warnings
                 receipt = made.write("orders", [intent("delete", Ref("PO-1"), None)])[0]
         assert receipt.outcome == "applied"
+        words = "orders.delete: accepted, not confirmed (the operation gives no answer)"
+        assert words in told
+        assert not [each for each in told if "orders.create: accepted" in each]

@@ -307,3 +307,34 @@ def test_deletes_come_from_a_table_of_their_own(desk_server):
         assert [(c.op, c.ref.id) for c in seen] == [("delete", "77")]
         last = list(made.changes("people", after))[-1].cursor
         assert [c for b in made.changes("people", last) for c in b.changes] == []
+
+
+def test_several_keys_are_fetched_in_one_call_and_answered_in_order(desk_server):
+    """``{refs.FIELD}``: the service answers backwards, without what it lacks (70)."""
+    stream = people(
+        get={
+            "operation": "ReadPeople",
+            "items": "ReadPeopleResponse/person",
+            "request": {"nr": "{refs.nr}"},
+            "batch": {"size": 3},
+        },
+        only={"@vip": [False]},
+    )
+    rows = [{"nr": n, "login": f"many{n}", "vip": n == 302} for n in range(301, 306)]
+    desk_server.control("seed", rows)
+    try:
+        with adapter(desk(desk_server), {"people": stream}) as made:
+            warnings = made.probe().warnings
+            assert not any("one call per record" in told for told in warnings)
+            calls = made._connection.endpoint.calls
+            refs = [Ref(n) for n in ("305", "302", "999", "301", "304", "301", "303")]
+            found = made.fetch("people", refs)
+            assert made._connection.endpoint.calls == calls + 3
+            assert made.fetch("people", []) == []
+    finally:
+        desk_server.control("remove", [row["login"] for row in rows])
+    assert [each.ref.id for each in found] == [ref.id for ref in refs]
+    assert [type(each) for each in found[1:3]] == [OutOfScope, Absent]
+    assert [found[n].data["login"] for n in (0, 3, 4, 5, 6)] == [
+        f"many{n}" for n in (305, 301, 304, 301, 303)
+    ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -248,6 +250,55 @@ def aged(folder):
     for path in Path(folder).glob("*.json"):
         note = json.loads(path.read_text())
         path.write_text(json.dumps(note | {"at": note["at"] - 90_000}))
+
+
+_FRESH = """
+import sys
+import moatbridge as mb
+from moatbridge.config import load
+from moatbridge.testing import net
+from moatbridge_soap import SoapAdapter
+config = load(sys.argv[1], mb.Registry()).systems["erp"].settings
+made = SoapAdapter(config, {})
+made.net = net(SoapAdapter.endpoints(config))
+with made:
+    print(made._connection.port.qname)
+"""
+
+
+def opened_afresh(file):
+    """What a process of its own says that opens a configured system."""
+    return subprocess.run(
+        [sys.executable, "-c", _FRESH, str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_a_new_process_opens_while_the_servers_of_documents_are_down(tmp_path):
+    """Without any setting: copies lie beside the configuration file (soap 9)."""
+    wsdl = {}
+    with ScriptedSoap(lambda _: Told(200)) as service:
+        with ScriptedSoap(lambda _: Told(200, wsdl["text"])) as shelf:
+            wsdl["text"] = service.in_folder(tmp_path).wsdl_file().read_text()
+            file = tmp_path / "moatbridge.toml"
+            text = (
+                f'[systems.erp]\nadapter = "soap"\nwsdl = "{shelf.origin}/orders"\n'
+                f'endpoint = "{service.endpoint()}"\n'
+            )
+            file.write_text(text)
+            first = opened_afresh(file)
+            assert first.stdout.strip().endswith("}Orders"), first.stderr
+            assert len(shelf.asked) == 1
+        kept = tmp_path / ".moatbridge" / "wsdl"
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o700
+        assert {p.suffix for p in kept.iterdir()} == {".json", ".xml"}
+        aged(kept)  # a day has gone by: it asks, and nobody is there
+        assert opened_afresh(file).stdout == first.stdout
+        file.write_text(f"{text}cache = false\n")
+        assert "NotApplied" in opened_afresh(file).stderr
 
 
 def test_a_tampered_copy_is_not_used(tmp_path):

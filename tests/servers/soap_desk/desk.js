@@ -52,6 +52,7 @@ const time = (value) => (value instanceof Date ? value.toISOString() : String(va
 const port = {
   SearchPeople: ({ offset, max }) => ({ total: people.size, person: sorted().slice(Number(offset), Number(offset) + Number(max)).map(shown) }),
   ReadPerson: ({ nr }) => ({ person: shown(found(nr)) }),
+  ReadPeople: ({ nr }) => ({ person: list(nr).map((one) => people.get(Number(one))).filter(Boolean).reverse().map(shown) }),
   FindPeople: ({ login }) => ({ person: sorted().filter((p) => p.login.startsWith(login)).map(shown) }),
   AddPerson: ({ person }) => add(person),
   AddPeople: ({ person }) => ({

@@ -25,6 +25,7 @@ from moatbridge_soap.connection import Connection
 from moatbridge_soap.discover import suggest
 from moatbridge_soap.fetch import Fetch
 from moatbridge_soap.follow import Follow
+from moatbridge_soap.noticing import Deviations
 from moatbridge_soap.probing import probe
 from moatbridge_soap.scan import Scan, split
 from moatbridge_soap.traits import traits_of
@@ -65,6 +66,7 @@ class SoapAdapter(
         """Keep the configuration; no I/O here."""
         super().__init__(config, streams)
         self._connection: Connection | None = None
+        self._deviations = Deviations()
 
     @classmethod
     def endpoints(cls, config: SoapConfig) -> Sequence[tuple[str, int]]:
@@ -96,6 +98,13 @@ class SoapAdapter(
     def probe(self) -> Probe:
         """Identity, limits and warnings; asks the endpoint for its time."""
         return probe(self._opened())
+
+    def notices(self) -> Sequence[str]:
+        """How answers deviated from the WSDL and were taken all the same."""
+        connection = self._connection
+        if connection is None:
+            return ()
+        return self._deviations.news(connection.caller.tolerated)
 
     def streams(self) -> Sequence[Stream]:
         """What the configured operations list and get, typed by the WSDL."""
@@ -158,6 +167,7 @@ class SoapAdapter(
             known = ", ".join(sorted(streams)) or "none"
             message = f"There is no stream {name} here; there are: {known}."
             raise ConfigurationError(message, code="soap.stream")
+        self._deviations.stream = name
         return streams[name]
 
 

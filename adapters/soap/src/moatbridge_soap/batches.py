@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moatbridge.changes import Receipt, Ref
+from moatbridge.errors import ConfigurationError
 from moatbridge_soap.records import is_marked, key_values
 from moatbridge_soap.request import MISSING, inside, plain_text
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from moatbridge_soap.call import Caller, Written
     from moatbridge_soap.config.operations import BatchConfig
     from moatbridge_soap.decode import Item
+    from moatbridge_soap.faults import Verdict
     from moatbridge_soap.operation import Operation
     from moatbridge_soap.streams import CompiledStream
 
@@ -42,8 +44,12 @@ class Batches:
         self._operation = operation
         self._config = config
 
-    def send(self, intents: Sequence[Intent]) -> list[Receipt]:
+    def send(self, intents: Sequence[Intent]) -> list[Receipt] | None:
         """Send one call; one receipt per intent.
+
+        Returns:
+            None if the call was refused as a whole: sent alone, each intent gets its
+            own answer, and who is to blame is seen.
 
         Raises:
             ConfigurationError: The system as a whole is not usable.
@@ -51,19 +57,16 @@ class Batches:
         """
         refs = [intent.ref for intent in intents if intent.ref is not None]
         values: dict[str, Any] = {
-            "record": [intent.record or {} for intent in intents],
+            "record": [{**(i.record or {}), **i.secrets} for i in intents],
             "key": intents[0].key,
             **key_values(self._stream.config, refs),
         }
         written = self._caller.write(self._operation, values, intents[0].key)
         verdict = written.verdict
-        if (
-            verdict.outcome == "rejected"
-            and len(intents) > 1
-            and written.answer is None
-        ):
-            # Which of them is to blame? Sent alone, each gets its own answer.
-            return [receipt for intent in intents for receipt in self.send([intent])]
+        check_system(verdict, self._stream.name)
+        refused = verdict.outcome == "rejected" and written.answer is None
+        if refused and len(intents) > 1:
+            return None
         if verdict.outcome != "applied":
             return [
                 Receipt(
@@ -107,6 +110,20 @@ class Batches:
         if ref is None:
             return Receipt("unknown", code="soap.no-id")
         return Receipt("applied", ref)
+
+
+def check_system(verdict: Verdict, stream: str) -> None:
+    """Stop where the service refuses us and not the record.
+
+    Raises:
+        ConfigurationError: With the verdict's code.
+    """
+    if verdict.system:
+        raise ConfigurationError(
+            f"Stream {stream}: the service refuses us as a whole ({verdict.code}). "
+            "Check auth and rights.",
+            code=verdict.code,
+        )
 
 
 def _text(record: Any, path: str) -> str | None:

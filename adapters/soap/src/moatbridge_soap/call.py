@@ -102,7 +102,7 @@ class Caller:
         self._addressing = Addressing(config, announced=description.addressing)
         self._login: Login | None = None
         self._verify = getattr(signer, "check", None)
-        self._zone = ZoneInfo(config.timezone) if config.timezone else dt.UTC
+        self.zone = ZoneInfo(config.timezone) if config.timezone else None
         self._write = False
         self._extra: dict[str, str] = {}
         client = Client(  # type: ignore[no-untyped-call] # zeep is untyped
@@ -168,7 +168,7 @@ class Caller:
         if self._login is not None:
             values = {**values, **self._login.values()}
         if operation.request.uses("today"):
-            values = {**values, "today": dt.datetime.now(self._zone).date()}
+            values = {**values, "today": dt.datetime.now(self.zone or dt.UTC).date()}
         arguments = operation.request.build(values)
         self._write = write
         self._place_key(operation, key)

@@ -12,6 +12,7 @@ from moatbridge_soap.decode import field_types
 from moatbridge_soap.fields import leaves_of, names_of, paths_of, trimmed
 from moatbridge_soap.records import Records
 from moatbridge_soap.streams import CompiledStream
+from moatbridge_soap.write_checks import check_write
 from moatbridge_soap.wsdl import nearest
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     )
     from moatbridge_soap.config.system import SoapStreamConfig
     from moatbridge_soap.operation import Compiler, Operation
-    from moatbridge_soap.request import Slot
+    from moatbridge_soap.request import Request
 
 _SPLIT: Final = "{split}"
 _READS: Final = ("list", "get", "changes", "find")
@@ -57,6 +58,11 @@ class _StreamCompiler:
     def compile(self) -> CompiledStream:
         operations = dict(self._operations())
         fields = self._fields(operations)
+        before = self._before(operations)
+        for table in self._config.writes:
+            check_write(
+                table, self._config, operations[table], before=before is not None
+            )
         return CompiledStream(
             self._name,
             self._config,
@@ -64,8 +70,8 @@ class _StreamCompiler:
             Records(self._config, fields),
             operations,
             dict(self._continuations()),
-            self._before(operations),
-            tuple(self._warnings()),
+            before,
+            tuple(self._warnings(operations)),
         )
 
     def _operations(self) -> Iterator[tuple[str, Operation]]:
@@ -143,11 +149,14 @@ class _StreamCompiler:
     def _before(self, operations: Mapping[str, Operation]) -> Operation | None:
         """``get`` once more, for all that a full update must send back."""
         config = self._config
-        sent: dict[str, Slot] = {}
+        sent: set[str] = set()
         for table in ("update", "upsert"):
             if table in operations:
-                sent |= operations[table].request.writable or {}
-        if config.get is None or not sent or config.get.batch is not None:
+                request = operations[table].request
+                sent |= set(request.writable or ())
+                full = config.writes[table].mode == "full"
+                sent |= _named(request) if full else set()
+        if config.get is None or not sent:
             return None
         names = {name for name in sent if name in names_of(self._types["get"])}
         paths = {p for p in self._paths["get"] if p.partition(".")[0] in names}
@@ -269,12 +278,7 @@ class _StreamCompiler:
             request = operations[table].request
             slots = request.writable or {}
             sent |= {name for name in slots if name not in hidden}
-            named = {
-                n.removeprefix("record.")
-                for n in request.names
-                if n.startswith("record.")
-            }
-            sent |= {name.partition(".")[0] for name in named}
+            sent |= _named(request)
             if table in {"create", "upsert"}:
                 required |= {
                     n for n, s in slots.items() if not s.optional and not s.nillable
@@ -313,8 +317,12 @@ class _StreamCompiler:
             false=known(config.false),
         )
 
-    def _warnings(self) -> Iterator[str]:
+    def _warnings(self, operations: Mapping[str, Operation]) -> Iterator[str]:
         config = self._config
+        for table in config.writes:
+            if operations[table].one_way:
+                words = "accepted, not confirmed (the operation gives no answer)"
+                yield f"{self._name}.{table}: {words}"
         if config.get is not None and config.get.batch is None:
             yield f"{self._name}: fetch is one call per record"
         for table in ("update", "upsert"):
@@ -334,6 +342,12 @@ class _StreamCompiler:
         return ConfigurationError(
             f"{words}{nearest(path, available)}.", code="soap.path"
         )
+
+
+def _named(request: Request) -> set[str]:
+    """Fields of a record that a request names one by one."""
+    found = (n for n in request.names if n.startswith("record."))
+    return {n.removeprefix("record.").partition(".")[0] for n in found}
 
 
 def rewrapped(path: str, bound: Any) -> str:

@@ -240,7 +240,7 @@ class Follow:
         if since.as_of is not None:
             text = reading.text(since.as_of)
             if text:
-                return _moment(text.strip(), self._where)
+                return self._told_time(text.strip())
         date = reading.http.date if reading.http is not None else None
         return None if date is None else date - _SKEW
 
@@ -253,7 +253,23 @@ class Follow:
         for _ in reading:
             pass
         text = reading.text(self._config.since.as_of or "")
-        return _moment(text.strip(), self._where) if text else None
+        return self._told_time(text.strip()) if text else None
+
+    def _told_time(self, text: str) -> dt.datetime:
+        """The server's own time; without a zone it is of the system's ``timezone``."""
+        try:
+            found = dt.datetime.fromisoformat(text)
+        except ValueError:
+            words = f"{self._where}: as_of holds no time; check since.as_of."
+            raise NotApplied(words, code="soap.no-time") from None
+        if found.tzinfo is None and self._caller.zone is None:
+            raise ConfigurationError(
+                f"{self._where}: the server's time (since.as_of) carries no zone. Set "
+                'timezone (such as "Europe/Berlin") for the system.',
+                code="soap.timezone",
+            )
+        zoned = found if found.tzinfo else found.replace(tzinfo=self._caller.zone)
+        return zoned.astimezone(dt.UTC)
 
 
 def _position(
@@ -283,10 +299,7 @@ def _moment(value: Any, where: str) -> dt.datetime:
     except (TypeError, ValueError):
         raise foreign(where) from None
     if found.tzinfo is None:
-        raise ConfigurationError(
-            f"{where}: the server's time carries no zone; set timezone.",
-            code="soap.timezone",
-        )
+        raise foreign(where)
     return found.astimezone(dt.UTC)
 
 

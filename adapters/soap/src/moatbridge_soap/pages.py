@@ -105,7 +105,7 @@ class Pages:
             # The newest item stays: only the page's end tells what follows it.
             yield Piece(held[:-1], reading=reading)
             held = held[-1:]
-            start = reading.http.bytes if reading.http else 0
+            start = reading.bytes
         facts.first, facts.last = self._digest(first), self._digest(item)
         more = self._turn(facts, reading)
         if isinstance(self.pager, Windows) and self.pager.again:
@@ -122,8 +122,7 @@ class Pages:
     def _is_full(held: list[Item], reading: Reading, start: int) -> bool:
         if len(held) > PIECE:
             return True
-        size = reading.http.bytes - start if reading.http else 0
-        return size > PIECE_BYTES and len(held) > 1
+        return reading.bytes - start > PIECE_BYTES and len(held) > 1
 
     def _digest(self, item: Item | None) -> str:
         if item is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.errors import MoatbridgeError, NotApplied, OutcomeUnknown, Rejected
 from moatbridge_soap.config.rules import fits
+from moatbridge_soap.decode import is_naive, no_zone
 from moatbridge_soap.faults import (
     meaning_of_fault,
     meaning_of_result,
@@ -45,6 +46,13 @@ class Reading:
         self._caller = caller
         self._operation = operation
         self._values = values
+        self._decoding: Answer | None = None
+
+    @property
+    def bytes(self) -> int:
+        """What was read so far: of the body, and of attachments that records hold."""
+        body = 0 if self.http is None else self.http.bytes
+        return body + (0 if self._decoding is None else self._decoding.attached)
 
     def __iter__(self) -> Iterator[Item]:
         """Send the request, yield the items as they come, judge the rest."""
@@ -70,7 +78,7 @@ class Reading:
         what = self._operation.where
         if not readable(http):
             raise _unreadable(http, what)
-        answer = self._caller.decode(self._operation, http)
+        answer = self._decoding = self._caller.decode(self._operation, http)
         try:
             yield from answer
         except NotApplied:
@@ -80,6 +88,9 @@ class Reading:
             raise
         self.answer = answer
         self._caller.note(answer)
+        modified = self._operation.decoder.settings.modified
+        if modified is not None and is_naive(answer.tolerated, modified):
+            raise no_zone(modified)
         self._caller.check_relation(answer, write=False)
         self._judge(http, answer)
 

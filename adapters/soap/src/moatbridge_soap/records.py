@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from moatbridge.changes import Change, Record, Ref, Reject
 from moatbridge.errors import NotApplied
 from moatbridge_soap.config.rules import lexical
+from moatbridge_soap.decode import no_zone
 from moatbridge_soap.request import MISSING, inside, plain_text
 
 if TYPE_CHECKING:
@@ -67,11 +68,17 @@ class Records:
         return None if path is None else _identity(inside(data, path))
 
     def modified(self, data: Data) -> dt.datetime | None:
-        """When the record last changed."""
+        """When the record last changed.
+
+        Raises:
+            ConfigurationError: ``soap.timezone``: the time carries no zone.
+        """
         path = self._config.modified
         value = inside(data, path) if path is not None else None
         if isinstance(value, dt.datetime):
-            return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+            if value.tzinfo is None:
+                raise no_zone(path or "")
+            return value
         if isinstance(value, dt.date):
             return dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
         return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from moatbridge.changes import Absent, OutOfScope, Receipt, Record, Ref
 from moatbridge.errors import ConfigurationError, MoatbridgeError, NotApplied, Rejected
-from moatbridge_soap.batches import Batches
+from moatbridge_soap.batches import Batches, check_system
 from moatbridge_soap.fetch import Fetch
 from moatbridge_soap.records import key_values
 
@@ -72,12 +72,20 @@ class Writer:
             code = "soap.no-delete" if intent.op == "delete" else "soap.no-operation"
             return Receipt("rejected", intent.ref, code=code)
         if intent.op == "create":
-            return self._sent(table, intent, intent.record or {}, None)
+            return self._created(table, intent)
         if intent.ref is None:
             return Receipt("rejected", code="soap.data")
         if intent.op == "delete":
             return self._deleted(table, intent)
         return self._updated(table, intent)
+
+    def _created(self, table: str, intent: Intent) -> Receipt:
+        record = intent.record or {}
+        known = intent.ref or self._stream.records.ref(record)
+        if known is None and not self._stream.config.writes[table].results:
+            # It would take effect, and nobody could say which record it made.
+            return Receipt("rejected", code="soap.no-id")
+        return self._sent(table, intent, record, None)
 
     def _deleted(self, table: str, intent: Intent) -> Receipt:
         version = intent.before_version
@@ -154,12 +162,7 @@ class Writer:
     ) -> Receipt:
         verdict = written.verdict
         if verdict.outcome != "applied":
-            if verdict.system:
-                raise ConfigurationError(
-                    f"Stream {self._stream.name}: the service refuses us as a whole "
-                    f"({verdict.code}). Check auth and rights.",
-                    code=verdict.code,
-                )
+            check_system(verdict, self._stream.name)
             wait = written.retry_after if verdict.outcome == "not_applied" else None
             return Receipt(
                 verdict.outcome, intent.ref, retry_after=wait, code=verdict.code
@@ -218,6 +221,7 @@ class _Round:
         self._intents = list(intents)
         self._receipts: list[Receipt] = []
         self._stopped: Receipt | None = None
+        self._alone = 0
 
     def run(self) -> list[Receipt]:
         while len(self._receipts) < len(self._intents):
@@ -232,6 +236,9 @@ class _Round:
         """The next intent, or as many as one call takes."""
         start = len(self._receipts)
         first = self._intents[start]
+        if self._alone:
+            self._alone -= 1
+            return [first]
         table = self._writer.table_of(first)
         batches = self._writer.batches(table) if table is not None else None
         if batches is None:
@@ -256,11 +263,14 @@ class _Round:
                 for i in some
             ]
             self._stopped = found[0]
+        if found is None:
+            self._alone = len(some)
+            return
         self._receipts += found
         if any(receipt.outcome == "unknown" for receipt in found):
             self._stopped = Receipt("not_applied", code="soap.not-sent")
 
-    def _sent(self, some: list[Intent]) -> list[Receipt]:
+    def _sent(self, some: list[Intent]) -> list[Receipt] | None:
         table = self._writer.table_of(some[0])
         batches = self._writer.batches(table) if table is not None else None
         if batches is not None:

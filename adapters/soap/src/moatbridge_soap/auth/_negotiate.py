@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.errors import ConfigurationError
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moatbridge_soap.config.auth import NegotiateAuth
+
+
+_WEAK: Final = frozenset({"md5", "sha1"})
 
 
 class HttpNegotiate:
@@ -60,7 +63,8 @@ class HttpNegotiate:
         """Finish the handshake with the server's own proof.
 
         Raises:
-            ConfigurationError: ``soap.auth``: Kerberos without mutual authentication.
+            ConfigurationError: ``soap.auth``: Kerberos without mutual authentication,
+                also where NTLM would be allowed: that proves nothing, but says so.
         """
         if self._context is None:
             return
@@ -70,7 +74,8 @@ class HttpNegotiate:
             self._context = context
             self._step(answer)
             self._context = None
-        if not context.complete and not self._config.allow_ntlm:
+        ntlm = self._config.allow_ntlm and context.negotiated_protocol == "ntlm"
+        if not context.complete and not ntlm:
             raise _failed("the server did not prove who it is")
 
     def _begin(self, peer: ssl.SSLSocket | None) -> Any:
@@ -116,11 +121,32 @@ def _binding(spnego: Any, peer: ssl.SSLSocket | None) -> Any:
     der = peer.getpeercert(binary_form=True) if peer is not None else None
     if der is None:
         return None
-    # RFC 5929 4.1: the certificate's own hash, but SHA-256 for MD5 and SHA-1.
-    digest = hashlib.sha256(der).digest()
+    digest = end_point(der)
+    if digest is None:
+        return None
     return spnego.channel_bindings.GssChannelBindings(
         application_data=b"tls-server-end-point:" + digest
     )
+
+
+def end_point(der: bytes) -> bytes | None:
+    """The hash of a certificate that ties the handshake to it (RFC 5929 section 4.1).
+
+    The hash function is that of the certificate's own signature, but SHA-256 in place
+    of MD5 and SHA-1. None where the signature has no hash function of its own, as
+    Ed25519's: there the binding is not defined, and no peer can expect one.
+    """
+    from cryptography import x509  # noqa: PLC0415 - pyspnego brings it
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+
+    try:
+        signed = x509.load_der_x509_certificate(der).signature_hash_algorithm
+        if signed is None:
+            return None
+        name = "sha256" if signed.name in _WEAK else signed.name.replace("-", "_")
+        return hashlib.new(name, der).digest()
+    except (ValueError, UnsupportedAlgorithm):
+        return None
 
 
 def _spnego() -> Any:

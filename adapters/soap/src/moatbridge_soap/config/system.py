@@ -7,7 +7,13 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from moatbridge.adapter import AdapterConfig
 from moatbridge_soap.config._units import GIB, MIB, PathOrUrl, Size
@@ -21,6 +27,7 @@ from moatbridge_soap.config.operations import (  # noqa: TC001 - pydantic reads 
     WriteConfig,
 )
 
+_CACHE: Final = ".moatbridge/wsdl"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _PORTS: Final = {"http": 80, "https": 443}
 _FIELD: Final = re.compile(r"[^\s/.{}]+(?:\.[^\s/.{}]+)*")
@@ -99,7 +106,9 @@ class SoapConfig(AdapterConfig):
         port: Local name in the WSDL; None if there is only one.
         documents: URL or namespace -> local copy of an imported document.
         import_origins: Further origins that imports may come from.
-        cache: Folder that keeps copies of downloaded documents; None keeps none.
+        cache: Folder that keeps copies of downloaded documents, so that a process can
+            start while their server is down; False keeps none, None means the folder
+            ``.moatbridge/wsdl`` beside the configuration file, where there is one.
         auth: One way to show who we are, or a list of them.
         addressing: WS-Addressing headers; ``auto`` follows the WSDL.
         soap_headers: Static header blocks: element name -> its content.
@@ -122,7 +131,7 @@ class SoapConfig(AdapterConfig):
     port: str | None = None
     documents: dict[str, PathOrUrl] = Field(default_factory=dict)
     import_origins: tuple[Url, ...] = ()
-    cache: PathOrUrl | None = None
+    cache: PathOrUrl | Literal[False] | None = Field(None, validate_default=True)
     auth: Auth | tuple[Auth, ...] = NoAuth()
     addressing: Literal["auto", "on", "off"] = "auto"
     soap_headers: dict[str, Any] = Field(default_factory=dict)
@@ -136,6 +145,12 @@ class SoapConfig(AdapterConfig):
     max_buffered: Size = 32 * MIB
     max_records: int = Field(default=5_000_000, ge=1)
     max_wsdl: MaxWsdl = MaxWsdl()
+
+    @field_validator("cache", mode="before")
+    @classmethod
+    def _beside_the_file(cls, value: Any, info: ValidationInfo) -> Any:
+        in_file = bool((info.context or {}).get("folder"))
+        return _CACHE if value is None and in_file else value
 
     @field_validator("wsdl")
     @classmethod

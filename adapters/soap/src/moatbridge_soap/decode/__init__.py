@@ -13,6 +13,8 @@ from moatbridge_soap.decode.describe import field_types
 from moatbridge_soap.decode.faults import cleaned
 from moatbridge_soap.decode.parts import Detail, Fault, Item, ItemReject
 from moatbridge_soap.decode.settings import DecodeSettings
+from moatbridge_soap.decode.shape import note_substitutions
+from moatbridge_soap.decode.tally import is_naive, no_zone
 
 __all__ = [
     "Answer",
@@ -25,4 +27,7 @@ __all__ = [
     "cleaned",
     "compile_answer",
     "field_types",
+    "is_naive",
+    "no_zone",
+    "note_substitutions",
 ]

@@ -73,6 +73,12 @@ class Answer:
         return self._items
 
     @property
+    def attached(self) -> int:
+        """Bytes of attachments that records hold so far."""
+        parts = self._reading.attachments
+        return 0 if parts is None else parts.taken
+
+    @property
     def tolerated(self) -> Mapping[str, int]:
         """Deviations from the schema: ``kind:element`` -> how often.
 
@@ -143,6 +149,7 @@ class Answer:
         steps = () if decoder.items is None else decoder.items.steps
         envelope = Envelope(
             path=steps,
+            names=() if decoder.items is None else decoder.items.every,
             free=decoder.message.rpc,
             alone=decoder.message.alone,
             kept=decoder.kept,
@@ -203,6 +210,8 @@ class Answer:
             self._straight = None  # trying costs more than it saves
 
     def _careful(self, element: _Element) -> Item:
+        if self._reading.attachments is not None:
+            self._reading.attachments.next_record()
         try:
             self._check_single()
             element = self._followed(element)

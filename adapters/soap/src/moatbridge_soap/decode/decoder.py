@@ -10,7 +10,7 @@ from moatbridge_soap.decode.answer import Answer
 from moatbridge_soap.decode.describe import field_paths
 from moatbridge_soap.decode.leaves import attribute
 from moatbridge_soap.decode.paths import Message, Target, unknown_field
-from moatbridge_soap.decode.records import RecordCompiler, wanted
+from moatbridge_soap.decode.records import RecordCompiler, named, wanted
 from moatbridge_soap.decode.straight import compile_straight
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from moatbridge_soap.decode.leaves import Read
     from moatbridge_soap.decode.records import Wanted
     from moatbridge_soap.decode.settings import DecodeSettings
+    from moatbridge_soap.decode.shape import Member
     from moatbridge_soap.decode.straight import Straight
     from moatbridge_soap.decode.tally import Reading
 
@@ -56,9 +57,10 @@ class AnswerDecoder:
         steps = () if items is None else items.steps
         self.kept = tuple(
             frozenset(
-                target.steps[step]
+                name
                 for target in paths.values()
                 if len(target.steps) > step and not target.header
+                for name in target.names(step)
             )
             for step in range(len(steps))
         )
@@ -135,19 +137,38 @@ def _item_readers(
     if target is None or target.member is None:
         return _nothing, _nothing
     shape = target.member.shape
-    names = list(field_paths(shape))
+    names = list(field_paths(target.member))
     for path in (*settings.fields, *settings.key):
         if not _is_known(path, names) and not shape.wildcard and not _recurses(path):
             raise unknown_field(message, path, names)
     compiler = RecordCompiler(settings)
     tree, key = _decoded(settings), wanted(settings.key)
-    return compiler.reader(shape, tree), compiler.reader(shape, key)
+    return (
+        _by_tag(compiler, target.member, tree),
+        _by_tag(compiler, target.member, key),
+    )
+
+
+def _by_tag(compiler: RecordCompiler, member: Member, tree: Wanted) -> Read:
+    """The reader of items, and of what may stand in their place."""
+    plain = compiler.reader(member.shape, tree)
+    if not member.instead:
+        return plain
+    others = {
+        each.tag: named(compiler.reader(each.shape, tree), each, member)
+        for each in member.instead
+    }
+
+    def read(element: _Element, reading: Reading) -> Any:
+        return others.get(element.tag, plain)(element, reading)
+
+    return read
 
 
 def _straight_reader(
     target: Target | None, settings: DecodeSettings
 ) -> Straight | None:
-    if target is None or target.member is None:
+    if target is None or target.member is None or target.member.instead:
         return None
     return compile_straight(target.member.shape, _decoded(settings), settings)
 

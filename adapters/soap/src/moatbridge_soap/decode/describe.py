@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.adapter import Field
@@ -41,7 +42,14 @@ def field_types(operation: Any, path: str) -> tuple[Field, ...]:
         ConfigurationError: ``soap.path``: the answer has no such element.
     """
     member = Message(operation).target(path).member
-    return () if member is None else tuple(fields_of(member.shape))
+    return () if member is None else tuple(fields_of_items(member))
+
+
+def fields_of_items(member: Member) -> Iterator[Field]:
+    """The fields of items, with those of what may stand in their place."""
+    fields = tuple(fields_of(member.shape))
+    yield from fields
+    yield from _of_substitutes(member, fields, ())
 
 
 def fields_of(shape: Shape, above: tuple[Shape, ...] = ()) -> Iterator[Field]:
@@ -52,9 +60,9 @@ def fields_of(shape: Shape, above: tuple[Shape, ...] = ()) -> Iterator[Field]:
         yield Field("#text", _type(shape))
 
 
-def field_paths(shape: Shape) -> Iterator[str]:
-    """Every field path below a shape, records included."""
-    for field in fields_of(shape):
+def field_paths(member: Member) -> Iterator[str]:
+    """Every field path of items, records included."""
+    for field in fields_of_items(member):
         yield from _paths(field, "")
 
 
@@ -68,15 +76,31 @@ def _paths(field: Field, above: str) -> Iterator[str]:
 def _field(member: Member, above: tuple[Shape, ...]) -> Field:
     shape = member.shape.array or member.shape
     fields = () if shape in above else tuple(fields_of(shape, above))
+    fields += tuple(_of_substitutes(member, fields, above))
     return Field(
         member.name,
-        _type(shape),
+        "object" if fields else _type(shape),
         required=member.required,
         multi=member.many or member.shape.array is not None or shape.listed,
         ordered=True,
         unique=member.unique,
         fields=fields,
     )
+
+
+def _of_substitutes(
+    member: Member, fields: tuple[Field, ...], above: tuple[Shape, ...]
+) -> Iterator[Field]:
+    """What only those hold that may stand in the element's place."""
+    known = {field.name for field in fields}
+    inside = (*above, member.shape, *(each.shape for each in member.instead))
+    for each in member.instead:
+        if each.shape in above or each.shape is member.shape:
+            continue
+        for field in fields_of(each.shape, inside):
+            if field.name not in known:
+                known.add(field.name)
+                yield replace(field, required=False)
 
 
 def _type(shape: Shape) -> FieldType:

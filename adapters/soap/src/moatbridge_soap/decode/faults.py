@@ -21,6 +21,7 @@ _DETAILS: Final = 16
 _VALUES: Final = 256
 _VALUE: Final = 1000
 _DEPTH: Final = 16
+_NAME: Final = 64
 _SPACES: Final = re.compile(r"\s+")
 
 
@@ -95,3 +96,14 @@ def _text(element: _Element | None) -> str:
 def _local(element: _Element) -> str:
     tag = element.tag
     return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+
+
+def last_open(root: _Element | None) -> str:
+    """Where reading stopped, for messages: the element that was open last."""
+    if root is None:
+        return ""
+    node = root
+    while len(node):
+        node = node[-1]
+    local = node.tag.rpartition("}")[2] if isinstance(node.tag, str) else ""
+    return f", in {cleaned(local, _NAME)!r}"

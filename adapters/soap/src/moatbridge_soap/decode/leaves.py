@@ -191,7 +191,11 @@ def _binary(convert: Convert, path: str) -> Read:
             link = element.get("href")
         if link is None or not link.startswith("cid:"):
             return plain(element, reading)
-        found = reading.attachments.get(unquote(link[4:]))  # RFC 2392
+        try:
+            parts = reading.attachments
+            found = parts.get(unquote(link[4:])) if parts else None  # RFC 2392
+        except Unreadable as problem:
+            raise Unreadable(problem.reason, path) from None
         if found is None:
             raise Unreadable("soap.attachment", path)
         return found

@@ -25,6 +25,7 @@ class Target(NamedTuple):
         many: Some step of it may occur more than once.
         optional: The schema allows its absence.
         header: The steps begin below Header.
+        instead: For each step, local names that may stand in its place.
     """
 
     steps: tuple[str, ...]
@@ -33,6 +34,17 @@ class Target(NamedTuple):
     many: bool
     optional: bool
     header: bool
+    instead: tuple[frozenset[str], ...] = ()
+
+    def names(self, step: int) -> frozenset[str]:
+        """Local names that mean a step."""
+        others = self.instead[step] if self.instead else frozenset()
+        return others | {self.steps[step]}
+
+    @property
+    def every(self) -> tuple[frozenset[str], ...]:
+        """`names` of each step."""
+        return tuple(self.names(step) for step in range(len(self.steps)))
 
 
 class Message:
@@ -75,6 +87,7 @@ class Message:
 
     def _walk(self, path: str, root: Member, first: str, rest: list[str]) -> Target:
         steps, node, many, optional = [first], root, root.many, not root.required
+        instead = [frozenset[str]()]
         for position, step in enumerate(rest):
             below = node.shape.member(step)
             if below is None and node.shape.wildcard:
@@ -84,12 +97,27 @@ class Message:
                 raise self._unknown(path, step, names)
             if step.startswith("@"):
                 return Target(
-                    tuple(steps), below.tag, below, many, optional, header=False
+                    tuple(steps),
+                    below.tag,
+                    below,
+                    many,
+                    optional,
+                    header=False,
+                    instead=tuple(instead),
                 )
             node = below
             steps.append(step)
+            instead.append(frozenset(each.name for each in below.instead))
             many, optional = many or node.many, optional or not node.required
-        return Target(tuple(steps), None, node, many, optional, header=False)
+        return Target(
+            tuple(steps),
+            None,
+            node,
+            many,
+            optional,
+            header=False,
+            instead=tuple(instead),
+        )
 
     def _unknown(
         self, path: str, step: str, names: Sequence[str]
@@ -134,7 +162,8 @@ def found(
             continue
         if follow is not None and depth:
             nodes = [follow(node) for node in nodes]
-        nodes = [child for node in nodes for child in node if _local(child) == step]
+        names = target.names(depth)
+        nodes = [child for node in nodes for child in node if _local(child) in names]
     yield from nodes
 
 

@@ -62,12 +62,16 @@ class RecordCompiler:
 
     Args:
         settings: What is decoded, and how.
+        inside: Readers of substitutes that are known where this one is used.
     """
 
-    def __init__(self, settings: DecodeSettings) -> None:
+    def __init__(
+        self, settings: DecodeSettings, inside: dict[Any, Read] | None = None
+    ) -> None:
         self._settings = settings
         self._key = frozenset(path.rpartition(".")[2] for path in settings.key)
         self._open: dict[int, list[Read]] = {}
+        self._inside = inside
 
     def reader(self, shape: Shape, tree: Wanted, path: str = "") -> Read:
         """The reader of an element of that shape: value, dict or list."""
@@ -124,6 +128,8 @@ class RecordCompiler:
                 entries.setdefault(member.tag, entry)
             if selected and member.required:
                 required.append(member.name)
+        for member in shape.members:
+            self._substitutes(member, tree, path, entries)
         self._raw(shape, tree, entries)
         text = None
         if shape.text is not None and (tree is None or "#text" in tree):
@@ -133,6 +139,41 @@ class RecordCompiler:
 
     def _member(self, member: Member, tree: Wanted, path: str) -> Read:
         return self.reader(member.shape, tree and tree[member.name], path)
+
+    def _substitutes(
+        self, member: Member, tree: Wanted, path: str, entries: dict[str, Entry]
+    ) -> None:
+        """What stands in an element's place is read as that element's field."""
+        selected = tree is None or member.name in tree
+        below = f"{path}.{member.name}" if path else member.name
+        known = {} if self._inside is None else self._inside
+        for each in member.instead:
+            read = None
+            if selected:
+                wanted_ = tree and tree[member.name]
+                read = self._at_need(each, wanted_, below, known)
+                read = named(read, each, member)
+            entry = Entry(member.name, read, member.many, member.position)
+            entries.setdefault(each.tag, entry)
+
+    def _at_need(
+        self, member: Member, tree: Wanted, path: str, known: dict[Any, Read]
+    ) -> Read:
+        """A reader that is compiled when such an element comes.
+
+        Groups may be large, and their members hold each other in any order; inside one
+        of them each other is compiled once.
+        """
+        settings, key = self._settings, (member.tag, id(tree))
+
+        def read(element: _Element, reading: Reading) -> Any:
+            found = known.get(key)
+            if found is None:
+                compiler = RecordCompiler(settings, known)
+                found = known[key] = compiler.reader(member.shape, tree, path)
+            return _deeper(found, element, reading, path)
+
+        return read
 
     @staticmethod
     def _raw(shape: Shape, tree: Wanted, entries: dict[str, Entry]) -> None:
@@ -239,6 +280,21 @@ def _children(
             record[name] = value
 
 
+def named(read: Read, each: Member, head: Member) -> Read:
+    """The reader of a substitute: the record names its type, as with ``xsi:type``."""
+    name = each.shape.qname.rpartition("}")[2]
+    if not name or each.shape.is_leaf or each.shape is head.shape:
+        return read
+
+    def reader(element: _Element, reading: Reading) -> Any:
+        record = read(element, reading)
+        if isinstance(record, dict):
+            record.setdefault("@type", name)
+        return record
+
+    return reader
+
+
 def _typed(declared: str, plain: Read, variants: Mapping[str, Read], path: str) -> Read:
     """Choose the reader by ``xsi:type``, which must derive from the declared type."""
 
@@ -272,15 +328,19 @@ def _again(later: list[Read], path: str) -> Read:
     """A type inside itself: the reader that is just being compiled."""
 
     def read(element: _Element, reading: Reading) -> Any:
-        if reading.depth >= _DEPTH:
-            raise Unreadable("soap.too-deep", path)
-        reading.depth += 1
-        try:
-            return later[0](element, reading)
-        finally:
-            reading.depth -= 1
+        return _deeper(later[0], element, reading, path)
 
     return read
+
+
+def _deeper(read: Read, element: _Element, reading: Reading, path: str) -> Any:
+    if reading.depth >= _DEPTH:
+        raise Unreadable("soap.too-deep", path)
+    reading.depth += 1
+    try:
+        return read(element, reading)
+    finally:
+        reading.depth -= 1
 
 
 def _followed(

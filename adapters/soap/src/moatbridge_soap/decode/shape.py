@@ -6,9 +6,11 @@ Members are looked up lazily, so recursive types cost nothing until they are use
 
 from __future__ import annotations
 
+import contextlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from zeep.exceptions import Error as ZeepError
 from zeep.xsd.elements import Any as Wildcard
 from zeep.xsd.elements import Attribute, Choice, Element
 from zeep.xsd.elements.indicators import All, Group, Indicator
@@ -17,8 +19,9 @@ from zeep.xsd.types import builtins as builtin
 from zeep.xsd.types.collection import ListType, UnionType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+_SUBSTITUTIONS: Final = "moatbridge_substitutions"
 _BUILTINS: Final = (
     (builtin.Boolean, "boolean"),
     (builtin.Integer, "integer"),
@@ -49,6 +52,8 @@ class Member(NamedTuple):
         nillable: It may be nil.
         position: Rank in the schema's order; equal where any order is right.
         unique: Its type is ``xsd:ID``.
+        instead: What may stand in its place (a substitution group): other tags, and
+            their own shapes.
     """
 
     name: str
@@ -59,6 +64,33 @@ class Member(NamedTuple):
     nillable: bool = False
     position: int = 0
     unique: bool = False
+    instead: tuple[Member, ...] = ()
+
+
+def note_substitutions(schema: Any, pairs: Iterable[tuple[str, str]]) -> None:
+    """Tell zeep's schema which elements may stand for others, since it forgets them.
+
+    Args:
+        schema: zeep's ``wsdl.types``.
+        pairs: (head, element), each ``{namespace}local``; without a namespace where
+            their document has none, and so takes that of the one that includes it.
+    """
+    found: dict[str, list[str]] = {}
+    for pair in sorted(pairs):
+        for head, element in _included(schema, *pair):
+            found.setdefault(head, []).append(element)
+    setattr(schema, _SUBSTITUTIONS, found)
+
+
+def _included(schema: Any, head: str, element: str) -> Iterator[tuple[str, str]]:
+    if element.startswith("{"):
+        yield head, element
+        return
+    for each in schema.elements:
+        if each.name == element:
+            space = each.qname.namespace
+            local = head if head.startswith("{") or not space else f"{{{space}}}{head}"
+            yield local, each.qname.text
 
 
 class Shapes:
@@ -88,6 +120,20 @@ class Shapes:
     def elements(self, kind: Any) -> tuple[Member, ...]:
         """Top-level elements of a type that is no record of ours (an envelope)."""
         return tuple(self.of(kind).members)
+
+    def substitutes(self, element: Any) -> Iterator[Any]:
+        """Elements that may stand in the place of another, the group's own included."""
+        groups: Mapping[str, list[str]] = getattr(self._schema, _SUBSTITUTIONS, {})
+        seen = {element.qname.text}
+        waiting = list(groups.get(element.qname.text, ())) if element.is_global else []
+        while waiting:
+            name = waiting.pop(0)
+            if name in seen:
+                continue
+            seen.add(name)
+            waiting += groups.get(name, ())
+            with contextlib.suppress(ZeepError):  # of a schema without namespace
+                yield self._schema.get_element(name)
 
     @cached_property
     def derived(self) -> Mapping[str, tuple[Any, ...]]:
@@ -208,16 +254,27 @@ def _member(
     many: bool = False,
     required: bool = True,
 ) -> Member:
+    shape = shapes.of(element.type)
     return Member(
         element.name,
         element.qname.text,
-        shapes.of(element.type),
+        shape,
         many=many or _repeats(element),
         required=required and element.min_occurs > 0,
         nillable=bool(element.nillable),
         position=position,
         unique=isinstance(element.type, builtin.ID),
+        instead=tuple(
+            _substitute(each, shapes, shape) for each in shapes.substitutes(element)
+        ),
     )
+
+
+def _substitute(element: Any, shapes: Shapes, head: Shape) -> Member:
+    shape = shapes.of(element.type)
+    if shape.is_leaf and shape.wildcard:  # no type of its own: that of its head
+        shape = head
+    return Member(element.name, element.qname.text, shape)
 
 
 def _walk(

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from lxml import etree
 
 from moatbridge.errors import NotApplied, Rejected
-from moatbridge_soap.decode.faults import cleaned
+from moatbridge_soap.decode.faults import cleaned, last_open
 from moatbridge_soap.decode.tally import too_large
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Envelope:
 
     Args:
         path: Local names from below Body to the item; () if no items are wanted.
+        names: For each step of the path, the local names that mean it.
         free: The first step of the path matches any name (rpc).
         alone: The answer is one element, Body's first child.
         kept: For each step of the path, local names of siblings that are kept beside
@@ -72,6 +73,7 @@ class Envelope:
         self,
         *,
         path: tuple[str, ...],
+        names: tuple[frozenset[str], ...],
         free: bool,
         alone: bool,
         kept: tuple[frozenset[str], ...],
@@ -80,6 +82,7 @@ class Envelope:
         hold: bool,
     ) -> None:
         self._path = path
+        self._names = names
         self._free = free
         self._alone = alone
         self._kept = kept
@@ -93,7 +96,7 @@ class Envelope:
         self._container: _Element | None = None
         self._tag: str | None = None  # of the items in this container
         self._closed = False
-        self._parser = _parser(path, charset)
+        self._parser = _parser(names, charset)
 
     def __enter__(self) -> Self:
         return self
@@ -202,7 +205,7 @@ class Envelope:
             _refuse_dtd()
 
     def _is_item(self, element: _Element) -> bool:
-        if element.tag.rpartition("}")[2] != self._path[-1]:
+        if element.tag.rpartition("}")[2] not in self._names[-1]:
             return False
         parent = element.getparent()
         if parent is self._container:
@@ -221,7 +224,7 @@ class Envelope:
             if node is None:
                 return False
             free = self._free and depth == 0
-            if not free and node.tag.rpartition("}")[2] != self._path[depth]:
+            if not free and node.tag.rpartition("}")[2] not in self._names[depth]:
                 return False
             if depth == 0 and self._alone and node.getprevious() is not None:
                 return False
@@ -242,13 +245,14 @@ class Envelope:
             self._record += len(piece)
             self._record_marks += marks * _MARK
             if max(self._record, self._record_marks) > limits.max_record:
-                raise too_large("one record", limits.max_record, "max_record")
+                what = f"one record{last_open(self.root)}"
+                raise too_large(what, limits.max_record, "max_record")
 
     def _sweep(self, container: _Element | None) -> None:
         """Forget what the container no longer needs, except its last child."""
         if container is None or self.hold:
             return
-        kept = self._kept[-1] - {self._path[-1]}
+        kept = self._kept[-1] - self._names[-1]
         if kept:
             _forget(container, container[:-1], kept)
         else:
@@ -270,7 +274,9 @@ class Envelope:
         if error.code in _LIMITS:
             raise Rejected(
                 "The answer was refused: it exceeds a limit of the XML parser (depth "
-                f"256, one text 10 MB, one name 50 kB) at line {_line(error)}.",
+                f"256, one text 10 MB, one name 50 kB) at line {_line(error)}"
+                f"{last_open(self.root)}. Leave such a value out of the answer, or let "
+                "the service send it as an attachment (MTOM).",
                 code="soap.too-large",
             ) from None
         if self.root is None and b"Envelope" not in self._head.replace(b"\0", b""):
@@ -325,8 +331,11 @@ def body_of(root: _Element) -> _Element:
     return found[0]
 
 
-def _parser(path: tuple[str, ...], charset: str | None) -> Any:
-    names = ["{*}Envelope", *({f"{{*}}{path[-1]}"} if path else ())]
+def _parser(path: tuple[frozenset[str], ...], charset: str | None) -> Any:
+    names = [
+        "{*}Envelope",
+        *(f"{{*}}{name}" for name in sorted(path[-1] if path else ())),
+    ]
     for encoding in _spellings(charset):
         try:
             return etree.XMLPullParser(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moatbridge.errors import Rejected
+from moatbridge.errors import ConfigurationError, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lxml.etree import _Element
+
+    from moatbridge_soap.decode.multipart import Attachments
 
 _KINDS: Final = 256  # distinct counters: names come from the peer
 _NAME: Final = 64
@@ -40,7 +42,7 @@ class Reading:
         self.strict = strict
         self.counts: dict[str, int] = {}
         self.follow: Callable[[_Element], _Element] | None = None
-        self.attachments: Mapping[str, bytes] = {}
+        self.attachments: Attachments | None = None
         self.depth = 0
         self.active: set[_Element] = set()
 
@@ -61,6 +63,22 @@ class Reading:
             self.counts[key] = self.counts.get(key, 0) + 1
         else:
             self.counts["more:*"] = self.counts.get("more:*", 0) + 1
+
+
+def is_naive(tolerated: Mapping[str, int], path: str) -> bool:
+    """Whether moments without a zone were counted for a field."""
+    return f"naive:{path[:_NAME]}" in tolerated
+
+
+def no_zone(path: str) -> ConfigurationError:
+    """The error for a time of change that could be any time of the day (soap 47)."""
+    return ConfigurationError(
+        f"The records' time of change ({path}) carries no zone, so nobody knows what "
+        'changed when. Set timezone (such as "Europe/Berlin") for the system, to the '
+        "zone that the service means.",
+        code="soap.timezone",
+        path=path,
+    )
 
 
 def too_large(what: str, limit: int, setting: str) -> Rejected:

@@ -18,6 +18,7 @@ from zeep import Settings
 from zeep.wsdl import Document
 
 from moatbridge.errors import ConfigurationError, MoatbridgeError
+from moatbridge_soap.decode import note_substitutions
 from moatbridge_soap.wsdl._cache import FRESH
 from moatbridge_soap.wsdl._sources import Sources
 from moatbridge_soap.wsdl._transport import LoadingTransport
@@ -140,6 +141,7 @@ def _parse(config: SoapConfig, net: Net | None) -> Description:
         raise _unreadable(sources.last, error) from None
     finally:
         sources.close()
+    note_substitutions(document.types, sources.substitutions)
     return Description(
         document,
         sources.digest,

@@ -38,6 +38,7 @@ class Sources:
         files: Local files read: path -> (time of change, size).
         digests: Document -> digest of its content.
         addressing: A document announces WS-Addressing.
+        substitutions: Elements that may stand for another: (head, element).
         last: The document that was asked for last, for messages.
     """
 
@@ -46,6 +47,7 @@ class Sources:
         self.digests: dict[str, str] = {}
         self.last: str = config.wsdl
         self.addressing = False
+        self.substitutions: set[tuple[str, str]] = set()
         self.remote = config.wsdl.startswith("http")
         self.root: str = config.wsdl
         if not self.remote:
@@ -84,6 +86,7 @@ class Sources:
         self.digests[url] = hashlib.sha256(content).hexdigest()
         checked = Checked(content, url, first=first)
         self.addressing = self.addressing or checked.announces_addressing()
+        self.substitutions.update(checked.substitutions())
         checked.relocate(lambda ns, location: self._relocated(ns, location, url))
         for location in checked.imports():
             child = absolute_location(location, url)  # type: ignore[no-untyped-call] # zeep is untyped

@@ -68,6 +68,23 @@ class Checked:
         """True if a policy or an extension asks for WS-Addressing."""
         return next(self.root.iter(*_ADDRESSING), None) is not None
 
+    def substitutions(self) -> Iterator[tuple[str, str]]:
+        """Elements that may stand for another: (head, element), ``{namespace}local``.
+
+        XML Schema 1.0 part 1, section 2.2.2.2; zeep forgets them.
+        """
+        for node in self.root.iter(f"{{{XSD}}}element"):
+            heads, name = node.get("substitutionGroup"), node.get("name")
+            schema = node.getparent()
+            if heads is None or name is None or schema is None:
+                continue
+            for head in heads.split():
+                prefix, _, local = head.rpartition(":")
+                yield (
+                    _clark(node.nsmap.get(prefix or None), local),
+                    _clark(schema.get("targetNamespace"), name.strip()),
+                )
+
     def relocate(self, choose: Callable[[str | None, str | None], str | None]) -> None:
         """Give imports another location.
 
@@ -87,6 +104,10 @@ class Checked:
             return self._content
         found: bytes = etree.tostring(self.root, encoding="utf-8", xml_declaration=True)
         return found
+
+
+def _clark(namespace: str | None, local: str) -> str:
+    return f"{{{namespace}}}{local}" if namespace else local
 
 
 def refused(url: str, words: str) -> ConfigurationError:
