@@ -24,7 +24,7 @@ EXPORT = "PERSNR;NAME;VORNAME;MAIL;GEHALT\n" + "".join(
 def found(drop: Drop) -> dict[str, dict[str, Any]]:
     adapter = drop.open({})
     told: dict[str, dict[str, Any]] = {}
-    for item in adapter.discover().items:
+    for item in reversed(adapter.discover().items):
         told.setdefault(item.stream or "", {})[item.setting] = item
     return told
 
@@ -186,3 +186,17 @@ def test_nothing_has_no_last_item_and_no_pages() -> None:
     from moatbridge_sftp.pickup.cursor import Place
 
     assert list(pages([], Place(), 5)) == []
+
+
+def test_an_account_that_may_write_where_it_only_reads_is_a_warning(
+    drop: Drop,
+) -> None:
+    drop.folder.chmod(0o777)
+
+    def warned(**people: Any) -> bool:
+        found = drop.open(**people).probe().warnings
+        return any("an account that can only read is enough" in text for text in found)
+
+    assert warned(claim="none", after="leave")
+    assert not warned(claim="none", after="leave", ack_file="acks/{name}.json")
+    assert not warned()  # it moves files

@@ -56,7 +56,7 @@ def test_a_snapshot_that_comes_late_is_put_away_unread_and_told(drop: Drop) -> N
     assert passes.scan() is None
     assert len(drop.tree()) == 2
     assert all("archive" in name for name in drop.tree())
-    assert any("are not read" in text for text in passes.adapter.probe().warnings)
+    assert any("are not read" in text for text in passes.adapter.notices())
 
 
 def test_more_old_snapshots_than_a_position_holds_are_not_read_either(
@@ -104,4 +104,4 @@ def test_an_odd_name_is_no_record_and_leaves_an_idle_pass_idle(local: Drop) -> N
     assert passes.scan() == ["x"]
     assert passes.scan() is None
     assert passes.rejects == [], "a reject would say that a pass happened"
-    assert any("readme.csv" in text for text in passes.adapter.probe().warnings)
+    assert any("readme.csv" in text for text in passes.adapter.notices())

@@ -215,7 +215,7 @@ def test_a_gap_may_be_a_warning(local: Drop) -> None:
     reader.poll()
     local.rows("p_3.csv", (3, "z"))
     assert keys(reader.poll()) == ["3"]
-    assert any("expected file number 2" in text for text in adapter.probe().warnings)
+    assert any("expected file number 2" in text for text in adapter.notices())
 
 
 def test_a_late_file_stops_a_delta(local: Drop) -> None:

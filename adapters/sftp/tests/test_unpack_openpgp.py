@@ -4,14 +4,18 @@ import gzip
 import io
 import random
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from moatbridge.errors import ConfigurationError
+from moatbridge.errors import ConfigurationError, NotApplied
+from moatbridge.testing import net
+from moatbridge.testing.network import RecordingNet
 from moatbridge_sftp.formats import BadFile
 from moatbridge_sftp.unpack import Limits, OpenPgp, unpack
 from moatbridge_sftp.unpack.openpgp import judge_status
+from servers.drop_folder import until
 from servers.gpg import PASSPHRASE, key_ring
 
 __all__ = ["key_ring"]
@@ -126,6 +130,47 @@ def test_settings_that_cannot_work_are_said(key_ring, keys):
 def test_keys_and_passphrase_are_never_shown(keys):
     assert PASSPHRASE not in repr(keys)
     assert "PRIVATE" not in repr(keys)
+
+
+SILENT = """#!/bin/sh
+case "$*" in *--import*) exit 0;; esac
+sleep 600 &
+echo $! > "{pid}"
+wait
+"""
+
+
+@pytest.mark.parametrize("how", ["deadline", "abort"])
+def test_a_gpg_that_says_nothing_ends_with_the_call_and_its_children(tmp_path, how):
+    program, child = tmp_path / "gpg", tmp_path / "pid"
+    program.write_text(SILENT.format(pid=child))
+    program.chmod(0o700)
+    recorded = RecordingNet(net([], deadline=1.0 if how == "deadline" else 600.0))
+    openpgp = OpenPgp("a key", net=recorded, program=str(program))
+
+    def cut():
+        until(lambda: child.exists() and child.read_text().strip())
+        recorded.cut()
+
+    with ThreadPoolExecutor(1) as pool:
+        aborting = pool.submit(cut) if how == "abort" else None
+        with pytest.raises(NotApplied) as caught:
+            opened(b"\x85\x01 a message", openpgp)
+        if aborting is not None:
+            aborting.result()
+    recorded.forget()
+    assert caught.value.code == "sftp.deadline"
+    number = child.read_text().strip() if child.exists() else ""  # ended before it
+    until(lambda: not (number and _lives(number)))
+
+
+def _lives(pid):
+    """Not gone, and no zombie that nobody has waited for yet."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def test_nothing_is_left_behind(key_ring, keys, monkeypatch):

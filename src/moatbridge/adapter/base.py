@@ -171,6 +171,21 @@ class Adapter(ABC, Generic[C]):
     def streams(self) -> Sequence[Stream]:
         """Describe the configured streams (may ask the server for types)."""
 
+    def notices(self) -> Sequence[str]:
+        """What a person should know about what was read since this was asked last.
+
+        For what is no error and no reject, and still must not pass in silence: a file
+        that was set aside, a number that is missing, elements that the schema does not
+        know. The core asks at the end of each stretch of reading, keeps the sentences
+        with the pass, and shows them in ``plan``, ``run`` and ``status``.
+
+        Name the stream, say what happened and what to do. Whole sentences without
+        personal values or secrets; of one stretch 20 are kept, of each 300 characters.
+        The same sentence again, word for word, counts as said once. Asking forgets
+        them. No I/O, never raises. The default is none.
+        """
+        return ()
+
     def position(self, cursor: Cursor | None, name: str, kind: type[P]) -> P | None:
         """What one of our own cursors says: ``{name: value}``.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moatbridge.errors import ConfigurationError, CursorTooOld, NotApplied
 from moatbridge.flow.envelope import Envelope
 from moatbridge.guard.approval import PLAN_LIFE
-from moatbridge.ledger import flows, marks, runs, scans
+from moatbridge.ledger import flows, marks, notices, runs, scans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,6 +83,7 @@ def open_pass(
         tx.run(
             "UPDATE partition SET state='done' WHERE flow_id=? AND kind='scan'", flow_id
         )
+        said = notices.carried(tx, flow_id)
         for part in split:
             ledger.leases.add(
                 tx,
@@ -90,9 +91,10 @@ def open_pass(
                 f"g{generation}/{part.key}",
                 "scan",
                 generation=generation,
-                spec={"key": part.key, "spec": part.spec, "run": run.run_id},
+                spec={"key": part.key, "spec": part.spec, "run": run.run_id, **said},
                 cursor=_carried_on(tx, route, part.key),
             )
+            said = {}  # kept once is enough
         if live is not None:
             ledger.leases.add(tx, flow_id, LIVE, LIVE, cursor=live)
 

@@ -13,6 +13,7 @@ one, else every call raises ``session.broken``.
 from __future__ import annotations
 
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 from moatbridge.changes import Batch, Receipt
@@ -47,6 +48,7 @@ FETCH: Final = 500
 """Refs or queries of one call at most (delivery 39)."""
 
 _CLOSE: Final = 5.0
+_NOTICES: Final = 20
 _END: Final = object()
 
 
@@ -148,6 +150,16 @@ class Session:
         if self._quota is not None:
             self._quota.suggest(probe.quota)
         return probe
+
+    def notices(self) -> list[str]:
+        """See `Adapter.notices`. Never raises: what cannot be told is not told."""
+        found: list[str] = []
+
+        def ask() -> None:
+            found.extend(map(str, islice(self.adapter.notices(), _NOTICES)))
+
+        self._caller.quietly(self.adapter, _CLOSE, ask)
+        return found
 
     def streams(self) -> Sequence[Stream]:
         """The configured streams, as `Adapter.streams` describes them."""

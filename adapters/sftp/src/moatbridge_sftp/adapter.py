@@ -174,6 +174,10 @@ class SftpAdapter(
             warnings=tuple(said),
         )
 
+    def notices(self) -> Sequence[str]:
+        """Files set aside, late, missing, sent again; columns that no field names."""
+        return [words for one in self._bound.values() for words in one.notes.take()]
+
     def _newest(self) -> list[str]:
         """UTC times of the newest files, by the server's clock."""
         found = (bound.newest() for bound in self._bound.values())
@@ -236,10 +240,14 @@ class SftpAdapter(
     # --- writing --------------------------------------------------------------------
 
     def traits(self, stream: str) -> WriteTraits:
-        """``keyed``: a batch that is repeated is never published a second time."""
-        config = self._stream(stream, "CanWrite").config
+        """``keyed``: a batch that is repeated is never published a second time.
+
+        Where no state folder can be made there are no receipts: ``none``.
+        """
+        bound = self._stream(stream, "CanWrite")
+        config = bound.config
         return WriteTraits(
-            dedup="keyed",
+            dedup="keyed" if bound.publisher.keyed else "none",
             key_scope="request",
             key_ttl=config.receipt_days * 86_400.0,
             max_request_life=REQUEST_LIFE,

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from moatbridge.adapter import Field, Stream
+from moatbridge.adapter import Field, Stream, suggested_for
 from moatbridge.errors import ConfigurationError
 from moatbridge_sftp.parsing import Parser
 from moatbridge_sftp.pickup.contents import Contents
 from moatbridge_sftp.pickup.folder import Folder
+from moatbridge_sftp.pickup.lateness import overdue
+from moatbridge_sftp.pickup.notes import Notes
 from moatbridge_sftp.pickup.passes import Passes
 from moatbridge_sftp.pickup.sighting import Sightings
 from moatbridge_sftp.pickup.spool import Spool
@@ -23,25 +26,16 @@ from moatbridge_sftp.places import matcher, usual_names
 from moatbridge_sftp.publish.publishing import Publisher
 from moatbridge_sftp.settling.settler import Settler
 from moatbridge_sftp.storage import Jump, SshAuth, SshSettings
-from moatbridge_sftp.suggest import entity_of, suggested_fields
+from moatbridge_sftp.suggest import field_type
+
+_MONTH: Final = 28 * 86_400
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from moatbridge.adapter import FieldType, Net
+    from moatbridge.adapter import Net
     from moatbridge_sftp.config import Auth, JumpHost, SftpConfig, SftpStreamConfig
     from moatbridge_sftp.storage import Storage
-
-_TYPES: Final[dict[str, FieldType]] = {
-    "text": "text",
-    "integer": "int",
-    "decimal": "decimal",
-    "date": "date",
-    "datetime": "datetime",
-    "boolean": "bool",
-    "binary": "bytes",
-    "json": "json",
-}
 
 
 @dataclass
@@ -82,12 +76,17 @@ class Bound:
     @cached_property
     def settler(self) -> Settler:
         """Puts its files away."""
-        return Settler(self.folder, self.contents)
+        return Settler(self.folder, self.contents, self.notes)
+
+    @cached_property
+    def notes(self) -> Notes:
+        """What a person should know about its files."""
+        return Notes(self.name)
 
     @cached_property
     def passes(self) -> Passes:
         """Reads its files."""
-        return Passes(self.folder, self.contents, Sightings(), self.settler)
+        return Passes(self.folder, self.contents, Sightings(), self.settler, self.notes)
 
     @cached_property
     def publisher(self) -> Publisher:
@@ -104,6 +103,24 @@ class Bound:
         if not times:
             return None
         return datetime.fromtimestamp(max(times), UTC).isoformat()
+
+    def overdue(self) -> str:
+        """A sentence about a file that is late, by the server's clock; else nothing.
+
+        For `check`, which has no position: files that were archived are looked at too.
+        A folder in which nothing ever lay says nothing.
+        """
+        now, expect = time.time(), self.config.expect
+        if expect.every is None or self.config.publish:
+            return ""
+        last = self.folder.youngest()
+        late = last is None or overdue(expect, last, now)
+        if late and self.config.after == "archive":
+            moments = (now, now - _MONTH)
+            older = [self.folder.youngest_archived(moment) for moment in moments]
+            last = max((each for each in (last, *older) if each), default=None)
+        said = "" if last is None else overdue(expect, last, now)
+        return said and f"{self.name}: {said}."
 
 
 def bind(
@@ -135,7 +152,7 @@ def describe(name: str, config: SftpStreamConfig) -> Stream:
     fields = [
         Field(
             field,
-            _TYPES.get(spec.type, "any"),
+            field_type(spec.type),
             required=spec.required or field in config.key,
             unique=config.key == (field,),
             writable=config.publish,
@@ -148,14 +165,14 @@ def describe(name: str, config: SftpStreamConfig) -> Stream:
             for group in groups_of(config.name_groups)
             if group not in config.fields
         ]
-    pairs = [(field.name, field.type) for field in fields]
+    entity, suggested = suggested_for(fields)
     return Stream(
         name,
         tuple(fields),
         key=config.key,
         abilities=abilities_of(config),
-        entity=config.entity or entity_of([field.name for field in fields])[0],
-        suggested=suggested_fields(pairs),
+        entity=config.entity or entity,
+        suggested=suggested,
         snapshot_scan=config.content == "snapshot",
         settle_destroys=config.after == "delete" and not config.publish,
         sees_deletes=config.action is not None and not config.publish,
@@ -170,7 +187,14 @@ def _query(config: SftpStreamConfig) -> str:
 
 def warnings_of(bound: Bound) -> list[str]:
     """What a person should know about a stream's settings."""
-    config, said = bound.config, list(bound.passes.notes)
+    config = bound.config
+    said: list[str] = []
+    if config.publish and not bound.publisher.keyed:
+        said.append(
+            f"{bound.name}: the state folder cannot be made, so there are no receipts: "
+            "a file that the consumer has taken could be published again. Let the "
+            "account make it, or set `state_folder`."
+        )
     if config.publish:
         return said
     if config.max_rejects != 0 and config.controls is None:
@@ -187,6 +211,14 @@ def warnings_of(bound: Bound) -> list[str]:
         said.append(
             f'{bound.name}: claim = "none": other programs may take the same files.'
         )
+    reads = not (config.takes_away or config.ack_file or config.rejects_file)
+    if reads and bound.storage.may_write(bound.folder.base):
+        said.append(
+            f"{bound.name}: the account may write in its folder, and the stream is "
+            "only read: an account that can only read is enough."
+        )
+    if late := bound.overdue():
+        said.append(late)
     return said
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from moatbridge.adapter import AdapterConfig, Secret
 from moatbridge_sftp.checks import Controls  # noqa: TC001 - pydantic reads it
@@ -21,6 +21,7 @@ from moatbridge_sftp.places import (
     usual_names,
     within,
 )
+from moatbridge_sftp.rules import Action, Expect, Order, Pattern, Texts
 from moatbridge_sftp.storage import IN_FLIGHT
 from moatbridge_sftp.storage.urls import parse_url
 from moatbridge_sftp.units import Duration, Size  # noqa: TC001 - pydantic reads it
@@ -31,20 +32,10 @@ IGNORED: Final = (
 )  # fmt: skip
 
 
-def _one_or_many(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-def _pattern(value: str) -> str:
-    try:
-        re.compile(value)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error.msg}") from None
-    return value
-
-
-Texts = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
-Pattern = Annotated[str, BeforeValidator(_pattern)]
+_NOT_NAMED: Final = (
+    "the group `{}` of controls is compared with the file's name: set `sequence`, or "
+    "`order` as a date (for `date`) or an int (for `sequence`)"
+)
 
 
 class Auth(AdapterConfig):
@@ -130,41 +121,6 @@ class SftpConfig(AdapterConfig):
         return parse_url(self.url).scheme == "sftp"
 
 
-class Order(AdapterConfig):
-    """``order``: a part of the name, by the first group of a regular expression."""
-
-    group: Pattern
-    as_: Literal["int", "date"] = Field(default="int", alias="as")
-
-
-class Action(AdapterConfig):
-    """``action``: the column of a delta file that says what happened.
-
-    Args:
-        field: Its name in ``fields``.
-        upsert: Values that mean "is so now".
-        delete: Values that mean "is gone".
-    """
-
-    field: str
-    upsert: Texts = ("I", "U", "A", "C", "M")
-    delete: Texts = ("D",)
-
-
-class Expect(AdapterConfig):
-    """``expect``: what a usual delivery looks like.
-
-    Args:
-        every: A file is late after this time.
-        min_records: Fewer make a file bad.
-        max_records: More make a file bad.
-    """
-
-    every: Duration | None = None
-    min_records: int = Field(default=0, ge=0)
-    max_records: int | None = Field(default=None, ge=1)
-
-
 class SftpStreamConfig(AdapterConfig):
     """``[streams."SYSTEM/STREAM"]``: the files of one folder.
 
@@ -213,6 +169,7 @@ class SftpStreamConfig(AdapterConfig):
     after: Literal["archive", "delete", "leave"] = "archive"
     archive_to: str = "{state}/archive/{yyyy}/{mm}"
     failed_to: str = "{state}/failed"
+    keep: Duration | None = None
     rejects_file: str | None = None
     ack_file: str | None = None
 
@@ -238,6 +195,8 @@ class SftpStreamConfig(AdapterConfig):
     header_line: str | None = None
     trailer_line: str | None = None
     publish_done: bool = False
+    publish_gzip: bool = False
+    publish_checksum: Literal["sha256", "sha1", "md5"] | None = None
     receipt_days: int = Field(default=30, ge=1)
 
     @field_validator("fields", mode="before")
@@ -311,6 +270,14 @@ class SftpStreamConfig(AdapterConfig):
                 'after = "leave" needs claim = "none": a claim moves the file',
             ),
             (
+                "date" in self._promised and not (self._is_dated or self.sequence),
+                _NOT_NAMED.format("date"),
+            ),
+            (
+                "sequence" in self._promised and not (self._counts or self.sequence),
+                _NOT_NAMED.format("sequence"),
+            ),
+            (
                 self.on_bad_file == "quarantine"
                 and self.content == "delta"
                 and self.order_matters,
@@ -333,6 +300,18 @@ class SftpStreamConfig(AdapterConfig):
                 "ack_file and rejects_file must not be read as data: change the name",
             ),
         ]
+
+    @property
+    def _promised(self) -> set[str]:
+        return self.controls.meanings() if self.controls is not None else set()
+
+    @property
+    def _is_dated(self) -> bool:
+        return isinstance(self.order, Order) and self.order.as_ == "date"
+
+    @property
+    def _counts(self) -> bool:
+        return isinstance(self.order, Order) and self.order.as_ == "int"
 
     def _feeds(self, template: str) -> bool:
         """Whether what is put there is found by the next look."""

@@ -9,14 +9,21 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from moatbridge.adapter import Suggestion, Suggestions
+from moatbridge.adapter import (
+    Field,
+    Stream,
+    Suggestion,
+    Suggestions,
+    suggested_by_names,
+    suggested_for,
+)
 from moatbridge.errors import MoatbridgeError
 from moatbridge_sftp.config import IGNORED
 from moatbridge_sftp.formats import all_formats
 from moatbridge_sftp.pickup.choosing import SIDE_FILES, as_date
 from moatbridge_sftp.places import join, matcher
 from moatbridge_sftp.storage import StorageFault
-from moatbridge_sftp.suggest import entity_of, is_action, is_key, suggested_fields
+from moatbridge_sftp.suggest import field_type, is_action, is_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -208,15 +215,11 @@ def _columns(
     for name in filter(is_action, fields):
         value = {"field": name}
         yield Suggestion("action", value, 0.5, "the column's name", stream)
-    entity, fits = entity_of(list(fields))
-    if entity:
-        pairs = [(name, _kind(spec)) for name, spec in fields.items()]
-        yield Suggestion("entity", entity, fits, "column names", stream)
-        yield Suggestion("translator", suggested_fields(pairs), fits, "names", stream)
-
-
-def _kind(spec: FieldSpec) -> str:
-    return {"boolean": "bool", "integer": "int"}.get(spec.type, spec.type)
+    described = tuple(
+        Field(name, field_type(spec.type)) for name, spec in fields.items()
+    )
+    if suggested_for(described)[0] is not None:
+        yield from suggested_by_names(Stream(stream, described, key=(key,)))
 
 
 def _spec(spec: FieldSpec) -> Any:

@@ -13,7 +13,7 @@ from moatbridge_sftp.formats.encodings import encoding, written_end
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moatbridge_sftp.checks import Summary
+    from moatbridge_sftp.checks import Named, Summary
     from moatbridge_sftp.config import SftpStreamConfig
     from moatbridge_sftp.formats.base import Chunk, Format, Writer
     from moatbridge_sftp.pickup.cursor import Place
@@ -71,8 +71,12 @@ class Parser:
         if self._format is not None:
             self._format.check(self._config.fields, self._settings)
 
-    def first_pass(self, file: IO[bytes]) -> Summary:
+    def first_pass(self, file: IO[bytes], named: Named) -> Summary:
         """Read a whole file without emitting anything, and judge it.
+
+        Args:
+            file: The file.
+            named: What its name says about it.
 
         Raises:
             BadFile: It cannot be taken.
@@ -87,6 +91,7 @@ class Parser:
             controls=config.controls,
             max_rejects=config.max_rejects,
             content=config.content,
+            named=named,
         )
 
     def chunks(self, file: IO[bytes], place: Place) -> Iterator[Chunk]:

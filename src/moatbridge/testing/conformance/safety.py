@@ -52,6 +52,7 @@ class Safety(ConformanceBase):
             adapter = stage.open()
             ear.show(adapter, adapter.probe(), adapter.streams(), vars(adapter.real))
             _work(stage, adapter, records, ear)
+            ear.show(tuple(adapter.notices()))
             adapter.close()
         assert ear.leaks(canaries) == [], SHOWN
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from moatbridge_sftp.checks.controls import Body, Controls, body
 from moatbridge_sftp.checks.first_pass import Summary, first_pass
+from moatbridge_sftp.checks.named import Named
 from moatbridge_sftp.checks.side_files import check_sum
 from moatbridge_sftp.formats.base import BadFile
 
@@ -11,6 +12,7 @@ __all__ = [
     "BadFile",
     "Body",
     "Controls",
+    "Named",
     "Summary",
     "body",
     "check_sum",

@@ -17,6 +17,7 @@ from moatbridge.errors import ConfigurationError
 from moatbridge_sftp.formats.base import BadFile
 from moatbridge_sftp.formats.encodings import encoding, line_end, text_of
 from moatbridge_sftp.formats.lines import byte_lines
+from moatbridge_sftp.formats.patterns import Pattern
 
 if TYPE_CHECKING:
     from moatbridge_sftp.formats.base import Format, LineRules
@@ -33,7 +34,9 @@ class Controls(AdapterConfig):
         header: Regex of the first line; its groups say what it promises.
         trailer: Regex of the last line that is not empty.
         groups: Group name -> meaning, for field names that are no identifiers:
-            ``count``, ``sum_FIELD``, ``hash_FIELD``, ``date``, ``sequence``.
+            ``count``, ``sum_FIELD``, ``hash_FIELD``; ``date`` and ``sequence`` are
+            compared with the file's name (``order``, ``sequence``).
+        date_pattern: How ``date`` is written; default ``YYYYMMDD`` or ``YYYY-MM-DD``.
         hash_digits: Hash totals are modulo ten to this power.
         decimal_sep: Decimal separator of the sums.
         implied: Implied decimals of the sums.
@@ -42,6 +45,7 @@ class Controls(AdapterConfig):
     header: str | None = None
     trailer: str | None = None
     groups: dict[str, str] = Field(default_factory=dict)
+    date_pattern: str | None = None
     hash_digits: int = Field(default=10, ge=1, le=38)
     decimal_sep: str = Field(default="auto", min_length=1)
     implied: int = Field(default=0, ge=0, le=18)
@@ -53,6 +57,13 @@ class Controls(AdapterConfig):
             re.compile(value or "")
         except re.error as error:
             raise ValueError(f"no regular expression: {error.msg}") from None
+        return value
+
+    @field_validator("date_pattern")
+    @classmethod
+    def _is_pattern(cls, value: str | None) -> str | None:
+        if value is not None:
+            Pattern(value, with_time=False)
         return value
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 from moatbridge.errors import ConfigurationError
 from moatbridge_sftp.checks.controls import Controls, body, number
 from moatbridge_sftp.checks.keys import Keys
+from moatbridge_sftp.checks.named import Named, compare_name
 from moatbridge_sftp.formats.base import BadFile
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def first_pass(
     controls: Controls | None = None,
     max_rejects: float = 0.01,
     content: Content = "delta",
+    named: Named | None = None,
 ) -> Summary:
     """Judge an unpacked file as a whole.
 
@@ -71,16 +73,19 @@ def first_pass(
         controls: What header and trailer lines promise.
         max_rejects: An int is a number of records; a float a share, but at least five.
         content: In a snapshot a key may stand once only.
+        named: What the file's name says; None if there is no name to compare with.
 
     Raises:
-        BadFile: ``rejects``, ``count``, ``sum``, ``hash``, ``duplicate-keys``, and
-            what formats and control lines raise.
+        BadFile: ``rejects``, ``count``, ``sum``, ``hash``, ``date``, ``sequence``,
+            ``duplicate-keys``, and what formats and control lines raise.
         ConfigurationError: ``sftp.controls``: a total over a field that is not there.
     """
     rules = controls or Controls()
     _check_totals(rules, fields)
     found = body(file, form, config, controls)
     summary = Summary(promised=found.promised)
+    if named is not None:
+        compare_name(found.promised, rules, named)
     summary.unknown = form.unknown(found.file, fields, config)
     snapshot = content == "snapshot" and set(key) <= set(fields)
     keys = Keys(key) if snapshot and key else None

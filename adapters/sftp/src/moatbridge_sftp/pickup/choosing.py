@@ -14,7 +14,8 @@ from moatbridge_sftp.places import filled, matcher, parts_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from moatbridge_sftp.config import Order, SftpStreamConfig
+    from moatbridge_sftp.config import SftpStreamConfig
+    from moatbridge_sftp.rules import Order
     from moatbridge_sftp.storage import Entry
 
 SIDE_FILES: Final = (".sha256", ".sha1", ".md5", ".crc32")

@@ -6,13 +6,17 @@ Nothing of a file is emitted before all of it was judged (sftp 30-42).
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self, cast
 
-from moatbridge_sftp.checks import check_sum
+from moatbridge_sftp.checks import Named, check_sum
+from moatbridge_sftp.checks.keys import MOST_KEYS
 from moatbridge_sftp.formats.base import Bad, BadFile
+from moatbridge_sftp.pickup.choosing import as_date, number_of
 from moatbridge_sftp.pickup.cursor import Place
 from moatbridge_sftp.pickup.pages import Page, pages
 from moatbridge_sftp.pickup.turning import named_groups
+from moatbridge_sftp.rules import Order
 from moatbridge_sftp.unpack import Limits, OpenPgp, unpack
 
 if TYPE_CHECKING:
@@ -72,6 +76,28 @@ class Contents:
         )
 
 
+@dataclass(slots=True)
+class Judged:
+    """A file that may be taken, and what should be said about it nevertheless.
+
+    Args:
+        remarks: Ends of sentences that begin with the file's name.
+        unknown: Columns that no field names.
+    """
+
+    remarks: list[str] = field(default_factory=list)
+    unknown: tuple[str, ...] = ()
+
+    def learn(self, summary: Summary) -> None:
+        """Take what the first pass over a logical file found."""
+        self.unknown += tuple(c for c in summary.unknown if c not in self.unknown)
+        if not summary.keys_checked:
+            self.remarks.append(
+                f"it holds more than {MOST_KEYS:,} records: nobody looked whether a "
+                "key stands twice"
+            )
+
+
 class Opened:
     """A file in the spool. Use as a context manager."""
 
@@ -95,8 +121,8 @@ class Opened:
         self._parser = parser
         self._net = net
 
-    def check(self) -> None:
-        """Judge the whole file.
+    def check(self) -> Judged:
+        """Judge the whole file, and say what a person should know about it.
 
         Raises:
             BadFile: It cannot be taken.
@@ -104,25 +130,39 @@ class Opened:
         if self._side is not None:
             name = self._one.file.name.rpartition("/")[2]
             check_sum(self._side[1], name, self._spooled.digests)
-        count = 0
+        count, judged = 0, Judged()
         totals: dict[str, Any] = {}
         if not self._parser.present:
             self._whole_record()
-            return
+            return judged
+        named = self._named()
         for _number, _name, file in self._parts():
             if not _size(file) and not self._may_be_empty:
                 raise BadFile("empty", "the file is empty")
-            summary = self._parser.first_pass(cast("IO[bytes]", Told(file, self._net)))
+            told = cast("IO[bytes]", Told(file, self._net))
+            summary = self._parser.first_pass(told, named)
             count += summary.count
             totals |= _sums(summary)
-        self._expected(count)
+            judged.learn(summary)
+        self._expected(count, judged)
         self.totals = totals or None
+        return judged
+
+    def _named(self) -> Named:
+        """What the file's name says, for the control lines."""
+        config, name = self._config, self._one.file.name
+        number = number_of(config.sequence, name) if config.sequence else None
+        dated = isinstance(config.order, Order) and config.order.as_ == "date"
+        day = as_date(str(self._one.order)) if dated else as_date(number or "")
+        if number is None and isinstance(config.order, Order) and not dated:
+            number = str(self._one.order)
+        return Named(day, number)
 
     @property
     def _may_be_empty(self) -> bool:
         return self._config.allow_empty and self._config.content == "delta"
 
-    def _expected(self, count: int) -> None:
+    def _expected(self, count: int, judged: Judged) -> None:
         least, most = self._config.expect.min_records, self._config.expect.max_records
         if count < least:
             raise BadFile(
@@ -130,10 +170,9 @@ class Opened:
                 found=count,
             )  # fmt: skip
         if most is not None and count > most:
-            raise BadFile(
-                "too-many", "it holds more records than max_records", expected=most,
-                found=count,
-            )  # fmt: skip
+            judged.remarks.append(
+                f"it holds {count:,} records, more than max_records ({most:,})"
+            )
 
     # --- reading --------------------------------------------------------------------
 
@@ -199,7 +238,7 @@ class Opened:
             self._one.file.name.rpartition("/")[2],
             limits=Limits(max_file=config.max_file),
             new_spool=lambda: cast("BinaryIO", self._spool.new()),
-            openpgp=_openpgp(config),
+            openpgp=_openpgp(config, self._net),
             zip_password=_value(config.zip_password),
         )
         for number, (name, file) in enumerate(found):
@@ -239,7 +278,7 @@ class Told:
         return getattr(self._file, name)
 
 
-def _openpgp(config: SftpStreamConfig) -> OpenPgp | None:
+def _openpgp(config: SftpStreamConfig, net: Net) -> OpenPgp | None:
     if config.decrypt is None and not config.verify_by:
         return None
     return OpenPgp(
@@ -247,6 +286,7 @@ def _openpgp(config: SftpStreamConfig) -> OpenPgp | None:
         passphrase=_value(config.decrypt_passphrase),
         verify_keys=_value(config.verify_keys),
         verify_by=config.verify_by,
+        net=net,
     )
 
 

@@ -115,6 +115,9 @@ class Cursor:
         recent: Contents of the last files, oldest first.
         last: Order value of the last file done.
         number: Its sequence number or date.
+        came: When the last file was read, by our clock (seconds since 1970), where
+            files are expected; at first, when we began to wait.
+        columns: Digest of the columns without a field that were told last.
     """
 
     current: Current | None = None
@@ -124,6 +127,8 @@ class Cursor:
     recent: tuple[bytes, ...] = ()
     last: Any = None
     number: str | None = None
+    came: int | None = None
+    columns: str | None = None
 
     def pack(self) -> dict[str, Any]:
         """As JSON; what is empty is left out."""
@@ -140,7 +145,7 @@ class Cursor:
         for name in ("done", "recent"):
             if packed := b"".join(getattr(self, name)):
                 found[name] = _text(packed)
-        for name in ("last", "number"):
+        for name in ("last", "number", "came", "columns"):
             if (value := getattr(self, name)) is not None:
                 found[name] = value
         return found
@@ -183,6 +188,8 @@ class Cursor:
             _cut(_octets(value.get("recent", "")), _CONTENT),
             value.get("last"),
             value.get("number"),
+            value.get("came"),
+            value.get("columns"),
         )
 
     def knows(self, sha256: str, *, last: bool = False) -> bool:
@@ -197,7 +204,14 @@ class Cursor:
         return bytes.fromhex(sha256)[:_CONTENT] in recent
 
     def finish(
-        self, one: Finished, *, keep: bool, settle: bool, last: Any, number: str | None
+        self,
+        one: Finished,
+        *,
+        keep: bool,
+        settle: bool,
+        last: Any,
+        number: str | None,
+        came: int | None = None,
     ) -> Cursor:
         """The position after a file.
 
@@ -207,6 +221,7 @@ class Cursor:
             settle: There is something to do for `settle`.
             last: Its order value.
             number: Its sequence number, if the stream counts.
+            came: When it was read, if files are expected.
         """
         recent = self.recent
         if one.sha256:
@@ -220,6 +235,7 @@ class Cursor:
             recent=recent,
             last=last,
             number=number if number is not None else self.number,
+            came=came if came is not None else self.came,
         )
 
     @property

@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from moatbridge.errors import ConfigurationError
 from moatbridge_sftp.faults import typed
-from moatbridge_sftp.places import filled, front, join, matcher, within
+from moatbridge_sftp.places import (
+    dated,
+    filled,
+    front,
+    is_below,
+    join,
+    matcher,
+    within,
+)
 from moatbridge_sftp.storage import StorageFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from moatbridge_sftp.config import SftpStreamConfig
     from moatbridge_sftp.pickup.choosing import Candidate
@@ -44,7 +52,8 @@ class Folder:
         self.config = config
         self.base: str = within(".", config.folder)
         self.state: str = f"{within(self.base, state_folder)}/{stream}"
-        self._ours = self._own_folders(within(self.base, state_folder))
+        self._put = self._put_folders()
+        self._ours = self._put | {within(self.base, state_folder)} - {self.base}
         self._made: set[str] = set()
         self._ignored = matcher(config.ignore)
 
@@ -57,12 +66,17 @@ class Folder:
         values = {"stream": self.stream, "state": f"/{self.state}", **values}
         return within(self.base, filled(template, **values))
 
-    def _own_folders(self, states: str) -> frozenset[str]:
+    def _put_folders(self) -> frozenset[str]:
         """Folders that we put files into: what lies there was read already."""
         where = {"stream": self.stream, "state": f"/{self.state}"}
         kept = (self.config.archive_to, self.config.failed_to)
         ours = {within(self.base, front(filled(one, **where))) for one in kept}
-        return frozenset({states, *ours} - {self.base})
+        return frozenset(ours - {self.base})
+
+    def is_put_away(self, path: str) -> bool:
+        """Whether a path lies in one of the folders that we put files into."""
+        below = (folder for folder in self._put if is_below(folder, path))
+        return any(below) and ".." not in path.split("/")
 
     # --- listing --------------------------------------------------------------------
 
@@ -90,6 +104,28 @@ class Folder:
             if fault.kind == "absent":
                 return []
             raise self.fault(fault, "list") from None
+
+    def youngest(self) -> int | None:
+        """Time of the newest data file that lies here or is in work, by the server."""
+        try:
+            entries = [*self.incoming()[0], *self.work()]
+        except ConfigurationError:
+            return None  # what is wrong shows when the stream is read
+        return self._newest(entries)
+
+    def youngest_archived(self, moment: float) -> int | None:
+        """The same for the archive as it is called at a moment (seconds since 1970)."""
+        path = self.setting(self.config.archive_to, **dated(moment))
+        try:
+            entries, _ = self.storage.list(path, limit=self.config.max_files)
+        except (StorageFault, ConfigurationError):
+            return None
+        return self._newest(entries)
+
+    def _newest(self, entries: Iterable[Entry]) -> int | None:
+        fits = matcher(self.config.patterns)
+        times = (e.mtime for e in entries if e.kind == "file" and fits(e.name))
+        return max(times, default=None)
 
     def _walk(self, top: str, depth: int) -> tuple[list[Entry], list[str]]:
         found: list[Entry] = []

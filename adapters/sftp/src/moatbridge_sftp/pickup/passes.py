@@ -11,6 +11,7 @@ finished in the cursor is never followed by another one.
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from moatbridge.changes import Batch
 from moatbridge.errors import CursorTooOld, Rejected
 from moatbridge_sftp.pickup.choosing import Candidate, gap, late, number_of
 from moatbridge_sftp.pickup.cursor import Cursor, Finished
+from moatbridge_sftp.pickup.lateness import overdue
 from moatbridge_sftp.pickup.looking import Looking
 from moatbridge_sftp.pickup.taking import Taking
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from moatbridge_sftp.pickup.cursor import Current
     from moatbridge_sftp.pickup.folder import Folder
     from moatbridge_sftp.pickup.looking import Look
+    from moatbridge_sftp.pickup.notes import Notes
     from moatbridge_sftp.pickup.sighting import Sightings
     from moatbridge_sftp.settling.settler import Settler
 
@@ -40,21 +43,23 @@ class Passes:
         contents: Opens and checks files.
         sightings: First sightings, kept for as long as the connection.
         settler: Settles what an earlier run left, and sets bad files aside.
+        notes: Learns what a person should know about the files.
     """
 
     def __init__(
-        self, folder: Folder, contents: Contents, sightings: Sightings, settler: Settler
+        self,
+        folder: Folder,
+        contents: Contents,
+        sightings: Sightings,
+        settler: Settler,
+        notes: Notes,
     ) -> None:
         self._folder = folder
         self._config = folder.config
         self._settler = settler
         self._looking = Looking(folder, sightings)
-        self._taking = Taking(folder, contents, settler)
-
-    @property
-    def notes(self) -> list[str]:
-        """What a person should know about the files met so far."""
-        return self._taking.notes
+        self._notes = notes
+        self._taking = Taking(folder, contents, settler, notes)
 
     def snapshot(self, cursor: Cursor) -> Iterator[Batch]:
         """Read the newest ripe file; older ones are superseded.
@@ -71,6 +76,7 @@ class Passes:
             return
         look, cursor = self._looking.look(cursor)
         self._told(look)
+        cursor = self._awaited(look, cursor)
         queue, cursor = self._current(look, cursor)
         for one in queue if self._config.every else reversed(queue):
             if self._config.every:
@@ -94,7 +100,18 @@ class Passes:
         """
         if look.rejects:
             names = ", ".join(reject.location for reject in look.rejects[:5])
-            self._taking.note(f"{len(look.rejects)} names were passed over: {names}")
+            self._notes.say(f"{len(look.rejects)} names were passed over: {names}")
+
+    def _awaited(self, look: Look, cursor: Cursor) -> Cursor:
+        """Say that a file is late; who never had one waits from now on."""
+        expect, now = self._config.expect, time.time()
+        if expect.every is None or look.claimed or look.ripe:
+            return cursor
+        if cursor.came is None:
+            return replace(cursor, came=int(now))
+        if words := overdue(expect, cursor.came, now):
+            self._notes.say(words)
+        return cursor
 
     def _current(self, look: Look, cursor: Cursor) -> tuple[list[Candidate], Cursor]:
         """The snapshots that may be read; those older than the last one are not.
@@ -108,9 +125,10 @@ class Passes:
         older = [one for one in queue if late(cursor.last, one.order)]
         if not older:
             return queue, cursor
-        self._taking.note(
+        names = ", ".join(self._taking.shown(one) for one in older[:5])
+        self._notes.say(
             f"{len(older)} snapshots belong before one that is done and are not read; "
-            "if they are newer, `order` is wrong"
+            f"if they are newer, `order` is wrong ({names})"
         )
         return queue[len(older) :], self._supersede(older, cursor)
 
@@ -118,6 +136,7 @@ class Passes:
         """Read every file in order, each to its end before the next."""
         cursor = self._settled(cursor)
         look, cursor = self._looking.look(cursor)
+        cursor = self._awaited(look, cursor)
         if look.rejects:
             yield Batch((), cursor.pack(), look.rejects)
         for one in look.queue(cursor):
@@ -195,7 +214,7 @@ class Passes:
         if not words:
             return
         if self._config.on_gap == "warn":
-            self._taking.note(words)
+            self._notes.say(f"{words} (file {self._taking.shown(one)})")
             return
         raise Rejected(
             f"The files are not complete: {words} (file {self._taking.shown(one)}). "

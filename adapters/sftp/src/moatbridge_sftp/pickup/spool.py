@@ -60,7 +60,7 @@ class Spool:
             NotApplied: ``sftp.spool-full``, and whatever the chunks raise.
         """
         self._check_room(size)
-        sums = {name: _digest(name) for name in {"sha256", *wanted}}
+        sums = {name: digest(name) for name in {"sha256", *wanted}}
         file = self.new()
         try:
             for chunk in chunks:
@@ -106,7 +106,8 @@ class _Crc32:
         return f"{self._sum:08x}"
 
 
-def _digest(name: str) -> Any:
+def digest(name: str) -> Any:
+    """A running digest: ``sha256``, ``sha1``, ``md5`` or ``crc32``."""
     made: Callable[[], Any] = {
         "sha256": hashlib.sha256,
         "sha1": lambda: hashlib.sha1(usedforsecurity=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -12,18 +13,19 @@ from moatbridge_sftp.pickup.choosing import number_of
 from moatbridge_sftp.pickup.cursor import Current, Cursor, Finished
 from moatbridge_sftp.pickup.pages import with_last
 from moatbridge_sftp.pickup.turning import Origin, Turning
+from moatbridge_sftp.places import digest_of, shown
 from moatbridge_sftp.storage import StorageFault
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from moatbridge_sftp.pickup.choosing import Candidate
-    from moatbridge_sftp.pickup.contents import Contents, Opened
+    from moatbridge_sftp.pickup.contents import Contents, Judged, Opened
     from moatbridge_sftp.pickup.folder import Folder
+    from moatbridge_sftp.pickup.notes import Notes
     from moatbridge_sftp.settling.settler import Settler
 
-
-_NOTES: Final = 20
+_SHOWN: Final = 5
 
 
 class Taken(NamedTuple):
@@ -40,20 +42,18 @@ class Taking:
         folder: The stream's folder.
         contents: Opens and checks files.
         settler: Sets bad files aside.
+        notes: Learns what a person should know.
     """
 
-    def __init__(self, folder: Folder, contents: Contents, settler: Settler) -> None:
+    def __init__(
+        self, folder: Folder, contents: Contents, settler: Settler, notes: Notes
+    ) -> None:
         self._folder = folder
         self._config = folder.config
         self._contents = contents
         self._settler = settler
         self._turning = Turning(folder.config)
-        self.notes: list[str] = []
-
-    def note(self, words: str) -> None:
-        """Keep what a person should know; each sentence once, the last ones."""
-        said = f"{self._folder.stream}: {words}."
-        self.notes[:] = [*(one for one in self.notes if one != said), said][-_NOTES:]
+        self._notes = notes
 
     def read(
         self, one: Candidate, cursor: Cursor, *, whole: bool
@@ -85,12 +85,12 @@ class Taking:
                     raise self._replaced()
                 current = None
             if current is None:
-                if self._is_same(opened, cursor):
+                if self._is_same(one, opened, cursor):
                     seen = Current(one.file, "")
                     passed = self._finish(one, opened, cursor, seen, why="same")
                     return Taken(passed, emitted=False)
                 try:
-                    opened.check()
+                    cursor = self._remarked(one, opened.check(), cursor)
                 except BadFile as bad:
                     return (yield from self._set_aside(one, cursor, bad))
             return (yield from self._emit(one, opened, cursor, current, whole=whole))
@@ -116,10 +116,34 @@ class Taking:
             stream=self._folder.stream,
         )
 
-    def _is_same(self, opened: Opened, cursor: Cursor) -> bool:
+    def _is_same(self, one: Candidate, opened: Opened, cursor: Cursor) -> bool:
         """Whether this very content was read before, and is to be skipped."""
         last = self._config.content == "snapshot"
-        return self._config.skips_same and cursor.knows(opened.sha256, last=last)
+        if not cursor.knows(opened.sha256, last=last):
+            return False
+        skips = self._config.skips_same
+        said = "and was passed over" if skips else "and is read again"
+        self._notes.say(
+            f"{self.shown(one)} holds what a file held that was read before, {said} "
+            "(on_same_content)"
+        )
+        return skips
+
+    def _remarked(self, one: Candidate, judged: Judged, cursor: Cursor) -> Cursor:
+        """Say what is odd about a file that is taken; new columns are told once."""
+        for remark in judged.remarks:
+            self._notes.say(f"{self.shown(one)}: {remark}")
+        columns = digest_of("\n".join(judged.unknown)) if judged.unknown else None
+        if columns == cursor.columns:
+            return cursor
+        if judged.unknown:
+            names = ", ".join(map(shown, judged.unknown[:_SHOWN]))
+            more = ", ..." if len(judged.unknown) > _SHOWN else ""
+            self._notes.say(
+                f"{len(judged.unknown)} columns are in no field and are not read "
+                f"({names}{more})"
+            )
+        return replace(cursor, columns=columns)
 
     def _set_aside(
         self, one: Candidate, cursor: Cursor, bad: BadFile
@@ -134,7 +158,9 @@ class Taking:
         if self._config.on_bad_file == "stop":
             raise self.refused(one, bad) from None
         self._settler.quarantine(one, bad)
-        self.note("a file was set aside")
+        self._notes.say(
+            f"{self.shown(one)} was set aside, nothing of it is used: {bad}"
+        )
         passed = replace(cursor, current=None)
         if self._config.content == "snapshot":
             return Taken(passed, emitted=False)
@@ -195,6 +221,7 @@ class Taking:
             settle=self._settler.has_work,
             last=one.order,
             number=number,
+            came=int(time.time()) if config.expect.every else None,
         )
 
     def refused(self, one: Candidate, bad: BadFile) -> Rejected:

@@ -5,7 +5,8 @@ receipt ``{state}/sent/KEY`` names that part and the final name, and appears who
 rename that never replaces one; (c) the part is renamed to the final name. The part is a
 token that can be renamed once: whoever repeats the batch finds the receipt and uses the
 part it names, and if that is gone the file was published, even if the consumer has
-taken it since. (d) the done file is a second token of the same kind, after the first.
+taken it since. (d) the done file is a second token of the same kind, after the first;
+a checksum file is a third one, before it: who sees the file can check it.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ import hashlib
 import json
 import secrets
 import time
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
+from contextlib import contextmanager
+from functools import cached_property, partial
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, cast
 
 from moatbridge.changes import Receipt
 from moatbridge.errors import ConfigurationError, NotApplied, OutcomeUnknown
 from moatbridge_sftp.pickup.choosing import trigger_of
+from moatbridge_sftp.pickup.spool import digest
 from moatbridge_sftp.places import dated, filled, join
 from moatbridge_sftp.publish.rendering import render
+from moatbridge_sftp.publish.unkeyed import Unkeyed
 from moatbridge_sftp.storage import StorageFault
+from moatbridge_sftp.unpack.packing import gzip_spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,12 +51,21 @@ class Token(NamedTuple):
         final: Path of the file.
         done_part: Path of the done file's part; empty without one.
         done: Path of the done file.
+        sum_part: Path of the checksum file's part; empty without one.
+        sum: Path of the checksum file.
     """
 
     part: str
     final: str
     done_part: str = ""
     done: str = ""
+    sum_part: str = ""
+    sum: str = ""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Every part."""
+        return tuple(filter(None, (self.part, self.done_part, self.sum_part)))
 
 
 class Publisher:
@@ -69,6 +84,25 @@ class Publisher:
         self._spool = spool
         self._parser = parser
         self._swept = False
+
+    @cached_property
+    def keyed(self) -> bool:
+        """Whether receipts can be kept: the state folder is there, or can be made.
+
+        Raises:
+            ConfigurationError: ``sftp.folder``, ``sftp.permission``.
+            NotApplied: As `write`.
+        """
+        folder = self._folder
+        try:
+            if self._storage.stat(folder.base) is None:
+                return True  # a folder that is missing is told by the first write
+            folder.make(folder.state)
+        except StorageFault as fault:
+            if fault.kind in ("denied", "unsupported"):
+                return False
+            raise folder.fault(fault, "publish") from None
+        return True
 
     def check(self) -> None:
         """See that a part can be renamed into the folder.
@@ -114,15 +148,28 @@ class Publisher:
             outcome: Outcome = "applied"
             code = ""
             if made.refs:
-                outcome, code = self._publish(made.key, file, moment)
+                with self._packed(file) as packed:
+                    outcome, code = self._publish(made.key, packed, moment)
         receipts = dict(made.refused)
         for place, ref in made.refs.items():
             receipts[place] = Receipt(outcome, ref, code=code)
         return [receipts[place] for place in range(len(intents))]
 
+    @contextmanager
+    def _packed(self, file: IO[bytes]) -> Iterator[IO[bytes]]:
+        """What is published: the file, or the same content with gzip."""
+        if not self._config.publish_gzip:
+            yield file
+            return
+        with self._spool.new() as packed:
+            gzip_spool(cast("BinaryIO", file), cast("BinaryIO", packed))
+            yield packed
+
     def _publish(
         self, key: str, file: IO[bytes], moment: dict[str, str]
     ) -> tuple[Outcome, str]:
+        if not self.keyed:
+            return self._publish_unkeyed(key, file, moment)
         try:
             token = self._receipt(key) or self._prepare(key, file, moment)
         except StorageFault as fault:
@@ -132,7 +179,9 @@ class Publisher:
                 return "unknown", error.code  # as every write that its deadline ended
             raise
         try:
-            outcome = self._release(token.part, token.final)
+            outcome = self._release_sum(token)
+            if outcome[0] == "applied":
+                outcome = self._release(token.part, token.final)
             if outcome[0] == "applied" and token.done_part:
                 outcome = self._announce(token)
         except (NotApplied, OutcomeUnknown, StorageFault):
@@ -141,17 +190,39 @@ class Publisher:
         self._sweep(token)
         return outcome
 
+    def _publish_unkeyed(
+        self, key: str, file: IO[bytes], moment: dict[str, str]
+    ) -> tuple[Outcome, str]:
+        name, checksum = self._name(key, moment), None
+        if kind := self._config.publish_checksum:
+            found = digest(kind)
+            for _block in _blocks(file, [found]):
+                pass
+            checksum = _checksum_line(found, name)
+        content = partial(_blocks, file, [])
+        return Unkeyed(self._folder).publish(key, name, content, checksum)
+
+    def _name(self, key: str, moment: dict[str, str]) -> str:
+        """The file's final name."""
+        config = self._config
+        ext = self._parser.extension + (".gz" if config.publish_gzip else "")
+        values = {**moment, "stream": self._folder.stream, "key": key, "ext": ext}
+        return filled(config.file_name, **values)
+
     def _prepare(self, key: str, file: IO[bytes], moment: dict[str, str]) -> Token:
         """Steps (a) and (b); returns the token that counts."""
         config = self._config
-        values = {**moment, "stream": self._folder.stream, "key": key}
-        name = filled(config.file_name, ext=self._parser.extension, **values)
+        name = self._name(key, moment)
         part = self._path(OUT, f"{key}.{secrets.token_hex(4)}.part")
         token = Token(part, join(self._folder.base, name))
         for inner in (OUT, SENT):
             self._folder.make(f"{self._folder.state}/{inner}")
-        sha256 = hashlib.sha256()
-        self._storage.create(part, _blocks(file, sha256))
+        sha256, kind = hashlib.sha256(), config.publish_checksum
+        sums = [sha256, *([digest(kind)] if kind else [])]
+        self._storage.create(part, _blocks(file, sums))
+        if kind is not None:
+            token = token._replace(sum_part=f"{part}.sum", sum=f"{token.final}.{kind}")
+            self._storage.create(token.sum_part, [_checksum_line(sums[-1], name)])
         if config.publish_done:
             done = join(self._folder.base, trigger_of(config.done_file, name))
             token = token._replace(done_part=f"{part}.done", done=done)
@@ -165,9 +236,8 @@ class Publisher:
             if fault.kind != "exists":
                 raise
             # Another worker was faster: its part is the one that counts.
-            for ours in (draft, part, token.done_part):
-                if ours:
-                    self._storage.remove(ours)
+            for ours in (draft, *token.parts):
+                self._storage.remove(ours)
             return self._receipt(key) or token
         return token
 
@@ -199,6 +269,15 @@ class Publisher:
             return "not_applied", "sftp.refused"
         return "applied", ""
 
+    def _release_sum(self, token: Token) -> tuple[Outcome, str]:
+        """The checksum file goes first, but never beside somebody else's file."""
+        if not token.sum_part:
+            return "applied", ""
+        waits = self._storage.stat(token.part) is not None
+        if waits and self._storage.stat(token.final) is not None:
+            return "rejected", "sftp.name-taken.conflict"
+        return self._release(token.sum_part, token.sum)
+
     def _announce(self, token: Token) -> tuple[Outcome, str]:
         """Step (d): nobody takes the file without it, so a refusal is doubt.
 
@@ -223,6 +302,7 @@ class Publisher:
             and "/" not in rest
             and token.final == join(self._folder.base, name)
             and token.done_part in ("", f"{token.part}.done")
+            and token.sum_part in ("", f"{token.part}.sum")
         )
 
     def _path(self, inner: str, name: str) -> str:
@@ -263,13 +343,20 @@ def _token(text: bytes) -> Token | None:
     """What a receipt says; None if it cannot be read."""
     try:
         told: dict[str, Any] = json.loads(text)
-        return Token(*(str(told[name]) for name in Token._fields))
+        known = {**Token._field_defaults, **told}  # an older one lacks some
+        return Token(*(str(known[name]) for name in Token._fields))
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
-def _blocks(file: IO[bytes], digest: Any) -> Iterator[bytes]:
+def _checksum_line(found: Any, name: str) -> bytes:
+    """As ``sha256sum`` writes it."""
+    return f"{found.hexdigest()}  {name}\n".encode()
+
+
+def _blocks(file: IO[bytes], sums: Sequence[Any]) -> Iterator[bytes]:
     file.seek(0)
     while block := file.read(_BLOCK):
-        digest.update(block)
+        for each in sums:
+            each.update(block)
         yield block

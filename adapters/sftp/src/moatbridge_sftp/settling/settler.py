@@ -11,8 +11,9 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge_sftp.pickup.choosing import Candidate, Choice
-from moatbridge_sftp.places import dated, join, parts_of
+from moatbridge_sftp.places import dated, digest_of, join, parts_of, shown
 from moatbridge_sftp.settling.answers import acknowledgement, rejects_of
+from moatbridge_sftp.settling.keeping import Keeping
 from moatbridge_sftp.storage import StorageFault
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from moatbridge_sftp.pickup.contents import Contents
     from moatbridge_sftp.pickup.cursor import Cursor, Finished
     from moatbridge_sftp.pickup.folder import Folder
+    from moatbridge_sftp.pickup.notes import Notes
 
 _NAMES_MOST: Final = 1_000
 
@@ -32,13 +34,16 @@ class Settler:
     Args:
         folder: The stream's folder.
         contents: Opens files, for the file of rejects.
+        notes: Learns what a person should know.
     """
 
-    def __init__(self, folder: Folder, contents: Contents) -> None:
+    def __init__(self, folder: Folder, contents: Contents, notes: Notes) -> None:
         self._folder = folder
         self._config = folder.config
         self._contents = contents
         self._choice = Choice(folder.config)
+        self._notes = notes
+        self._keeping = Keeping(folder, notes)
 
     @property
     def has_work(self) -> bool:
@@ -58,6 +63,7 @@ class Settler:
         for one in cursor.unsettled:
             if (found := there.get(one.file)) is not None:
                 self._guarded(one, found)
+        self._keeping.sweep()
 
     def left(self, cursor: Cursor) -> tuple[Finished, ...]:
         """Those that nobody has settled yet."""
@@ -114,32 +120,33 @@ class Settler:
         if self._config.after == "leave":
             return
         # The data file goes last: while it lies there, settling begins anew.
-        self._beside(found)
-        path = self._folder.path(found.file.name, claimed=found.claimed)
+        names = [n for n in (found.trigger, *found.side, found.file.name) if n]
+        paths = [self._folder.path(name, claimed=found.claimed) for name in names]
         if self._config.after == "delete":
-            self._folder.storage.remove(path)
-        else:
-            archive = self._folder.setting(
-                self._config.archive_to, **dated(time.time())
-            )
-            self._move(path, join(archive, found.file.name))
-
-    def _beside(self, found: Candidate) -> None:
-        """Trigger and checksum files go where their data file went."""
-        for name in (found.trigger, *found.side):
-            if name is None:
-                continue
-            path = self._folder.path(name, claimed=found.claimed)
-            if self._config.after == "delete":
+            for path in paths:
                 self._folder.storage.remove(path)
-            else:
-                archive = self._folder.setting(
-                    self._config.archive_to, **dated(time.time())
-                )
-                self._move(path, join(archive, name))
+            return
+        archive = self._folder.setting(self._config.archive_to, **dated(time.time()))
+        moved = [
+            self._move(path, join(archive, name))
+            for path, name in zip(paths, names, strict=True)
+        ]
+        if moved[-1] not in (None, join(archive, found.file.name)):
+            self._notes.say(
+                f"{self._shown(found)} was sent again under the same name; it is "
+                "archived beside the earlier one"
+            )
+        self._keeping.enlist([path for path in moved if path is not None])
 
-    def _move(self, path: str, goal: str) -> None:
-        """Rename, to ``name~2`` and so on where that name is taken."""
+    def _shown(self, one: Candidate) -> str:
+        private = self._config.content == "records"  # names may be personal there
+        return digest_of(one.file.name) if private else shown(one.file.name)
+
+    def _move(self, path: str, goal: str) -> str | None:
+        """Rename, to ``name~2`` and so on where that name is taken; returns its name.
+
+        None if an earlier attempt, or a person, moved it.
+        """
         self._folder.make(goal.rpartition("/")[0])
         for name in _free_names(goal):
             try:
@@ -148,9 +155,9 @@ class Settler:
                 if fault.kind == "exists":
                     continue
                 if fault.kind == "absent" and self._folder.storage.stat(path) is None:
-                    return  # an earlier attempt, or a person, moved it
+                    return None
                 raise
-            return
+            return name
         raise StorageFault("exists")
 
     # --- bad files ------------------------------------------------------------------
@@ -177,6 +184,7 @@ class Settler:
         goal = join(failed, one.file.name)
         try:
             self._folder.make(goal.rpartition("/")[0])
+            moved: list[str | None] = []
             for name in _free_names(f"{goal}.why.json"):
                 try:
                     self._folder.storage.create(name, [note.encode()])
@@ -184,12 +192,14 @@ class Settler:
                     if fault.kind != "exists":
                         raise
                     continue
+                moved.append(name)
                 break
-            self._move(path, goal)
+            moved.append(self._move(path, goal))
             for beside in (one.trigger, *one.side):
                 if beside is not None:
                     lies = self._folder.path(beside, claimed=one.claimed)
-                    self._move(lies, join(failed, beside))
+                    moved.append(self._move(lies, join(failed, beside)))
+            self._keeping.enlist([each for each in moved if each is not None])
         except StorageFault as fault:
             raise self._folder.fault(fault, "settle") from None
 

@@ -261,6 +261,13 @@ class Storage(ABC):
         """Bytes this account may still write there; None if the server does not say."""
 
     @abstractmethod
+    def may_write(self, folder: str) -> bool | None:
+        """Whether this account may change a folder; None if only a try would tell.
+
+        Nothing is tried.
+        """
+
+    @abstractmethod
     def facts(self) -> Facts:
         """What is known about the server and this connection."""
 

@@ -209,6 +209,14 @@ class LocalStorage(Storage):
             found = os.fstatvfs(opened)
         return found.f_frsize * found.f_bavail
 
+    def may_write(self, folder: str) -> bool | None:
+        """See `Storage.may_write`."""
+        try:
+            with self._folder(split_path(folder)) as opened:
+                return os.access(".", os.W_OK | os.X_OK, dir_fd=opened)
+        except StorageFault:
+            return None
+
     def facts(self) -> Facts:
         """See `Storage.facts`."""
         kind = _file_system(self._real)

@@ -210,6 +210,14 @@ class RemoteStorage(Storage):
         """See `Storage.free`."""
         return self._client.free(self._path(folder))
 
+    def may_write(self, folder: str) -> bool | None:
+        """See `Storage.may_write`: certain only where everybody may."""
+        try:
+            found = self.stat(folder)
+        except StorageFault:
+            return None
+        return True if found is not None and found.mode & stat.S_IWOTH else None
+
     def facts(self) -> Facts:
         """See `Storage.facts`."""
         client, connection = self._client, self._connection

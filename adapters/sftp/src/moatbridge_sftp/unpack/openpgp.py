@@ -2,7 +2,9 @@
 
 gpg writes plaintext before it knows whether the message is whole: megabytes come out of
 a truncated or tampered file. So its output goes to a spool that nobody reads until the
-program has ended well and its status lines say so.
+program has ended well and its status lines say so. gpg has until the core's deadline
+for the call, like everything else, and dies with all its children when the call is
+aborted: one end of a pair of sockets is given to the core to be shut down.
 """
 
 from __future__ import annotations
@@ -11,18 +13,22 @@ import contextlib
 import os
 import select
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final
 
-from moatbridge.errors import ConfigurationError
+from moatbridge.errors import ConfigurationError, NotApplied
 from moatbridge_sftp.formats.base import BadFile
 from moatbridge_sftp.unpack.limits import PIECE, Limits, Meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from moatbridge.adapter import Net
 
 _STALL: Final = 60.0
 _STATUS_LIMIT: Final = 1 << 20
@@ -41,6 +47,7 @@ class OpenPgp:
         verify_keys: Public keys of those who sign.
         verify_by: Fingerprints (40 hex digits) of keys allowed to sign. With any, an
             unsigned message is refused.
+        net: Knows the call's deadline, and ends it; None without either.
         program: Name or path of gpg.
     """
 
@@ -48,6 +55,7 @@ class OpenPgp:
     passphrase: str | None = field(default=None, repr=False)
     verify_keys: str | None = field(default=None, repr=False)
     verify_by: tuple[str, ...] = ()
+    net: Net | None = field(default=None, repr=False, compare=False)
     program: str = "gpg"
 
     def open_message(self, source: BinaryIO, target: BinaryIO, limits: Limits) -> None:
@@ -58,6 +66,7 @@ class OpenPgp:
         Raises:
             BadFile: ``decrypt``, ``signature`` or a limit.
             ConfigurationError: ``sftp.openpgp``: no gpg, or keys it does not take.
+            NotApplied: ``sftp.deadline``: gpg did not end in time, or we were aborted.
         """
         with self._home() as home:
             status, code = self._decrypt(home, source, target, limits)
@@ -84,16 +93,23 @@ class OpenPgp:
             self._end_agent(home)
             shutil.rmtree(home, ignore_errors=True)
 
+    def _left(self) -> float:
+        """Seconds that gpg may stay silent."""
+        return _STALL if self.net is None else min(_STALL, self.net.remaining())
+
     def _import(self, home: Path, keys: str) -> None:
-        done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
-            [*self._command(home), "--import"],
-            input=keys.encode(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=_environment(),
-            timeout=_STALL,
-            check=False,
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
+                [*self._command(home), "--import"],
+                input=keys.encode(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+                timeout=self._left(),
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise _stalled() from None
         if done.returncode:
             raise ConfigurationError(
                 "gpg does not take a configured OpenPGP key; export it again",
@@ -126,6 +142,7 @@ class OpenPgp:
             tempfile.TemporaryFile() as status,
             _passphrase(self.passphrase) as secret,
             _real_file(source) as packed,
+            _ended_by(self.net) as ended,
         ):
             size = os.fstat(packed.fileno()).st_size
             process = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
@@ -138,16 +155,38 @@ class OpenPgp:
                 stderr=subprocess.DEVNULL,
                 env=_environment(),
                 pass_fds=(status.fileno(), secret),
+                start_new_session=True,
             )  # fmt: skip
             try:
-                _copy(process, target, Meter(limits), size)
-                code = process.wait(_STALL)
+                self._copy(process, target, Meter(limits), size, ended)
+                code = process.wait(self._left())
             except subprocess.TimeoutExpired:
                 raise _stalled() from None
             finally:
                 _end(process)
             status.seek(0)
             return status.read(_STATUS_LIMIT).decode("utf-8", "replace"), code
+
+    def _copy(
+        self,
+        process: subprocess.Popen[bytes],
+        target: BinaryIO,
+        meter: Meter,
+        size: int,
+        ended: int,
+    ) -> None:
+        out: Any = process.stdout
+        while True:
+            ready, _, _ = select.select([out, ended], [], [], self._left())
+            if not ready or ended in ready:
+                raise _stalled()
+            data = os.read(out.fileno(), PIECE)
+            if not data:
+                return
+            target.write(data)
+            meter.count(len(data), size)
+            if self.net is not None:
+                self.net.progress(len(data))
 
 
 def judge_status(
@@ -185,28 +224,27 @@ def _unsigned() -> BadFile:
     return BadFile("signature", "the file is not signed by a key named in `verify_by`")
 
 
-def _stalled() -> BadFile:
-    return BadFile("decrypt", "gpg did not end; nothing of the file is used")
+def _stalled() -> NotApplied:
+    return NotApplied(
+        "gpg did not end in time; nothing of the file is used, and it is read again.",
+        code="sftp.deadline",
+    )
 
 
-def _copy(
-    process: subprocess.Popen[bytes], target: BinaryIO, meter: Meter, size: int
-) -> None:
-    out: Any = process.stdout
-    while True:
-        ready, _, _ = select.select([out], [], [], _STALL)
-        if not ready:
-            raise _stalled()
-        data = os.read(out.fileno(), PIECE)
-        if not data:
-            return
-        target.write(data)
-        meter.count(len(data), size)
+@contextlib.contextmanager
+def _ended_by(net: Net | None) -> Iterator[int]:
+    """A descriptor that becomes readable as soon as the core ends the call."""
+    ours, watched = socket.socketpair()
+    with ours, watched:
+        if net is not None:
+            net.watch(watched)
+        yield ours.fileno()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its own session: children too
         process.wait()
     if process.stdout is not None:
         process.stdout.close()
