@@ -95,6 +95,34 @@ def test_a_file_that_is_begun_is_enough_and_what_it_lacks_is_told(ran):
     assert {"key": "systems.social.base_url", "code": "config.missing", "message": "is required"} in lacking  # fmt: skip
 
 
+def test_a_plain_table_suggests_a_translator_that_can_be_pasted(ran, site):
+    with sqlite3.connect(site / "app.db") as db:
+        db.execute(
+            "create table person(id integer primary key, login text, name text, email text)"
+        )
+        db.execute(
+            "create table orders(id integer primary key, email text, total integer)"
+        )
+        db.execute("insert into person values (1, 'ada', 'Ada', 'ada@corp.example')")
+    db.close()
+    app = HR.replace("hr", "app")
+    suggested = ran(app, "discover", "app").out
+    found = tomllib.loads(suggested)["streams"]
+    assert found["app/person"]["translator"] == {
+        "entity": "Person",
+        "fields": {
+            "userName": "login",
+            "displayName": "name",
+            "emails[type=work].value": "email",
+        },
+    }
+    assert "translator" not in found["app/orders"]  # an address makes no person
+    people = '[streams."app/person"' + suggested.partition('[streams."app/person"')[2]
+    checked = ran(app + people, "check")
+    assert checked.code == 0, checked
+    assert "reads     person: 1 record in the first batch" in checked.out
+
+
 def test_a_system_that_flows_name_and_that_is_not_there_is_told(ran):
     flow = '\n[flows.people]\nfrom = "book/people"\nto = "phones/people"\n'
     told = ran(PHONES + flow, "discover", "phones")

@@ -51,11 +51,13 @@ class RotaHarness(Harness):
     def __init__(self, port):
         self.endpoint = ("127.0.0.1", port)
 
-    def call(self, method, path, body=None):
+    def call(self, method, path, body=None, **headers):
         host, port = self.endpoint
         data = None if body is None else json.dumps(body).encode()
         asked = Request(f"http://{host}:{port}{path}", data=data, method=method)
         asked.add_header("Authorization", f"Bearer {TOKEN}")
+        for name, value in headers.items():
+            asked.add_header(name, value)
         with urlopen(asked, timeout=30) as answer:
             return json.load(answer)
 
@@ -95,6 +97,16 @@ class RotaHarness(Harness):
     def target(self, record):
         return Ref(str(record["staff_no"]))
 
+    def edit(self, value):
+        [row] = [row for row in self.read_all() if row["login"] == value]
+        self.put(row | {"email": f"{secrets.token_hex(8)}@mail.example"})
+
+    def put(self, row):
+        body = {name: row[name] for name in ("staff_no", "login", "email")}
+        self.call(
+            "PUT", f"/staff/{row['staff_no']}", body, **{"If-Match": f'"{row["rev"]}"'}
+        )
+
     def change(self, record):
         return {"email": f"{secrets.token_hex(8)}@mail.example"}
 
@@ -104,7 +116,7 @@ class RotaHarness(Harness):
 
 class TestRota(AdapterConformance):
     adapter = rota.RotaAdapter
-    features = frozenset({"credentials", "keyed", "network"})
+    features = frozenset({"credentials", "deletes", "keyed", "network"})
 
     @pytest.fixture
     def harness(self, port):

@@ -74,9 +74,14 @@ def test_json_lists_the_files_and_the_next_commands(capsys, tmp_path):
             "http",
         ),
         (
-            ["crm", "--abilities", "scan,fetch,follow", "--functions"],
+            ["crm", "--abilities", "scan,fetch,follow,settle", "--functions"],
             "scaffold.choice",
             "--functions",
+        ),
+        (
+            ["crm", "--abilities", "fetch,follow", "--functions"],
+            "scaffold.choice",
+            "scan as well",
         ),
     ],
 )

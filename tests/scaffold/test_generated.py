@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 import re
@@ -9,11 +10,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from moatbridge import Registry
 from moatbridge.cli.app import run
+from moatbridge.config import parse
 from moatbridge.errors import ConfigurationError
 from moatbridge.scaffold import Choice, Names, files, write
 from moatbridge.scaffold.distribution import ABILITIES, DEFAULT
@@ -23,7 +27,7 @@ LONGEST = 600
 VARIANTS = {
     "read-only": ["--abilities", "scan"],
     "read-and-write": ["--abilities", ",".join(ABILITIES)],
-    "functions-only": ["--functions"],
+    "functions-only": ["--functions", "--abilities", "scan,follow,fetch,find,write"],
     "folder-of-files": ["--functions", "--system", "folder"],
     "folder-class": ["--system", "folder"],
     "lines-over-tcp": ["--system", "tcp"],
@@ -157,6 +161,15 @@ def test_the_tutorials_adapter_is_sixty_lines_of_code_at_most():
     assert f"This is all of it, {count} lines of code" in words_of(page)
 
 
+@pytest.mark.parametrize("name", ["write-an-adapter/rota", "line-protocol/pbx"])
+def test_the_adapters_of_the_how_tos_are_sixty_lines_of_code_at_most(name):
+    page, adapter = name.split("/")
+    text = (Path(__file__).parents[2] / f"docs/how-to/{page}.md").read_text("utf-8")
+    marker = f"<!-- test: file=moatbridge_{adapter}.py -->\n```python\n"
+    code = text.partition(marker)[2].partition("```\n")[0]
+    assert 40 <= lines_of_code(code) <= 60
+
+
 def words_of(page):
     return " ".join(page.read_text(encoding="utf-8").split())
 
@@ -166,3 +179,26 @@ def lines_of_code(text):
     text = re.sub(r'"""(?s:.*?)"""', "", text)
     kept = (line.strip() for line in text.splitlines())
     return len([line for line in kept if line and not line.startswith("#")])
+
+
+@pytest.mark.parametrize("system", ["http", "folder", "tcp"])
+def test_the_readme_shows_settings_that_are_read_under_the_adapters_own_name(
+    system, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path / "src")
+    made = files(Choice(Names("old-till"), DEFAULT, "functions", system))
+    write(tmp_path, made)
+    whole = "\n".join(made.values())
+    assert not re.search(r"\bcrm\b", whole, re.IGNORECASE), (
+        "the name of another example"
+    )
+    text = made["README.md"].partition("```toml\n")[2].partition("```")[0]
+    registry = Registry(discover=False)
+    module = importlib.import_module("moatbridge_old_till")
+    try:
+        registry.register("old-till", module.OldTillAdapter)
+        config = parse(tomllib.loads(text), registry)
+    finally:
+        for name in [name for name in sys.modules if name.startswith(module.__name__)]:
+            del sys.modules[name]
+    assert set(config.streams) == {"old-till/people"}

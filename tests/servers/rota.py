@@ -4,6 +4,7 @@
 
 Rows are counted by their place, at most 50 at once; there is no search; a row is written
 whole, if its ``rev`` is the one in ``If-Match``; a number or login that is taken is 409.
+What changed is numbered; of the numbers only the last 200 are known, the others are 410.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 NAMES = ("staff_no", "login", "email")
 MOST = 50
+KNOWN = 200
 ROWS: dict[str, dict] = {}
+TOUCHED: list[str] = []
 LOCK = threading.Lock()
 
 
@@ -46,9 +49,21 @@ def checked(row, number=None):
     return {name: row.get(name) for name in NAMES}
 
 
+def changes(query):
+    """Numbers count what was touched; each change is the row as it is now."""
+    if "after" not in query:
+        return {"changes": [], "at": len(TOUCHED)}
+    after = int(query["after"][0])
+    refuse(410, not len(TOUCHED) - KNOWN <= after <= len(TOUCHED))
+    page = TOUCHED[after : after + MOST]
+    rows = [ROWS.get(key, {"staff_no": key, "left": True}) for key in page]
+    return {"changes": rows, "at": after + len(page)}
+
+
 def made(row):
     row = checked(row)
     refuse(409, row["staff_no"] in ROWS)
+    TOUCHED.append(row["staff_no"])
     return ROWS.setdefault(row["staff_no"], {**row, "rev": 1})
 
 
@@ -57,7 +72,13 @@ def put(number, row, version):
     refuse(412, version != f'"{rev}"')
     refuse(422, row.get("staff_no") != number)
     ROWS[number] = {**checked(row, number), "rev": rev + 1}
+    TOUCHED.append(number)
     return ROWS[number]
+
+
+def gone(number):
+    TOUCHED.append(number)
+    return ROWS.pop(number)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -80,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - http.server's names
 
-    def said(self, row):
+    def said(self, row):  # noqa: PLR0911 - a line for each request
         refuse(401, self.headers.get("Authorization") != f"Bearer {sys.argv[2]}")
         url = urlsplit(self.path)
         match self.command, [unquote(part) for part in url.path.split("/")[1:]]:
@@ -88,6 +109,8 @@ class Handler(BaseHTTPRequestHandler):
                 return {"site": "rota-7"}
             case "GET", ["staff"]:
                 return listed(parse_qs(url.query))
+            case "GET", ["changes"]:
+                return changes(parse_qs(url.query))
             case "POST", ["staff"]:
                 return made(row)
             case _, ["staff", number] if number not in ROWS:
@@ -97,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
             case "PUT", ["staff", number]:
                 return put(number, row, self.headers["If-Match"])
             case "DELETE", ["staff", number]:
-                return ROWS.pop(number)
+                return gone(number)
         raise Refused(404)
 
     def log_message(self, *_):

@@ -43,7 +43,6 @@ from moatbridge_sql._faults import (
 )
 from moatbridge_sql._keys import canonical, from_json, raw_key, ref_id, to_json
 from moatbridge_sql._schema import Column, Selection, Table
-from moatbridge_sql._suggest import suggested_fields
 from moatbridge_sql._types import type_rule
 from moatbridge_sql._values import Rules, ValueFault, decoder
 
@@ -454,24 +453,6 @@ def test_faults_become_public_errors(
     assert "12345, constraint uq_login" in str(found)
     waits = {"full": 60.0}  # when to try an unreachable one again, the core decides
     assert getattr(found, "retry_after", None) == waits.get(kind)
-
-
-def test_synonyms_map_german_and_english_columns() -> None:
-    assert suggested_fields(
-        [
-            ("VORNAME", "text"),
-            ("Last-Name", "text"),
-            ("E-Mail", "text"),
-            ("aktiv", "text"),
-            ("enabled", "bool"),
-        ]
-    ) == {
-        "name.givenName": "VORNAME",
-        "name.familyName": "Last-Name",
-        "emails[type=work].value": "E-Mail",
-        "active": "enabled",
-    }
-    assert suggested_fields([("betrag", "decimal"), ("email", "text")]) == {}
 
 
 COLUMNS = (

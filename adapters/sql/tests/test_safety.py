@@ -425,7 +425,7 @@ def test_discover_proposes_tables_keys_cursor_and_mapping(refined: Any) -> None:
     refined.sql(f"create index i{table} on {table}(geaendert)")
     refined.sql(f"insert into {table}(pers_nr, vorname) values (1, ?)", (CANARY,))
     found = refined.open().discover()
-    mine = {item.setting: item for item in found.items if item.stream == table}
+    mine = {i.setting: i for i in reversed(found.items) if i.stream == table}
     assert mine["key"].value == ["pers_nr"]
     assert mine["cursor_column"].value == "geaendert"
     assert mine["cursor_column"].confidence >= 0.8
@@ -438,3 +438,24 @@ def test_discover_proposes_tables_keys_cursor_and_mapping(refined: Any) -> None:
     stream = refined.open(table, ["pers_nr", "vorname", "nachname"]).streams()[0]
     assert stream.entity == "Person"
     assert stream.suggested["name.familyName"] == "nachname"
+
+
+def test_discover_proposes_a_translator_for_a_plain_table_of_accounts(
+    refined: Any,
+) -> None:
+    table = refined.name("account")
+    refined.sql(
+        f"create table {table}(id integer primary key, login varchar(40) not null, name varchar(60),"
+        " email varchar(90), password_hash varchar(90), shoe_size integer)"
+    )
+    found = refined.open().discover()
+    mine = [item for item in found.items if item.stream == table]
+    first = {item.setting: item for item in reversed(mine)}
+    assert (first["entity"].value, first["entity"].confidence >= 0.8) == ("Person", True)  # fmt: skip
+    assert first["translator"].value == {
+        "userName": "login", "displayName": "name", "emails[type=work].value": "email",
+    }  # fmt: skip
+    assert first["translator"].confidence >= 0.8
+    assert first["fields"].value == ["id", "login", "name", "email", "shoe_size"]
+    left = [item for item in mine if item.value == {"PATH": "shoe_size"}]
+    assert [item.confidence for item in left] == [0.0], "a person names a path for it"

@@ -24,6 +24,12 @@ from moatbridge.adapter.each import EACH_BATCH, write_each
 from moatbridge.adapter.files import Folder, FolderConfig, record_files
 from moatbridge.adapter.fitting import fitting, misfit
 from moatbridge.adapter.functions import StreamFunctions, make_adapter
+from moatbridge.adapter.naming import (
+    named_paths,
+    plain_name,
+    suggested_by_names,
+    suggested_for,
+)
 from moatbridge.adapter.net import Address, Net, TlsSettings
 from moatbridge.adapter.places import by_place
 from moatbridge.adapter.receiving import Answer, Received, Request
@@ -80,6 +86,10 @@ __all__ = [
     "fitting",
     "make_adapter",
     "misfit",
+    "named_paths",
+    "plain_name",
     "record_files",
+    "suggested_by_names",
+    "suggested_for",
     "write_each",
 ]

@@ -17,10 +17,11 @@ What most systems make their adapters do by hand is declared instead: ``get`` fo
 systems that give one record at a time, ``find="read"`` for those that cannot search,
 ``replace`` for those that only know whole rows, ``dedup="by-key"`` where a create that
 is repeated meets its own record, ``empty_is_none`` where nothing is an empty text, and
-`by_place` for lists that move while they are read.
+`by_place` for lists that move while they are read, ``changes`` for systems that tell
+what changed since a position.
 
-A stream with several key fields, its own settings, deltas (`CanFollow`) or a batch
-request needs the class form (`Adapter`).
+A stream with several key fields, its own settings or a batch request needs the class
+form (`Adapter`).
 """
 
 from __future__ import annotations
@@ -31,11 +32,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
-from moatbridge.adapter.abilities import CanFetch, CanFind, CanScan, CanWrite
+from moatbridge.adapter.abilities import (
+    CanFetch,
+    CanFind,
+    CanFollow,
+    CanScan,
+    CanWrite,
+)
 from moatbridge.adapter.base import Adapter, AdapterConfig
 from moatbridge.adapter.each import EACH_BATCH
 from moatbridge.adapter.functions_check import contradiction
 from moatbridge.adapter.functions_class import Fetching, Finding, Scanning
+from moatbridge.adapter.functions_follow import Following
 from moatbridge.adapter.functions_write import Writing
 from moatbridge.adapter.streams import Field, Stream, WriteTraits
 from moatbridge.errors import ConfigurationError
@@ -45,7 +53,7 @@ if TYPE_CHECKING:
 
     from moatbridge.adapter.net import Net
     from moatbridge.adapter.streams import Probe
-    from moatbridge.changes import Data, Reject
+    from moatbridge.changes import Absent, Data, Reject
 
 C = TypeVar("C", bound=AdapterConfig)
 H = TypeVar("H")
@@ -54,6 +62,7 @@ Row: TypeAlias = "Mapping[str, Any] | Reject"
 
 _ABILITIES: Final = {
     CanScan: Scanning,
+    CanFollow: Following,
     CanFetch: Fetching,
     CanFind: Finding,
     CanWrite: Writing,
@@ -76,6 +85,15 @@ class StreamFunctions(Generic[H]):
             An interrupted pass begins again.
         read_after: Instead of ``read``, for sources sorted by key: the same for the
             records after this key (None: from the start). A pass can then be resumed.
+        changes: What changed after this position (None: nothing, only where the stream
+            stands now), and the position behind it: text or a whole number, handed
+            back as text. One page at a time; it is asked again from there until a page
+            holds nothing or leaves the position as it was, so one that does must hold
+            all that there is. A change is the record as it is now; a row that lacks
+            fields (a key alone will do) is fetched; `Absent` says that it was removed.
+            A position that is no longer served is `CursorTooOld`, or `Rejected` of
+            kind ``gone`` (a 404 or 410 over `JsonApi`): then everything is read again.
+        sees_deletes: ``changes`` tells removals as well.
         fetch: The records with these keys, in any order; what is gone is left out. At
             most 500 keys a call.
         get: Instead of ``fetch``, for systems that give one record at a time: the
@@ -115,6 +133,10 @@ class StreamFunctions(Generic[H]):
     fields: Sequence[str | Field]
     read: Callable[[H], Iterable[Row]] | None = None
     read_after: Callable[[H, str | None], Iterable[Row]] | None = None
+    changes: (
+        Callable[[H, str | None], tuple[Iterable[Row | Absent], str | int]] | None
+    ) = None
+    sees_deletes: bool = False
     fetch: Callable[[H, Sequence[str]], Iterable[Row]] | None = None
     get: Callable[[H, str], Row | None] | None = None
     find: Callable[[H, str, str], Iterable[Row]] | Literal["read"] | None = None
@@ -135,6 +157,7 @@ class StreamFunctions(Generic[H]):
         writes = self.create or self.update or self.replace or self.delete
         has = {
             CanScan: reads,
+            CanFollow: self.changes is not None,
             CanFetch: self.fetch is not None or self.get is not None,
             CanFind: self.find is not None,
             CanWrite: writes is not None,
@@ -161,6 +184,7 @@ class StreamFunctions(Generic[H]):
             abilities=self.abilities,
             entity=self.entity,
             snapshot_scan=self.snapshot,
+            sees_deletes=self.sees_deletes,
         )
 
     def traits(self) -> WriteTraits:

@@ -40,6 +40,14 @@ def _contradictions(
         yield f"{name} replaces whole rows, and cannot fetch one; give `get` or `fetch`"
     if functions.dedup == "by-key":
         yield from _by_key(functions, fields, fetches=fetches)
+    if functions.changes is not None and not (reads and fetches):
+        yield (
+            f"{name} tells changes, and has no function for when its position is "
+            "forgotten, or for a change that is no whole record; give `read` or "
+            "`read_after`, and `get` or `fetch`"
+        )
+    if functions.sees_deletes and functions.changes is None:
+        yield f"{name} sees deletes, and has no `changes` that tells them"
 
 
 def _by_key(

@@ -23,7 +23,7 @@ _WIDTH: Final = 88
 
 _OFFERED: Final = {
     ("http", "class"): ABILITIES,
-    ("http", "functions"): DEFAULT,
+    ("http", "functions"): tuple(each for each in ABILITIES if each != "settle"),
     ("folder", "class"): DEFAULT,
     ("folder", "functions"): DEFAULT,
     ("tcp", "functions"): DEFAULT,
@@ -65,6 +65,9 @@ class Choice:
             raise _choice("An adapter reads (scan or follow) or writes, or both.")
         if "follow" in self.abilities and "fetch" not in self.abilities:
             raise _choice("What was followed has to be fetched: choose fetch as well.")
+        lone = "follow" in self.abilities and "scan" not in self.abilities
+        if lone and self.form == "functions":
+            raise _choice("A forgotten position is read anew: choose scan as well.")
         if "settle" in self.abilities and "follow" not in self.abilities:
             raise _choice("settle confirms what was followed: choose follow as well.")
         if self.system == "tcp":
@@ -145,6 +148,7 @@ def _filled(choice: Choice, template: str) -> str:
         home.joinpath(*template.split("/")).read_text(encoding="utf-8"),
         {
             "name": names.name,
+            "NAME": names.name.upper().replace("-", "_"),
             "Class": names.cls,
             "package": names.package,
             "dist": names.dist,

@@ -11,32 +11,23 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from moatbridge.adapter import Field, Stream
+from moatbridge.adapter import Field, Stream, suggested_for
 from moatbridge.errors import ConfigurationError
-from moatbridge_sql._schema import TEMPORAL, Column, Selection, Table, schema_changed
-from moatbridge_sql._suggest import entity_of, suggested_fields
+from moatbridge_sql._schema import (
+    FIELD_TYPES,
+    TEMPORAL,
+    Column,
+    Selection,
+    Table,
+    schema_changed,
+)
 from moatbridge_sql._types import type_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from moatbridge.adapter import FieldType
     from moatbridge_sql._config import SqlStreamConfig
     from moatbridge_sql._types import TypeRule
-
-_FIELD_TYPES: dict[str, FieldType] = {
-    "int": "int",
-    "decimal": "decimal",
-    "float": "float",
-    "bool": "bool",
-    "date": "date",
-    "time": "time",
-    "datetime": "datetime",
-    "zoned": "datetime",
-    "bytes": "bytes",
-    "json": "json",
-    "any": "any",
-}
 
 
 @dataclass(frozen=True)
@@ -182,7 +173,7 @@ def describe(bound: BoundStream, abilities: frozenset[str]) -> Stream:
     """What the core is told about a stream."""
     selection = bound.selection
     fields = tuple(_field(bound, name) for name in selection.fields)
-    entity, _ = entity_of(selection.fields)
+    entity, suggested = suggested_for(fields)
     inside = set(selection.key) <= set(selection.fields)
     return Stream(
         name=bound.name,
@@ -190,7 +181,7 @@ def describe(bound: BoundStream, abilities: frozenset[str]) -> Stream:
         key=selection.key if inside else (),
         abilities=abilities,
         entity=entity,
-        suggested=suggested_fields([(f.name, f.type) for f in fields]),
+        suggested=suggested,
         sees_deletes=selection.cursor is not None and selection.deleted is not None,
         query=selection.fingerprint,
     )
@@ -200,7 +191,7 @@ def _field(bound: BoundStream, name: str) -> Field:
     column = bound.seen(name)
     return Field(
         name,
-        _FIELD_TYPES.get(column.kind, "text"),
+        FIELD_TYPES.get(column.kind, "text"),
         required=not (column.nullable or column.default or column.generated),
         multi=column.kind == "array",
         ordered=column.kind == "array",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from moatbridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from moatbridge.adapter import FieldType
     from moatbridge_sql._config import Condition, Deleted
 
 Kind = Literal[
@@ -18,6 +19,21 @@ Kind = Literal[
     "zoned", "interval", "uuid", "bytes", "json", "array", "any",
 ]  # fmt: skip
 """What a column holds; ``zoned`` is a date-time with a zone."""
+
+FIELD_TYPES: Final[dict[str, FieldType]] = {
+    "int": "int",
+    "decimal": "decimal",
+    "float": "float",
+    "bool": "bool",
+    "date": "date",
+    "time": "time",
+    "datetime": "datetime",
+    "zoned": "datetime",
+    "bytes": "bytes",
+    "json": "json",
+    "any": "any",
+}
+"""What a record's field is called; text where nothing is said."""
 
 NARROW: Final = 4000
 """A text of at most that many characters is never measured."""
