@@ -26,7 +26,15 @@ last day. The mode of a *fixed* rule cannot be lowered.
 flows to one target, of 24 hours. What is written to a target may be read by outsiders
 if `exposure` of its system says so, if the post is `public`, or if one of its readers
 is a guest or has a mail address outside `home_domains`: there the rules that look into
-free text are enforced, inside they only warn (`mode` sets both)."""
+free text are enforced, inside they only warn (`mode` sets both).
+
+A rule in mode `warn` or `observe` decides nothing: what it would have held is listed
+in `plan`, counted when it is sent, and told by the run, by `status`, by the audit log
+and by `moatbridge guard explain FLOW`, which also prints where each size comes from.
+
+A rule that comes with an upgrade counts from the first plan on, in the mode of this
+table, also for flows that have run before; the changelog names it. To look first, give
+it `mode = "observe"` with a `loosen` line that ends soon, and read `guard explain`."""
 _DETECTORS = """\
 ## What is looked for in free text
 
@@ -37,8 +45,9 @@ zero-width characters, HTML and percent-encoding do not hide a value. `action` s
 happens from `count` findings in one item on: `allow` (only its label rises), `mask`,
 `hold` or `drop`.
 
-A finding also raises the label of its item: a credential to `restricted`, anything else
-to `confidential`; above the target's `max_label` it is held.
+A finding also raises the label of its item: a credential to `restricted`, anything
+else to `confidential`. Above the target's `max_label` the item is held if the rule that
+found something is enforced; where it only warns or observes, so does `label`.
 
 **Not found**: what stands in pictures and other attachments, values in base64 or split
 by a line break, secrets without a known form, and what only a reader understands.

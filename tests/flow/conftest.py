@@ -27,7 +27,8 @@ def worlds(tmp_path, at_once):
     def make(**settings):
         folder = tmp_path / str(len(made))
         folder.mkdir()
-        made.append(StillWorld(folder, **{"count": 5, **settings}))
+        kind = settings.pop("kind", StillWorld)
+        made.append(kind(folder, **{"count": 5, **settings}))
         return made[-1]
 
     yield make

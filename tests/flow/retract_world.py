@@ -118,12 +118,12 @@ def groups(worlds):
 
 
 def stop_at(point, passing):
-    """A hook that ends everything at the n-th passing of a crash point."""
+    """A hook that fails at the n-th passing of a crash point, and only then."""
     passed = []
 
     def at(name):
         passed.extend([name] if name == point else [])
-        if len(passed) == passing:
+        if name == point and len(passed) == passing:
             raise RuntimeError(point)
 
     return at

@@ -72,7 +72,7 @@ def again(world):
 def test_a_held_decision_that_nobody_approved_in_time_is_told(world):
     held(world)
     with world.bridge.ledger.write() as tx:
-        tx.run("UPDATE hold SET created=0")
+        tx.run("UPDATE hold SET expires=0")
     again(world)
     world.run()
     assert world.answers() == TOLD

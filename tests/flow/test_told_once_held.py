@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flow.test_told_once import ToldWorld
-from moatbridge.flow import preparing
+from moatbridge.flow import rejudging
 
 ROLE = "roles[type=work].value"
 HELD = [("held", "approval")]
@@ -84,11 +84,42 @@ def test_an_older_change_that_must_be_held_too_ends_in_the_newer_one(
     world.tell(1, family="King")
     world.tell(1, family="King", role="admin", only=only)
     assert world.waiting() == HELD
-    late = ("approval", "readers")
-    monkeypatch.setattr(preparing, "_held", lambda *_given: late)
+    late = rejudging.Hold("approval", "readers")
+    monkeypatch.setattr(rejudging, "held", lambda *_given: late)
     world.drain()
     assert world.waiting() == HELD
     assert (world.one()["family"], world.one()["phone"]) == ("L1", None)
     world.approve()
     assert (world.one()["family"], world.one()["phone"]) == ("King", "admin")
     assert world.at_rest()
+
+
+def busy(world):
+    """What leaves next must wait: nobody knows what became of the one before."""
+    world.tell(1)
+    world.drain()
+    world.social.lose_answers = 1
+    world.tell(1, family="Doubt")
+    world.drain()
+
+
+@pytest.mark.parametrize(("only", "family"), [((), "Queen"), (("phone",), "King")])
+def test_what_is_approved_is_not_overtaken_by_what_was_told_before_it(
+    worlds, only, family
+):
+    """Found by the stateful test: both waited for the same link, the older went last."""
+    world = worlds()
+    busy(world)
+    world.tell(1, family="King")
+    world.drain()
+    world.tell(1, family=family, role="admin", only=only)
+    assert world.waiting() == HELD
+    world.later(2)
+    world.drain()  # in vain, so it queues up anew
+    (one,) = world.bridge.review("people")
+    world.bridge.decide("people", one.item, "approve")
+    for _ in range(3):
+        world.later(10)
+        world.drain()
+    assert world.at_rest()
+    assert (world.one()["family"], world.one()["phone"]) == (family, "admin")

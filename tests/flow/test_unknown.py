@@ -201,6 +201,29 @@ def test_a_lingering_object_scoped_write_is_waited_out(worlds):
     assert world.there()["u0002"]["family"] == "Third"
 
 
+def test_what_a_dead_worker_may_have_sent_is_waited_out_too(worlds):
+    """Found by the stateful test: sent again it is answered, but the first may linger."""
+    world = worlds(traits=OBJECT)
+    world.go()
+    world.put(2, family="Second")
+    crash.install(dying("answer.read"))
+    with pytest.raises(Killed):
+        world.go()
+    crash.install(None)
+    world.crash()
+    world.drain()
+    assert world.states() == {"DONE": 6}
+    world.put(2, family="Third")
+    world.scan()
+    world.drain()
+    assert world.there()["u0002"]["family"] == "Second", (
+        "60 s after the death it might still be overwritten"
+    )
+    world.later(61)
+    world.drain()
+    assert world.there()["u0002"]["family"] == "Third"
+
+
 def test_not_applied_is_tried_again_later_and_later(worlds):
     """Delivery 27: RETRY with 1 min doubling, at most until ``retry_for``."""
     target = flaky(write=["not_applied"] * 9)

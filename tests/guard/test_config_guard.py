@@ -215,14 +215,6 @@ def test_a_loosen_line_without_effect_is_told():
     assert "no effect" in effective(guard(loosen={"creates": REASON})).warnings[0]
 
 
-def test_rules_new_to_a_flow_only_observe():
-    rules = effective().observing(known={"removals"})
-    assert rules["removals"].mode == "enforce"
-    assert rules["growth"].mode == "observe"
-    assert rules["shrink"].mode == "enforce"
-    assert rules.origin["growth"] == "new since the last run"
-
-
 def test_explain_prints_every_rule_with_its_origin():
     rows = effective(guard(creates=20)).explain()
     assert {row[0] for row in rows} == set(BUILT_IN)

@@ -226,8 +226,9 @@ def test_attachments_have_an_allowed_type_and_size(attachment, decision):
 def test_findings_warn_inside_and_hold_outside():
     inside = ask(content=CARD)
     assert held(inside) == ("allow", ())
-    assert inside.rules == ("card",)
-    assert inside.hits[0].mode == "warn"
+    assert inside.rules == ("card", "label")
+    assert {hit.mode for hit in inside.hits} == {"warn"}
+    assert inside.deciding == ()
     outside = ask(content=CARD, to=route(exposure="external", max_label="restricted"))
     assert outside.reasons == ("approval",)
     assert outside.rules == ("external", "card")
@@ -239,11 +240,33 @@ def test_a_credential_is_held_everywhere_and_raises_the_label():
     assert held(verdict) == ("hold", ("approval", "label"))
     assert verdict.label == "restricted"
     tried = loosened(credential={"mode": "observe"})
-    assert ask(content="password=hunter2", rules=tried).decision == "allow"
+    allowed = ask(content="password=hunter2", rules=tried)
+    assert (allowed.decision, allowed.label) == ("allow", "restricted")
     outside = ask(
         content="password=hunter2", rules=tried, to=route(exposure="external")
     )
     assert "credential" in {h.rule for h in outside.hits if h.effect == "hold"}
+
+
+def test_what_only_warns_raises_the_label_and_warns_of_it():
+    """The label is the item's own, whatever the mode of the rule that found why (18)."""
+    verdict = ask(content=CARD)
+    assert (verdict.decision, verdict.label) == ("allow", "confidential")
+    assert [tuple(each) for each in verdict.noticed] == [
+        ("card", "warn", "hold", (("content", 1),)),
+        ("label", "warn", "hold", ()),
+    ]
+    fits = ask(content=CARD, to=route(max_label="confidential"))
+    assert (fits.rules, fits.label) == (("card",), "confidential")
+
+
+def test_what_is_kept_of_findings_names_fields_and_numbers_and_no_value():
+    business = {"data": {"lines": [{"text": CARD}, {"text": CARD}]}}
+    verdict = ask(content=CARD, business=business, to=route(exposure="external"))
+    [card] = [each for each in verdict.noticed if each.rule == "card"]
+    assert card.mode == "enforce"
+    assert card.places == (("business.data.lines[].text", 2), ("content", 1))
+    assert "4111" not in repr(verdict.noticed)
 
 
 def test_thresholds_count_over_the_whole_item():
@@ -351,15 +374,6 @@ def test_an_approval_binds_to_readers_and_attachments():
     ]
     assert len({same, *changed}) == len(changed) + 1
     assert bound_to(None) == ((), ())
-
-
-def test_rules_new_to_a_flow_only_observe_even_outside():
-    rules = RULES.observing({"removals"})
-    assert rules["card"].mode_for(external=True) == "observe"
-    assert rules["audience"].mode == "enforce"
-    outside = ask(content=CARD, rules=rules, to=route(exposure="external"))
-    assert outside.reasons == ("approval",)
-    assert [h.rule for h in outside.hits if h.effect == "hold"] == ["external"]
 
 
 def test_a_clock_out_of_bounds_holds():

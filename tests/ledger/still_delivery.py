@@ -105,8 +105,11 @@ class StillDelivery:
 
     def resolve(self, worker, parcel, items, die):
         if parcel.state is State.IN_FLIGHT:
+            found = parcel
             if not self.commit(
-                worker, "lane/0", lambda tx: parcels.move(tx, parcel, State.UNKNOWN)
+                worker,
+                "lane/0",
+                lambda tx: settlement.found_in_flight(tx, found, self.policy),
             ):
                 return
             parcel = parcel._replace(state=State.UNKNOWN, doubt=1)

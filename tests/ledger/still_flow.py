@@ -17,7 +17,7 @@ from moatbridge.ledger import frozen
 from moatbridge.ledger.keys import key_hash
 from moatbridge.ledger.states import State
 
-LIFE = 60.0
+LIFE = 90.0
 """Longest life of a request, in seconds."""
 GONE = b"\0" * 16
 

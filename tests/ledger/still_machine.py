@@ -25,10 +25,12 @@ from ledger.still_reading import StillReading
 from moatbridge.ledger import flows, review, runs, scans, waiting
 from moatbridge.ledger.states import State
 
-NAMES = st.sampled_from(["ada", "bob", "eve"])
+NAMES = st.sampled_from(["ada", "ada", "bob", "eve"])
+SOME = st.lists(NAMES, max_size=2)
 HOW = st.sampled_from(["change", "change", "change and back", "delete"])
 WHO = st.integers(0, 1)
 WHAT = st.sampled_from(["claim", "steal", "renew", "release", "crash"])
+LATE = st.sampled_from([None, "renew", "release"])
 DEATH = st.sampled_from([None, None, None, "inside", "after"])
 STEP = st.sampled_from(
     ["look again", "apply", "scan", "scan", "only read", "end and apply", "end"]
@@ -105,13 +107,15 @@ class StillMachine(StillReading, StillDelivery, StillGround, RuleBasedStateMachi
         else:
             self.time_passes(event)
 
-    @rule(who=WHO, part=st.sampled_from(PARTS), what=WHAT)
-    def lease(self, who, part, what):
+    @rule(who=WHO, part=st.sampled_from(PARTS), what=WHAT, late=LATE)
+    def lease(self, who, part, what, late):
         if what == "crash":
             self.workers[who].crash()
         elif what == "steal":  # its holder stood still for too long
             self.time_passes(31.0)
             self.claim(who, part)
+            if late is not None:  # and then wakes up
+                getattr(self, late)(1 - who, part)
         else:
             getattr(self, what)(who, part)
 
@@ -130,15 +134,31 @@ class StillMachine(StillReading, StillDelivery, StillGround, RuleBasedStateMachi
             self.claim(who, part)
         return who if part in self.workers[who].leases else 1 - who
 
-    @rule(who=WHO, count=st.integers(1, 3))
-    def all_goes_well(self, who, count):
-        for _ in range(count):
-            live, lane = self.holder(who, "live"), self.holder(who, "lane/0")
-            self.read(live, "live", 2)
-            self.stage(live, None)
+    @rule(
+        who=WHO,
+        count=st.integers(1, 3),
+        names=SOME,
+        pause=st.sampled_from([0.0, 7.0]),
+    )
+    def all_goes_well(self, who, count, names, pause):
+        self.go_well(who, count, names, pause)
+
+    def go_well(self, who, count, names, pause):
+        for number in range(count):
+            if pause:
+                self.time_passes(pause)
+            self.change_and_read(who, () if number else names)
+            lane = self.holder(who, "lane/0")
             self.take(lane, None)
             self.send(lane, ("ok", "ok"), frozen=False)
             self.settle(lane, None)
+
+    def change_and_read(self, who, names):
+        for name in names:
+            self.change_one(name, "change")
+        live = self.holder(who, "live")
+        self.read(live, "live", 3)
+        self.stage(live, None)
 
     @precondition(lambda self: any(w.seen is not None for w in self.workers))
     @rule(who=WHO, die=DEATH)
@@ -180,12 +200,33 @@ class StillMachine(StillReading, StillDelivery, StillGround, RuleBasedStateMachi
     def settle_the_answers(self, who, die):
         self.settle(who, die)
 
-    @rule(who=WHO, fates=FATES, die=DEATH)
-    def deliver(self, who, fates, die):
+    @rule(who=WHO, names=SOME, fates=FATES, die=DEATH)
+    def deliver(self, who, names, fates, die):
+        self.change_and_read(who, names)
         who = self.holder(who, "lane/0")
         self.take(who, None)
         self.send(who, fates, frozen=False)
         self.settle(who, die)
+
+    @rule(who=WHO, name=NAMES, dies=st.booleans(), goes_on=st.booleans())
+    def a_request_stays_on_its_way(self, who, name, dies, goes_on):
+        """Nobody hears of it, or who sent it dies and the other one takes over.
+
+        Then the record changes again, and all goes well but for what is on its way.
+        """
+        self.change_and_read(who, [name])
+        who = self.holder(who, "lane/0")
+        self.take(who, None)
+        self.send(who, ("linger", "linger"), frozen=False)
+        if dies:
+            self.workers[who].crash()
+            self.time_passes(31.0)
+            who = 1 - who
+            self.claim(who, "lane/0")
+        else:
+            self.settle(who, None)
+        if goes_on:
+            self.go_well(who, 2, [name], 7.0)
 
     # --- people -----------------------------------------------------------------------
 

@@ -271,3 +271,24 @@ def test_configured_limits_win_over_suggested_ones() -> None:
     assert [quota.take("read") > 0 for _ in range(2)] == [False, True]
     assert [quota.take("write") > 0 for _ in range(2)] == [False, True]
     assert [quota.take("media") for _ in range(50)] == [0] * 50
+
+
+def test_a_call_whose_failure_opened_the_breaker_says_what_failed():
+    """Not that the repeat was refused: who counts failures must see this one."""
+    breaker = Breaker("there")
+    for _ in range(9):
+        breaker.record(failed=True)
+    calls = []
+
+    def work():
+        breaker.enter()
+        calls.append(1)
+        breaker.record(failed=True)
+        raise NotApplied("It failed.", code="there.down")
+
+    with pytest.raises(NotApplied) as error:
+        Retry(first_wait=0.0)(work)
+    assert (error.value.code, len(calls)) == ("there.down", 1)
+    with pytest.raises(NotApplied) as error:
+        Retry(first_wait=0.0)(work)
+    assert (error.value.code, len(calls)) == ("breaker.open", 1)

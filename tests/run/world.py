@@ -22,6 +22,7 @@ from moatbridge.ledger.clock import boot_clock
 from moatbridge.registry import Registry
 from moatbridge.run import Bridge
 from moatbridge.testing import MemoryAdapter, MemoryStream, MemorySystem
+from servers.places import Place, place_for
 
 TESTS = Path(__file__).parents[1]
 PERSON = tuple(Field(name) for name in ("uid", "given", "family", "mail"))
@@ -121,6 +122,12 @@ class Workers:
         file = self.folder / f"{system}.db.{name}"
         file.touch() if on else file.unlink(missing_ok=True)
 
+    def place(self):
+        """Where the ledger lies: a file, unless `put_on` said something else."""
+        if (self.folder / "ledger.url").exists():
+            return place_for(self.folder)
+        return Place(f"sqlite:///{self.folder}/ledger.db")
+
     def config(self):
         there = {**FIELDS, "active": "active", "externalId": "ext"}
         rules = dict.fromkeys(
@@ -148,7 +155,7 @@ class Workers:
             }  # fmt: skip
         return {
             "adapters": ["memory"],
-            "ledger": {"url": f"sqlite:///{self.folder}/ledger.db", "parcel": 50},
+            "ledger": {**self.place().settings, "parcel": 50},
             "guard": {**rules, "four_eyes": False, "loosen": dict.fromkeys(rules, loose)},
             "run": self.settings["run"],
             "systems": systems, "streams": streams, "flows": flows,

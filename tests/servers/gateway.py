@@ -69,7 +69,7 @@ from = "hooks/people"
 to = "social/people"
 [gateway]
 public_url = "http://127.0.0.1"
-min_free = 0.0
+min_free = {min_free}
 body_deadline = {body_deadline}
 {gateway}
 [gateway.inbox.hooks]
@@ -78,7 +78,12 @@ body_deadline = {body_deadline}
 
 
 def write_config(
-    folder: Path, *, inbox: str = "", gateway: str = "", body_deadline: float = 10
+    folder: Path,
+    *,
+    inbox: str = "",
+    gateway: str = "",
+    body_deadline: float = 10,
+    min_free: float = 0.0,
 ) -> Path:
     """Put the configuration and an empty target into the folder."""
     from moatbridge.adapter import Field, WriteTraits
@@ -107,6 +112,7 @@ def write_config(
             inbox=inbox,
             gateway=gateway,
             body_deadline=body_deadline,
+            min_free=min_free,
         )
     )
     os.environ["MB_TEST_HOOK_KEY"] = KEY

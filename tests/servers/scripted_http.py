@@ -48,14 +48,20 @@ class ScriptedHttp:
     Args:
         script: Called for each request, one at a time.
         context: Serves TLS with it.
+        heads: The script answers HEAD too, without a body; else that is 501.
     """
 
     token = "scripted-token"
 
     def __init__(
-        self, script: Callable[[Asked], Answer], context: ssl.SSLContext | None = None
+        self,
+        script: Callable[[Asked], Answer],
+        context: ssl.SSLContext | None = None,
+        *,
+        heads: bool = False,
     ) -> None:
         self.script = script
+        self.heads = heads
         self.asked: list[Asked] = []
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -131,6 +137,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - http.server's names
 
+    def do_HEAD(self) -> None:
+        if self.server.peer.heads:
+            self._serve()
+        else:
+            self.send_error(501)
+
     def _whole(self, answer: Answer) -> None:
         raw = answer.body if isinstance(answer.body, bytes) else b""
         if answer.body is not None and not isinstance(answer.body, bytes):
@@ -153,7 +165,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
 
     def _head(self, status: int, headers: dict[str, str]) -> None:
-        self.send_response(status)
+        if "Date" in headers:
+            self.send_response_only(status)
+        else:
+            self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()

@@ -19,6 +19,7 @@ from moatbridge.cli.check import check
 from moatbridge.cli.config import schema, show
 from moatbridge.cli.demo import demo
 from moatbridge.cli.discover import discover
+from moatbridge.cli.guard import explain
 from moatbridge.cli.init import init
 from moatbridge.cli.kill import kill, resume
 from moatbridge.cli.ledger import backup, restored
@@ -102,6 +103,9 @@ def build() -> typer.Typer:
     group.command("backup")(_guarded(backup))
     group.command("restored")(_guarded(restored))
     app.add_typer(group, name="ledger")
+    group = typer.Typer(no_args_is_help=True, help="The rules that judge a flow.")
+    group.command("explain")(_guarded(explain))
+    app.add_typer(group, name="guard")
     return app
 
 

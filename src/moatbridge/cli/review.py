@@ -35,7 +35,7 @@ def review(
         typer.Argument(
             metavar="[ACTION]",
             help="held: approve, refuse; parked: resend, arrived, give-up; "
-            "rejected: replay.",
+            "rejected, expired: replay.",
         ),
     ] = None,
     *,
@@ -44,6 +44,13 @@ def review(
         bool,
         typer.Option("--show", help="Show who is concerned and what would be sent."),
     ] = False,
+    false_alarm: Annotated[
+        bool,
+        typer.Option(
+            "--false-alarm",
+            help="With approve: the rule was wrong about it; counted for that rule.",
+        ),
+    ] = False,
     actor: ActorOption = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -51,7 +58,8 @@ def review(
     """List what waits for a person, or decide about one item.
 
     Held items would do something that a rule wants seen, parked ones have an outcome
-    nobody knows, rejected ones could not be read, translated or written.
+    nobody knows, rejected ones could not be read, translated or written. What was held
+    until it expired was not sent, and is listed for 30 days.
     """
     if item is not None and action is None:
         raise typer.BadParameter("ITEM needs an ACTION; the list shows which there are")
@@ -62,7 +70,8 @@ def review(
                 f"No flow named {flow!r} (configured: {known}).", code="flow.unknown"
             )
         if flow is not None and item is not None and action is not None:
-            _decide(settings, ledger, (flow, item, action), reason, actor)
+            why = (reason, false_alarm)
+            _decide(settings, ledger, (flow, item, action), why, actor)
             said = f"moatbridge run {flow} --once{again(context, config)}"
             _decided((flow, item, action), said, as_json=as_json)
             return
@@ -73,7 +82,7 @@ def _decide(
     settings: BridgeConfig,
     ledger: Ledger,
     what: tuple[str, str, str],
-    reason: str,
+    why: tuple[str, bool],
     actor: str | None,
 ) -> None:
     from moatbridge.run.deciding import decide  # noqa: PLC0415 - --help stays quick
@@ -85,8 +94,9 @@ def _decide(
         flow,
         item,
         cast("Any", action),
-        reason=reason,
+        reason=why[0],
         actor=actor,
+        false_alarm=why[1],
     )
 
 
@@ -107,10 +117,10 @@ def _list(
     as_json: bool,
 ) -> None:
     from moatbridge.cli.show_waiting import waiting_json, waiting_lines  # noqa: PLC0415
-    from moatbridge.run.status import waiting  # noqa: PLC0415
+    from moatbridge.run.status import expired, waiting  # noqa: PLC0415
 
     names = [flow] if flow is not None else list(settings.flows)
-    found = {name: waiting(ledger, name) for name in names}
+    found = {n: [*waiting(ledger, n), *expired(ledger, n)] for n in names}
     if as_json:
         show_json(
             [

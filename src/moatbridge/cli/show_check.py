@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from moatbridge.cli.discover import LOOK
@@ -73,6 +74,9 @@ def _system(found: SystemCheck) -> Iterator[str]:
         yield f"  TLS       {_tls(found)}"
     times = found.deadline
     yield f"  deadline  {times['connect']:g} s to connect, {times['call']:g} s a call"
+    for name, fact in found.facts.items():
+        if fact not in (None, "", [], {}):
+            yield f"  fact      {clean(name)}: {clean(_plain(fact), 300)}"
     for stream, abilities in found.streams.items():
         yield f"  stream    {clean(stream)}: {_can(abilities)}"
         if stream in found.read:
@@ -97,6 +101,17 @@ def _flow(found: FlowCheck) -> Iterator[str]:
             yield f"  {title:9} {', '.join(map(clean, names))}"
     yield from _warnings(found.warnings)
     yield ""
+
+
+def _plain(fact: object) -> str:
+    """A fact as people read it: yes and no, lists and tables in one line."""
+    if isinstance(fact, bool):
+        return "yes" if fact else "no"
+    if isinstance(fact, Mapping):
+        return ", ".join(f"{name} {_plain(each)}" for name, each in fact.items())
+    if isinstance(fact, list | tuple):
+        return ", ".join(map(_plain, fact))
+    return f"{fact:,}" if isinstance(fact, int) else str(fact)
 
 
 def _problem(found: SystemCheck | FlowCheck | HostKeys) -> Iterator[str]:

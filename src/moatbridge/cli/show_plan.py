@@ -54,6 +54,7 @@ def plan_lines(
         values: Show who is concerned and the new values.
     """
     yield from _header(plan, setting)
+    yield from (f"  Notice: {clean(words, 400)}" for words in plan.notices)
     if plan.without_pass and plan.verdict.decision == "pass":
         return
     yield from _totals(plan)
@@ -96,6 +97,7 @@ def plan_json(
         "rejected": plan.rejected,
         "attachments": plan.attachments,
         "retranslated": plan.retranslated,
+        "notices": list(plan.notices),
         "waiting": [
             {"kind": kind, "reason": reason, "detail": detail, "count": count}
             for (kind, reason, detail), count in _reasons(waiting)

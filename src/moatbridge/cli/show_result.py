@@ -6,8 +6,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.cli.exit_codes import of_result
+from moatbridge.cli.show_noticed import noticed_lines
 from moatbridge.cli.show_status import try_lines
 from moatbridge.cli.show_verdict import WORDS, Setting, next_step, verdict_lines
+from moatbridge.cli.terminal import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +46,10 @@ _STATES: Final = {
 def result_lines(result: RunResult, setting: Setting) -> Iterator[str]:
     """A run for people: what was done, what waits, what to type next."""
     yield f"{result.flow}: {_STATES.get(result.state, result.state)}"
+    yield from (f"  notice: {clean(words, 400)}" for words in result.notices)
     if result.state != "nothing":
         yield from _table(result.outcome)
+    yield from (f"  guard: {line}" for line in noticed_lines(result.noticed))
     if result.plan is not None:
         yield from verdict_lines(result.plan)
         yield from next_step(result.plan, setting)
@@ -72,6 +76,8 @@ def result_json(result: RunResult, setting: Setting) -> dict[str, Any]:
         },
         "waiting": result.waiting,
         "next_try": asdict(result.next_try) if result.next_try else None,
+        "notices": list(result.notices),
+        "noticed": result.noticed,
         "decision": plan.verdict.decision if plan else None,
         "digest": plan.digest if plan else None,
         "next": next_step(plan, setting) if plan else [],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from moatbridge.cli.show_noticed import noticed_lines
 from moatbridge.cli.terminal import clean
 
 if TYPE_CHECKING:
@@ -138,6 +139,14 @@ def _flow(flow: FlowStatus, found: Status) -> Iterator[str]:
         yield f"  unsent    the oldest change waits for {ago(flow.oldest_unsent)}"
     yield from (f"  next try  {line}" for line in _tries(flow, found.kills))
     yield from _waiting(flow)
+    yield from (f"  guard     {line} in 24 h" for line in noticed_lines(flow.noticed))
+    if flow.expired:
+        yield (
+            f"  expired   {flow.expired:,} held for too long in 30 days, not sent "
+            f"(moatbridge review {flow.flow})"
+        )
+    for notice in flow.notices:
+        yield f"  notice    {moment(notice.at)}: {clean(notice.words, 400)}"
     for partition in flow.partitions:
         yield from _partition(partition, found.now)
     yield ""

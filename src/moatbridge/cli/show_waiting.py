@@ -34,16 +34,18 @@ def waiting_lines(
     """
     masked = not values and any(item.ref is not None for item in items)
     more = " (--show says who)" if masked else ""
-    yield f"Flow {flow}: {len(items):,} waiting" + (more if items else " (nothing)")
+    waits = sum(item.kind != "expired" for item in items)
+    yield f"Flow {flow}: {waits:,} waiting" + (more if items else " (nothing)")
     for item in items:
         what = WORDS.get(item.op, item.op) or "read"
         where = f" ({clean(item.detail)})" if item.detail else ""
-        since = f", for {ago(now - item.since)}" if item.since else ""
+        since = _since(item, now)
         times = f", {item.times} times" if item.times > 1 else ""
         yield (
             f"  {item.item:6} {item.kind}: {what} {_who(item, values=values)}: "
             f"{clean(item.reason)}{where}{since}{times}"
         )
+        yield from (f"{_INDENT} {line}" for line in _noticed(item))
         if values and isinstance(item.before, dict):
             yield f"{_INDENT} now:"
             yield from _entity(item.before)
@@ -65,12 +67,39 @@ def waiting_json(flow: str, item: Waiting, *, values: bool) -> dict[str, Any]:
         "detail": item.detail,
         "record": _digest(item),
         "since": item.since or None,
+        "expires": item.expires,
+        "noticed": [
+            {"rule": rule, "mode": mode, "decision": decision, "fields": dict(places)}
+            for rule, mode, decision, places in item.noticed
+        ],
         "times": item.times,
         "actions": list(ACTIONS.get(item.kind, ())),
     }
     if values:
         shown |= {"ref": item.ref, "entity": item.entity, "before": item.before}
     return shown
+
+
+def _since(item: Waiting, now: float) -> str:
+    if not item.since:
+        return ""
+    waited = ago(now - item.since)
+    if item.kind == "expired":
+        return f", {waited} ago; it was not sent"
+    left = None if item.expires is None else item.expires - now
+    return f", for {waited}" + ("" if left is None else _left(left))
+
+
+def _left(seconds: float) -> str:
+    return f", expires in {ago(seconds)}" if seconds > 0 else ", about to expire"
+
+
+def _noticed(item: Waiting) -> Iterator[str]:
+    """What was found, where and how often; never the value itself (guard 28)."""
+    for rule, mode, _decision, places in item.noticed:
+        where = ", ".join(f"{clean(path, 80)} ({n:,})" for path, n in places)
+        only = "" if mode == "enforce" else f" [{mode}: does not hold it]"
+        yield f"{clean(rule)}: found in {where or 'the item'}{only}"
 
 
 def _entity(entity: dict[str, Any]) -> Iterator[str]:

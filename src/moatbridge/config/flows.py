@@ -63,8 +63,8 @@ class FlowConfig(Table):
         lanes: Parallel groups of delivery order; None: chosen by the target's limits.
         on_unresolved: What to do with a reference to a record not carried yet.
         on_drift: What to do when a side changes a field it does not own.
-        owner: Entity path -> address of the stream that owns it, ``latest`` or
-            ``hold``; ``"*"`` is the rest, ``"."`` existence.
+        owner: Entity path -> address of the stream that owns it, ``latest``, ``hold``
+            or, for a whole list, ``merge``; ``"*"`` is the rest, ``"."`` existence.
         reject_limit: How many records of a pass may be rejected.
         partitions: How many parts a scan is cut into.
         priority: 1 first, 5 last.

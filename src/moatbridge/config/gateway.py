@@ -60,8 +60,8 @@ class GatewayConfig(Table):
     Args:
         public_url: Under which the world reaches us; the only source of URLs we emit.
         allowed_hosts: Host names we answer to; empty: the host of ``public_url``.
-        ready_token: Bearer token for ``/readyz`` from other machines; None: this
-            machine only.
+        ready_token: Bearer token for ``/readyz`` and ``/metrics`` from other machines;
+            None: this machine only.
         max_body: Bytes of one request's body.
         body_deadline: Seconds in which a request must have arrived whole.
         threads: Threads that read deliveries.

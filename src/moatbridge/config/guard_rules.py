@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from moatbridge.entities import AUDIENCES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
 Mode: TypeAlias = Literal["observe", "warn", "enforce"]
 RuleDecision: TypeAlias = Literal[
@@ -152,26 +152,6 @@ class Rules:
             return self
         day = datetime.fromtimestamp(now, UTC).date()
         return replace(self, rules={n: r.at(day) for n, r in self.rules.items()})
-
-    def observing(self, known: Collection[str]) -> Rules:
-        """Rules this flow has never met before only observe (guard 7).
-
-        Args:
-            known: Names of the rules that existed when the flow last ran.
-        """
-        rules = {
-            name: rule
-            if rule.fixed or name in known
-            else replace(
-                rule, mode="observe", outside=None, origin="new since the last run"
-            )
-            for name, rule in self.rules.items()
-        }
-        return replace(
-            self,
-            rules=rules,
-            origin={**self.origin, **{n: r.origin for n, r in rules.items()}},
-        )
 
     def explain(self) -> list[tuple[str, str, str]]:
         """Rows (rule, size and mode, origin) for ``guard explain``."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _STREAM: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}/[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-_DECIDERS: Final = ("latest", "hold")
+_DECIDERS: Final = ("latest", "hold", "merge")
 
 
 def check_names(

@@ -10,29 +10,46 @@ it can be told
 * a drift: a change of a path that the other side owns
 * an echo: after a write, the target shows nothing but what was written
 
+Of a list that is merged element by element the same is kept for each element instead
+(`moatbridge.flow.elements`).
+
 Both flows of a pair read and write the same base. Another form of it (of a one-way
 flow that became half of a pair) says nothing, and nothing is taken for agreed then.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.entities.paths import Slot, parse
 from moatbridge.flow.carry import Carry
+from moatbridge.flow.elements import NOWHERE, contents, respelled
 from moatbridge.ledger.keys import path_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from moatbridge.entities.paths import Path
+    from moatbridge.flow.elements import Pair
 
 _FORM: Final = b"pair"
+_WITH_LISTS: Final = b"list"
 _WIDTH: Final = 4
 _UNKNOWN: Final = b"\0" * _WIDTH
 
-_Agreed = dict[bytes, list[bytes]]
-"""Hash of a path -> hashes of its value at side a and at side b."""
+
+@dataclass(slots=True)
+class _Agreed:
+    """What a base holds, by the hash of each path.
+
+    Args:
+        values: Hashes of its value at side a and at side b.
+        lists: Of a list that is merged: the same of each element.
+    """
+
+    values: dict[bytes, list[bytes]] = field(default_factory=dict)
+    lists: dict[bytes, list[Pair]] = field(default_factory=dict)
 
 
 class PairCarry(Carry):
@@ -42,15 +59,22 @@ class PairCarry(Carry):
         paths: What it carries: owned by its source, or contested.
         side: Side of its source, 0 or 1.
         whole: All paths that both ends can express.
+        merged: Those of them that are lists merged element by element.
     """
 
-    __slots__ = ("_names", "_side", "whole")
+    __slots__ = ("_names", "_side", "merged", "whole")
 
     def __init__(
-        self, paths: Iterable[str], *, side: int, whole: Iterable[str]
+        self,
+        paths: Iterable[str],
+        *,
+        side: int,
+        whole: Iterable[str],
+        merged: Iterable[str] = (),
     ) -> None:
         super().__init__(paths)
         self.whole: Carry = Carry(whole)
+        self.merged: frozenset[str] = frozenset(merged)
         self._side = side
         self._names = {
             text: path_hash(text) for text in (*self.paths, *self.whole.paths)
@@ -61,6 +85,7 @@ class PairCarry(Carry):
         entity: dict[str, Any],
         former: bytes | None = None,
         there: dict[str, Any] | None = None,
+        elements: Mapping[str, list[Pair]] | None = None,
     ) -> bytes:
         """The base once ``entity`` is written.
 
@@ -69,17 +94,32 @@ class PairCarry(Carry):
             former: The base so far.
             there: The target's record as it was, of one that is adopted: what is not
                 written counts as agreed.
+            elements: What is agreed of lists that were merged, written or not.
         """
-        agreed = _load(former)
+        agreed, elements = _load(former), elements or {}
         if former is None and there is not None:
             for text, value in self.whole.values(there).items():
-                agreed[self._names[text]] = self._pair(_UNKNOWN, _hash(value))
+                agreed.values[self._names[text]] = self._pair(_UNKNOWN, _hash(value))
         for text, value in self.whole.values(entity).items():
-            agreed[self._names[text]] = [_hash(value)] * 2
+            agreed.values[self._names[text]] = [_hash(value)] * 2
+            if text in self.merged and text not in elements:  # nobody merged it
+                agreed.lists[self._names[text]] = [(c, c) for c in _contents(value)]
+        for text, pairs in elements.items():
+            agreed.lists[self._names[text]] = self._turned(pairs)
+        self._tidy(agreed)
         return _dump(agreed)
 
+    def elements(self, text: str, base: bytes | None) -> list[Pair] | None:
+        """What was agreed of a merged list, as (source, target); None: nobody knows."""
+        pairs = _load(base).lists.get(self._names[text])
+        return None if pairs is None else self._turned(pairs)
+
     def stored(
-        self, base: bytes, there: dict[str, Any], paths: Iterable[str]
+        self,
+        base: bytes,
+        there: dict[str, Any],
+        paths: Iterable[str],
+        written: dict[str, Any] | None = None,
     ) -> tuple[bytes, bool]:
         """The base once the target told what it holds now, and whether that is an echo.
 
@@ -87,18 +127,25 @@ class PairCarry(Carry):
             base: As it was when the intent was encoded.
             there: The target's record after the write.
             paths: What was written.
+            written: How it was written, if the target may show it in another way.
 
         Returns:
             The base, and True if all the rest is as it was when both agreed. If not,
             somebody edited the target, and the opposite flow has to look.
         """
-        agreed, written, echo = _load(base), set(paths), True
+        agreed, said, echo = _load(base), set(paths), True
+        sent = self.whole.values(written or {})
         for text, value in self.whole.values(there).items():
-            entry = agreed.get(self._names[text])
-            if text in written:
+            name = self._names[text]
+            entry = agreed.values.get(name)
+            if text in self.merged:
+                if text in said and text in sent:
+                    self._respell(agreed, name, sent[text], value)
+                echo = echo and self._same(agreed, text, value, 1 - self._side)
+            elif text in said:
                 source = entry[self._side] if entry else _UNKNOWN
-                agreed[self._names[text]] = self._pair(source, _hash(value))
-            elif entry is None or entry[1 - self._side] != _hash(value):
+                agreed.values[name] = self._pair(source, _hash(value))
+            elif not self._same(agreed, text, value, 1 - self._side):
                 echo = False
         return _dump(agreed), echo
 
@@ -114,14 +161,12 @@ class PairCarry(Carry):
 
     def drifted(self, entity: dict[str, Any], base: bytes | None) -> frozenset[str]:
         """Paths of the other side's that are known to have changed at this one."""
-        if base is None or not base.startswith(_FORM):
-            return frozenset()
         agreed, mine = _load(base), set(self.paths)
         return frozenset(
             text
             for text, value in self.whole.values(entity).items()
             if text not in mine
-            and (entry := agreed.get(self._names[text])) is not None
+            and (entry := agreed.values.get(self._names[text])) is not None
             and entry[self._side] not in (_UNKNOWN, _hash(value))
         )
 
@@ -133,7 +178,7 @@ class PairCarry(Carry):
 
     def moved(self, entity: dict[str, Any], base: bytes | None, head: str) -> bool:
         """See `Carry.moved`."""
-        if base is None or not base.startswith(_FORM):
+        if not _is_base(base):
             return False
         return any(_head(text) == head for text in self.differing(entity, base))
 
@@ -144,9 +189,34 @@ class PairCarry(Carry):
         return frozenset(
             text
             for text, value in self.whole.values(entity).items()
-            if (entry := agreed.get(self._names[text])) is None
-            or entry[side] != _hash(value)
+            if not self._same(agreed, text, value, side)
         )
+
+    def _same(self, agreed: _Agreed, text: str, value: Any, side: int) -> bool:
+        name = self._names[text]
+        if text in self.merged and name in agreed.lists:
+            known = {pair[side] for pair in agreed.lists[name]} - {NOWHERE}
+            return known == _contents(value)
+        entry = agreed.values.get(name)
+        return entry is not None and entry[side] == _hash(value)
+
+    def _respell(self, agreed: _Agreed, name: bytes, sent: Any, there: Any) -> None:
+        """Note each element of a list as the target shows it."""
+        shown = respelled(sent or (), there or ())
+        pairs = self._turned(agreed.lists.get(name, ()))
+        pairs = [(source, shown.get(target, target)) for source, target in pairs]
+        agreed.lists[name] = self._turned(pairs)
+
+    def _tidy(self, agreed: _Agreed) -> None:
+        """Each path is agreed on in one way alone, also if its owner was changed."""
+        merged = {self._names[text] for text in self.merged}
+        agreed.lists = {n: p for n, p in agreed.lists.items() if n in merged}
+        for name in agreed.lists:
+            agreed.values.pop(name, None)
+
+    def _turned(self, pairs: Iterable[Pair]) -> list[Pair]:
+        """(source, target) as (side a, side b), or the other way round."""
+        return [(b, a) if self._side else (a, b) for a, b in pairs]
 
     def _pair(self, source: bytes, target: bytes) -> list[bytes]:
         return [target, source] if self._side else [source, target]
@@ -201,19 +271,56 @@ def _steady(value: Any) -> Any:
     return None if value == "" else value
 
 
+def _contents(value: Any) -> set[bytes]:
+    return contents(value) if isinstance(value, list) else set()
+
+
+def _is_base(base: bytes | None) -> bool:
+    return base is not None and base.startswith((_FORM, _WITH_LISTS))
+
+
 def _load(base: bytes | None) -> _Agreed:
-    if base is None or not base.startswith(_FORM):
-        return {}
-    step, rest = 3 * _WIDTH, base[len(_FORM) :]
-    return {
-        rest[at : at + _WIDTH]: [
-            rest[at + _WIDTH : at + 2 * _WIDTH],
-            rest[at + 2 * _WIDTH : at + step],
-        ]
-        for at in range(0, len(rest), step)
-    }
+    """Read a base: its values, and behind them its lists, if there are any."""
+    if base is None or not _is_base(base):
+        return _Agreed()
+    reader = _Reader(base, len(_FORM))
+    if base.startswith(_FORM):
+        return _Agreed(reader.values((len(base) - len(_FORM)) // (3 * _WIDTH)))
+    agreed = _Agreed(reader.values(reader.number()))
+    while reader.at < len(base):
+        name = reader.hashed()
+        count = reader.number()
+        agreed.lists[name] = [(reader.hashed(), reader.hashed()) for _ in range(count)]
+    return agreed
+
+
+class _Reader:
+    def __init__(self, base: bytes, at: int) -> None:
+        self._base = base
+        self.at = at
+
+    def hashed(self) -> bytes:
+        self.at += _WIDTH
+        return self._base[self.at - _WIDTH : self.at]
+
+    def number(self) -> int:
+        return int.from_bytes(self.hashed(), "big")
+
+    def values(self, count: int) -> dict[bytes, list[bytes]]:
+        return {
+            self.hashed(): [self.hashed(), self.hashed()] for _number in range(count)
+        }
 
 
 def _dump(agreed: _Agreed) -> bytes:
-    entries = (name + a + b for name, (a, b) in sorted(agreed.items()))
-    return _FORM + b"".join(entries)
+    entries = [name + a + b for name, (a, b) in sorted(agreed.values.items())]
+    if not agreed.lists:
+        return _FORM + b"".join(entries)
+    for name, pairs in sorted(agreed.lists.items()):
+        unique = sorted(set(pairs))
+        entries += [name, _number(len(unique)), *(a + b for a, b in unique)]
+    return _WITH_LISTS + _number(len(agreed.values)) + b"".join(entries)
+
+
+def _number(number: int) -> bytes:
+    return number.to_bytes(_WIDTH, "big")

@@ -9,7 +9,7 @@ from moatbridge.entities.paths import Segment, Slot, parse
 from moatbridge.ledger.keys import path_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from moatbridge.entities.paths import Path
 
@@ -60,9 +60,10 @@ class Carry:
         entity: dict[str, Any],
         former: bytes | None = None,
         there: dict[str, Any] | None = None,
+        elements: Mapping[str, list[tuple[bytes, bytes]]] | None = None,
     ) -> bytes:
         """Four bytes per path (after four for the layout): ``link.base``."""
-        del former, there  # only a pair remembers more than what is sent
+        del former, there, elements  # only a pair remembers more than what is sent
         hashes = [self._layout]
         for path in self._parsed:
             value = _value(entity, path)

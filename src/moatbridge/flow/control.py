@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from moatbridge.changes import Ref
+from moatbridge.flow.afresh import look_again
 from moatbridge.flow.judging import judge_run, verdict_to_json
 from moatbridge.flow.nothing import end_without_pass
 from moatbridge.flow.observation import Observation
@@ -48,10 +48,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moatbridge.flow.observe import Observer
+    from moatbridge.flow.poison import Sieve
     from moatbridge.flow.route import Route
     from moatbridge.guard import PlanVerdict
     from moatbridge.ledger import Lease, Ledger
-    from moatbridge.ledger.marks import Link
     from moatbridge.ledger.scans import Scan
     from moatbridge.resilience.session import Session
 
@@ -127,6 +127,7 @@ class Control:
         observer: Judges what vanished or must be read again.
         untidy: Whether a flow that never begins a pass should tidy up now.
         target: Gives a session of the target, for what is to be taken back.
+        sieve: Finds what fails alone, where something failed before.
     """
 
     def __init__(
@@ -139,8 +140,10 @@ class Control:
         observer: Observer,
         untidy: Callable[[], bool],
         target: Callable[[], Session],
+        sieve: Sieve,
     ) -> None:
         self._is_untidy = untidy
+        self._sieve = sieve
         self.untidy: bool = False
         self._route = route
         self._ledger = ledger
@@ -223,8 +226,8 @@ class Control:
 
     def _tidy(self, tx: Any) -> None:
         """What waited too long expires; the janitor sees to what was kept too long."""
-        now, ttl = tx.now(), self._route.rules.approval_ttl
-        late = holds.expire_holds(tx, self._flow_id, now - ttl)
+        ttl = self._route.rules.approval_ttl
+        late = holds.expire_holds(tx, self._flow_id, older=ttl)
         not_approved(tx, self._ledger, self._route.name, self._route.config, late)
         self.untidy = True
 
@@ -345,14 +348,14 @@ class Control:
         route, side = self._route, self._route.row.side
         link_ids = [link_id for link_id, _why in due]
         forced = {link_id for link_id, why in due if why != DECIDED}
-        with self._ledger.step(self._lease) as tx:
+        with self._ledger.step(self._lease, got_on=False) as tx:
             flows.next_round(tx, sorted(forced))
             links = marks.links(tx, link_ids)
         found = Observation()
         if route.source.can("CanFetch"):
-            for force in (True, False):
-                chosen = [n for n in links.values() if (n.link_id in forced) is force]
-                self._look_again(chosen, found, force=force)
+            found = look_again(
+                self._observer, self._sieve, links.values(), side=side, forced=forced
+            )
         with self._ledger.step(self._lease) as tx:
             write(tx, route, found, run.run_id, self._lease)
             if not route.source.can("CanFetch"):
@@ -361,26 +364,6 @@ class Control:
             flows.taken_again(tx, self._flow_id, link_ids)
             self._ledger.leases.wake(tx, self._flow_id, "lane")
         return True
-
-    def _look_again(
-        self, links: list[Link], found: Observation, *, force: bool
-    ) -> None:
-        side = self._route.row.side
-        refs = [
-            Ref.from_key(key, link.name(side))
-            for link in links
-            if (key := link.key(side))
-        ]
-        if not refs:
-            return
-        back = self._observer.fetched(refs, found)
-        seen = self._observer.observe(back, force=force)
-        found.upserts += seen.upserts
-        found.touched += seen.touched
-        found.rejects += seen.rejects
-        # What is gone is for the next pass, where its number is judged.
-        found.disables.clear()
-        found.deletes.clear()
 
     def _finish(self, run: runs.Run) -> bool:
         """End a run that has nothing left to send; live runs stay open."""

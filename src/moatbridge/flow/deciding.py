@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.errors import TranslationError
+from moatbridge.flow import noticing
 from moatbridge.flow.adopt import adopt
 from moatbridge.flow.agreement import PairCarry
 from moatbridge.flow.conflicts import STAMP
@@ -15,7 +16,7 @@ from moatbridge.flow.leaving import leaver
 from moatbridge.flow.readership import NOBODY, own_audience, read_by
 from moatbridge.flow.removals import GONE
 from moatbridge.flow.rendering import rendered
-from moatbridge.flow.sealing import seal, thread_of
+from moatbridge.flow.sealing import dated, seal, thread_of
 from moatbridge.guard import Context, Outgoing, judge
 from moatbridge.ledger import runs
 from moatbridge.ledger.keys import keepable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from moatbridge.changes import Change, Record, Ref
-    from moatbridge.flow.observation import Observation
+    from moatbridge.flow.observation import Dead, Observation
     from moatbridge.flow.readership import Readership
     from moatbridge.flow.route import Route
     from moatbridge.guard import Memory
@@ -53,6 +54,7 @@ class Seen:
     mark: Mark | None = None
     waits: bool = False
     stamp: Any = None
+    published: Any = None
 
 
 class Decider:
@@ -137,29 +139,13 @@ class Decider:
             try:
                 entity = self._translated(one)
             except TranslationError as error:
-                result.rejects.append(
-                    (
-                        one.k,
-                        ref_json(one.change.ref),
-                        "translate",
-                        error.code,
-                        error.path,
-                    )
-                )
+                result.rejects.append(_dead(one, error.code, error.path))
                 continue
             if lacking := self._lacking(one, entity, link):
-                result.rejects.append(
-                    (
-                        one.k,
-                        ref_json(one.change.ref),
-                        "translate",
-                        "translate.required",
-                        lacking,
-                    )
-                )
+                result.rejects.append(_dead(one, "translate.required", lacking))
                 continue
             result.fine.append(one.k)
-            one.stamp = entity.get(STAMP)
+            one.stamp, one.published = entity.get(STAMP), entity.get("published")
             found.append((one, entity, link))
         return found
 
@@ -333,7 +319,7 @@ class Decider:
             return
         if verdict.decision == "hold":
             reason = verdict.reasons[0] if verdict.reasons else "guard-bug"
-            hold = hold or (reason, ", ".join(verdict.rules), readers.detail)
+            hold = hold or (reason, ", ".join(verdict.deciding), readers.detail)
         payload: dict[str, Any] = {"entity": own_audience(verdict.entity, entity)}
         if readers.narrowed:
             payload["audience"] = readers.audience
@@ -344,11 +330,10 @@ class Decider:
         if renew:
             payload["renew"] = True
         payload |= dict.fromkeys(_NOTED.intersection(verdict.rules), True)
+        payload |= noticing.kept(verdict) | dated(one.published, context.now)
         text = json.dumps(payload, ensure_ascii=False)
         if not keepable(text):
-            result.rejects.append(
-                (one.k, ref_json(one.change.ref), "translate", "record.size", None)
-            )
+            result.rejects.append(_dead(one, "record.size", None))
             return
         if verdict.decision == "hold" and link and entity.get("active") is False:
             result.upserts.append(leaver(self._route, one, link))
@@ -384,6 +369,10 @@ class Decider:
         if self._route.contested:
             noted[STAMP] = one.stamp
         return noted
+
+
+def _dead(one: Seen, code: str, path: str | None) -> Dead:
+    return one.k, ref_json(one.change.ref), "translate", code, path
 
 
 def out_fingerprint(bound: BoundTranslator, entity: dict[str, Any]) -> bytes:

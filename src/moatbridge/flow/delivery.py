@@ -3,6 +3,11 @@
 B: admitted and IN_FLIGHT, durable before the first byte leaves. Then the calls. C: what
 the receipts say. A crash between B and C leaves parcels IN_FLIGHT; whoever claims the
 lane next resolves them before anything newer of those records is sent.
+
+While there is more to send, C of one parcel and B of the next are one transaction
+(delivery 21), so a parcel costs one commit. The next one is prepared between the answer
+and C, so C waits for that; hence this is done only where a crash meanwhile costs no
+more than the same call again, and nobody has to guess (`Lane._goes_on`).
 """
 
 from __future__ import annotations
@@ -10,29 +15,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moatbridge.errors import ConfigurationError, LeaseLost
-from moatbridge.flow import loops, standing
+from moatbridge.flow import standing
+from moatbridge.flow.departing import Departing, apart
 from moatbridge.flow.doubt import Doubt
-from moatbridge.flow.folding import joins_newer, stage_stale
-from moatbridge.flow.outcomes import cleaned, results_of
+from moatbridge.flow.outcomes import answered, settle_answered
 from moatbridge.flow.policies import policy_of
-from moatbridge.flow.preparing import prepare
-from moatbridge.flow.recording import record
 from moatbridge.flow.retract import delivering as undoing
-from moatbridge.flow.retract.images import note_stored
 from moatbridge.flow.sending import send
-from moatbridge.guard import window_counts
-from moatbridge.ledger import (
-    admission,
-    counts,
-    flows,
-    holds,
-    killswitch,
-    marks,
-    parcels,
-    runs,
-    settlement,
-    undo_late,
-)
+from moatbridge.ledger import killswitch, parcels
 from moatbridge.ledger.states import State
 from moatbridge.ledger.undo import UNDO
 from moatbridge.resilience.crash import crash_point
@@ -41,7 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from moatbridge.changes import Receipt
+    from moatbridge.flow.departing import Departure
     from moatbridge.flow.grounds import Grounds
+    from moatbridge.flow.outcomes import Answered
     from moatbridge.flow.route import Route
     from moatbridge.ledger import Lease, Ledger, Transaction
     from moatbridge.ledger.parcels import Item, Parcel
@@ -64,7 +56,8 @@ class Lane:
         target: Gives an open session of the target, borrowed only when needed.
         grounds: Looks at what decisions rest on.
         killed: Whether sending is switched off right now.
-        stopping: Whether the slice should end.
+        stopping: Whether the slice was asked to stop.
+        over: Whether the slice should end: also because its time is over.
         beat: Called after every commit.
     """
 
@@ -80,19 +73,23 @@ class Lane:
         grounds: Grounds,
         killed: Callable[[], bool],
         stopping: Callable[[], bool],
+        over: Callable[[], bool],
         beat: Callable[[], None],
     ) -> None:
         self._route = route
         self._ledger = ledger
         self._lease = lease
         self._number = number
-        self._source = source
         self._open_target = target
         self._killed = killed
         self._stopping = stopping
+        self._over = over
         self._beat = beat
         self._policy = policy_of(route)
         self._grounds = grounds
+        self._departing = Departing(
+            route, ledger, lease, source=source, target=target, grounds=grounds
+        )
         self._doubt = Doubt(route, ledger, lease, lane=self)
         self.decided: bool = False
 
@@ -102,7 +99,7 @@ class Lane:
         return self._open_target()
 
     def work(self) -> bool:
-        """Deliver one parcel; False when there is none to deliver now.
+        """Deliver one parcel, and those that can follow it; False if there is none.
 
         Raises:
             Stopped: The kill switch is on.
@@ -111,9 +108,7 @@ class Lane:
         """
         if self._killed():
             raise Stopped
-        with self._ledger.read() as tx:
-            parcel = parcels.next_parcel(tx, self._route.row.flow_id, self._number)
-            items = parcels.items(tx, parcel.parcel_id) if parcel else []
+        parcel, items = self._next()
         if parcel is None:
             return False
         crash_point("claim.done")
@@ -124,18 +119,24 @@ class Lane:
             flying = self._doubt.resolve(parcel, items)
         else:
             flying = self._still(parcel, items)
-        if flying is not None:
-            self._send(flying)
-        self._beat()
+        if flying is None:
+            self._beat()
+        while flying is not None:
+            flying = self._send(flying)
         return True
+
+    def _next(self, *, behind: int = 0) -> tuple[Parcel | None, Sequence[Item]]:
+        with self._ledger.read() as tx:
+            flow_id = self._route.row.flow_id
+            parcel = parcels.next_parcel(tx, flow_id, self._number, behind=behind)
+            return parcel, parcels.items(tx, parcel.parcel_id) if parcel else []
 
     # --- transaction B ---------------------------------------------------------
 
     def _admit(self, parcel: Parcel, items: Sequence[Item]) -> Parcel | None:
-        route, row = self._route, self._route.row
         if parcel.part == UNDO:
             flies = undoing.admit(
-                route,
+                self._route,
                 self._ledger,
                 self._lease,
                 parcel,
@@ -144,120 +145,25 @@ class Lane:
                 check=self._check_switch,
             )
             return self._reload(parcel) if flies else None
-        with self._ledger.read() as tx:
-            agreed = runs.get(tx, parcel.run_id).kind == "review"
-        ready = prepare(
-            route,
-            self._ledger,
-            items,
-            source=self._source,
-            target=self.target,
-            grounds=self._grounds,
-            agreed=agreed,
-        )
+        leaving = self._departing.look(parcel, items)
         with self._ledger.step(self._lease) as tx:
             self._check_switch(tx)
             crash_point("admit.in")
-            if not parcels.still_planned(tx, parcel.parcel_id, len(items)):
-                return None  # some of it was replaced meanwhile: prepared again
-            parcels.settle_one(tx, parcel, ready.cancelled)
-            standing.withdrawn(tx, route, items, ready.returned)
-            standing.refuse(tx, route, items, ready.refused)
-            loops.hold(tx, route, ready, agreed=agreed)
-            admitted = admission.admit(
-                tx,
-                flow_id=row.flow_id,
-                pair_id=row.pair_id,
-                side=row.side,
-                named=route.source_named,
-                conditional=route.traits.conditional,
-                parcel=parcel,
-                fence=self._lease.fence,
-                retry_for=route.guarantee.retry_for,
-                told_once=route.told_once,
-                candidates=ready.candidates,
-            )
-            for pos, missing in ready.waits.items():
-                if (link_id := admitted.link_ids.get(pos)) is not None:
-                    self._wait_for(tx, link_id, missing)
-            parcels.settle_one(
-                tx, parcel, [(p, State.REJECTED, code) for p, code in ready.rejected]
-            )
-            self._dead(tx, items, dict(ready.rejected))
-            item_at = {item.pos: item for item in items}
-            for held in ready.held:
-                if not joins_newer(tx, route, parcel, item_at[held[0]]):
-                    holds.hold_planned(tx, row.flow_id, parcel, *held)
-            self._postpone(tx, parcel, ready.unready, moved=bool(admitted.ready))
-            sent = set(admitted.ready)
-            keys = [k for pos, found in ready.counted if pos in sent for k in found]
-            self._count(tx, parcel.run_id, keys)
+            flies = self._departing.admit(tx, leaving)
         crash_point("inflight.done")
-        self.decided = self.decided or bool(ready.refused)
-        return self._reload(parcel) if admitted.ready else None
-
-    def _postpone(
-        self, tx: Transaction, parcel: Parcel, unready: list[int], *, moved: bool
-    ) -> None:
-        """What refers to a post that is not there yet follows it, or waits for it."""
-        if not unready:
-            return
-        wait = 0.0 if moved else tx.now() + admission.BLOCKED
-        stale = parcels.staged_again(tx, parcel, unready)
-        parcels.settle_one(
-            tx, parcel, [(pos, State.CANCELLED, "replaced") for pos in stale]
-        )
-        left = [pos for pos in unready if pos not in stale]
-        if left:
-            parcels.postpone(tx, parcel, left, not_before=wait)
-
-    def _wait_for(
-        self, tx: Transaction, link_id: int, missing: list[tuple[int, bytes, bool]]
-    ) -> None:
-        """Wait for references, unless one was linked since we looked."""
-        flows.wait_for(tx, self._route.row.flow_id, link_id, missing)
-        for side_id, k, by_name in missing:
-            if marks.resolve(tx, side_id, [k], by_name=by_name):
-                admission.again(tx, self._route.row.flow_id, [link_id], "reference")
-
-    def _dead(
-        self, tx: Transaction, items: Sequence[Item], codes: dict[int, str]
-    ) -> None:
-        """What cannot be encoded is a reject; it stops nobody else."""
-        settlement.reject(
-            tx,
-            self._route.row.flow_id,
-            [
-                (i.k, i.ref, "target", codes[i.pos], None)
-                for i in items
-                if i.pos in codes
-            ],
-        )
+        self.decided = self.decided or bool(leaving.ready.refused)
+        return self._reload(parcel) if flies else None
 
     def _check_switch(self, tx: Transaction) -> None:
+        if self._switched_off(tx):
+            raise Stopped
+
+    def _switched_off(self, tx: Transaction) -> bool:
         """The kill switch as this very transaction sees it, and as the flag does."""
         route = self._route
         scopes = {"all", f"flow:{route.name}", f"system:{route.target.system}"}
         on = any(scope in scopes for scope, _why, _who in killswitch.rows(tx))
-        if on or self._killed():
-            raise Stopped
-
-    def _count(
-        self,
-        tx: Transaction,
-        run_id: int,
-        keys: list[tuple[str, str]],
-    ) -> None:
-        """What leaves counts against the day's windows, unless people agreed to it.
-
-        Live changes were counted when they were staged.
-        """
-        run = runs.get(tx, run_id)
-        verdict = run.verdict.get("verdict", {})
-        if run.kind != "pass" or verdict.get("decision", "pass") != "pass":
-            return
-        numbers = {(c.rule, c.key): c.n for c in window_counts(keys)}
-        counts.add(tx, self._route.row.flow_id, numbers)
+        return on or self._killed()
 
     def _still(self, parcel: Parcel, items: Sequence[Item]) -> Parcel | None:
         """What certainly was not applied so far flies, unless it no longer may."""
@@ -291,26 +197,30 @@ class Lane:
 
         None if it was called off since it was read: its run was taken back.
         """
+        doubt = parcel.doubt if doubt is None else doubt
         with self._ledger.step(self._lease) as tx:
             self._check_switch(tx)
-            if not parcels.unmoved(tx, parcel):
+            if not self._take_off(tx, parcel, doubt):
                 return None
-            now = tx.now()
-            parcels.move(
-                tx,
-                parcel,
-                State.IN_FLIGHT,
-                attempt=parcel.attempt + 1,
-                fence=self._lease.fence,
-                first_sent=parcel.first_sent or now,
-                last_sent=now,
-                deadline=parcel.deadline or now + self._route.guarantee.retry_for,
-                doubt=parcel.doubt if doubt is None else doubt,
-            )
         crash_point("inflight.done")
-        return self._reload(parcel)._replace(
-            doubt=parcel.doubt if doubt is None else doubt
+        return self._reload(parcel)._replace(doubt=doubt)
+
+    def _take_off(self, tx: Transaction, parcel: Parcel, doubt: int) -> bool:
+        if not parcels.unmoved(tx, parcel):
+            return False
+        now = tx.now()
+        parcels.move(
+            tx,
+            parcel,
+            State.IN_FLIGHT,
+            attempt=parcel.attempt + 1,
+            fence=self._lease.fence,
+            first_sent=parcel.first_sent or now,
+            last_sent=now,
+            deadline=parcel.deadline or now + self._route.guarantee.retry_for,
+            doubt=doubt,
         )
+        return True
 
     def _reload(self, parcel: Parcel) -> Parcel:
         now = self._ledger.now()
@@ -324,7 +234,8 @@ class Lane:
 
     # --- the calls, and transaction C -----------------------------------------
 
-    def _send(self, parcel: Parcel) -> None:
+    def _send(self, parcel: Parcel) -> Parcel | None:
+        """Send and settle; the next parcel, if it went in flight in the same commit."""
         items = self._flying(parcel)
         sent = send(
             self.target,
@@ -335,9 +246,18 @@ class Lane:
             go_on=lambda: not (self._killed() or self._stopping()),
         )
         crash_point("answer.read")
-        self.settle(parcel, items, sent.receipts, started=sent.started)
+        done = answered(
+            self._route, parcel, items, sent.receipts, sent.started, self.target
+        )
+        flying = None
+        if sent.failure is None and self._goes_on(done):
+            flying = self._settle_and_fly(done)
+        else:
+            self._settle(done)
+        self._beat()
         if isinstance(sent.failure, ConfigurationError):
             raise sent.failure
+        return flying
 
     def _flying(self, parcel: Parcel) -> list[Item]:
         """The parcel's intents, if it is still we who sent it off."""
@@ -358,30 +278,91 @@ class Lane:
         started: set[int],
     ) -> None:
         """Transaction C: what the receipts say becomes durable."""
-        route, row = self._route, self._route.row
-        receipts = cleaned(receipts)
-        results = results_of(route, items, receipts, started, self.target)
-        takes_back = parcel.part == UNDO
-        if takes_back:
-            results = undoing.outcomes(results)
+        self._settle(
+            answered(self._route, parcel, items, receipts, started, self.target)
+        )
+
+    def _settle(self, done: Answered) -> None:
         crash_point("settle.in")
         with self._ledger.step(self._lease) as tx:
-            clashes = settlement.settle(
-                tx,
-                flow_id=row.flow_id,
-                pair_id=row.pair_id,
-                side=row.side,
-                parcel=parcel,
-                results=results,
-                policy=undoing.policy_of(self._policy) if takes_back else self._policy,
-            )
-            if any(r.state in {State.RETRY, State.READY} for r in results):
-                undo_late.call_off(tx, row.flow_id, parcel.run_id)
-            note_stored(tx, route, parcel, items, receipts)
-            if takes_back:
-                undoing.settled(tx, route, results)
-            if route.told_once:
-                stage_stale(tx, route, parcel, results)
-            self.decided = standing.answered(tx, route, results) or self.decided
-            loops.note(tx, route, results)
-            record(tx, route, parcel, results, receipts, clashes=clashes)
+            self._write(tx, done)
+
+    def _write(self, tx: Transaction, done: Answered) -> None:
+        decided = settle_answered(tx, self._route, done, self._policy)
+        self.decided = decided or self.decided
+
+    # --- C of one parcel and B of the next, in one transaction -------------------
+
+    def _goes_on(self, done: Answered) -> bool:
+        """Whether this one's settlement may wait until the next one is prepared.
+
+        Everything arrived, at a target that knows our keys: a crash meanwhile costs the
+        same call again. What was in doubt before is settled by itself: a parcel that
+        kills whoever prepares it must not keep the one ahead of it in doubt.
+        """
+        route, parcel = self._route, done.parcel
+        return (
+            route.traits.dedup == "keyed"
+            and route.writeback is None
+            and parcel.part != UNDO
+            and not parcel.doubt
+            and done.arrived
+            and not self._over()
+        )
+
+    def _settle_and_fly(self, done: Answered) -> Parcel | None:
+        """Settle; the next parcel, if there is one that can fly in the same commit."""
+        try:
+            found = self._follower(done)
+        except Exception:
+            self._settle_first(done)
+            raise
+        if found is None or self._killed() or self._stopping():
+            self._settle(done)
+            return None
+        follower, leaving = found
+        crash_point("settle.in")
+        settled = flies = False
+        try:
+            with self._ledger.step(self._lease) as tx:
+                self._write(tx, done)
+                settled = True
+                crash_point("settle_admit.in")
+                if not self._switched_off(tx):
+                    flies = self._leave(tx, follower, leaving)
+                settled = False
+        except Exception:
+            if settled:  # what it answered does not depend on the next one
+                self._settle_first(done)
+            raise
+        if not flies:
+            return None
+        crash_point("inflight.done")
+        return self._reload(follower)
+
+    def _follower(self, done: Answered) -> tuple[Parcel, Departure | None] | None:
+        """What is sent next, prepared if it has to be; None if that has to wait."""
+        parcel, items = self._next(behind=done.parcel.parcel_id)
+        if parcel is None or parcel.doubt or parcel.part == UNDO:
+            return None
+        if parcel.state not in {State.PLANNED, State.READY, State.RETRY}:
+            return None
+        planned = parcel.state is State.PLANNED
+        if planned and not apart(self._route, done.items, items):
+            return None
+        crash_point("claim.done")
+        self.target.ready()
+        return parcel, self._departing.look(parcel, items) if planned else None
+
+    def _leave(
+        self, tx: Transaction, parcel: Parcel, leaving: Departure | None
+    ) -> bool:
+        if leaving is None:
+            return self._take_off(tx, parcel, parcel.doubt)
+        crash_point("admit.in")
+        return self._departing.admit(tx, leaving)
+
+    def _settle_first(self, done: Answered) -> None:
+        """The next parcel cannot be prepared, or not be admitted."""
+        self._settle(done)
+        self._beat()

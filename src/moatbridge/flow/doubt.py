@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from moatbridge.adapter import Query
 from moatbridge.changes import Receipt
 from moatbridge.flow.adopt import target_field
+from moatbridge.flow.policies import policy_of
 from moatbridge.flow.thawing import thaw
-from moatbridge.ledger import parcels, undo_late
+from moatbridge.ledger import parcels, settlement, undo_late
 from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Doubt:
         self._ledger = ledger
         self._lease = lease
         self._lane = lane
+        self._policy = policy_of(route)
 
     def resolve(self, parcel: Parcel, items: Sequence[Item]) -> Parcel | None:
         """The parcel, in flight once more; None if it is settled, parked or waits."""
@@ -67,8 +69,7 @@ class Doubt:
         if parcel.state is State.UNKNOWN:
             return parcel
         with self._ledger.step(self._lease) as tx:
-            parcels.move(tx, parcel, State.UNKNOWN)
-        return parcel._replace(state=State.UNKNOWN, doubt=1)
+            return settlement.found_in_flight(tx, parcel, self._policy)
 
     def _wait(self, parcel: Parcel, until: float) -> None:
         with self._ledger.step(self._lease) as tx:

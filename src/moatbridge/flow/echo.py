@@ -15,7 +15,10 @@ from moatbridge.flow.deciding import out_fingerprint
 from moatbridge.ledger.keys import key_hash
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from moatbridge.changes import Data, Ref
+    from moatbridge.flow.elements import Pair
     from moatbridge.flow.route import Route
     from moatbridge.flow.thawing import Noted
 
@@ -30,6 +33,7 @@ def base_of(
     there: dict[str, Any] | None,
     *,
     same: bool,
+    elements: Mapping[str, list[Pair]] | None = None,
 ) -> bytes:
     """What both sides agree on once a change is written.
 
@@ -39,8 +43,9 @@ def base_of(
         former: What they agreed on so far.
         there: Of a pair: the target's record as it was, if it was looked at.
         same: The target shows all of it already.
+        elements: What they agree on of lists that were merged.
     """
-    base = route.carry.base(entity, former, there)
+    base = route.carry.base(entity, former, there, elements)
     if same and there is not None and isinstance(route.carry, PairCarry):
         base, _echo = route.carry.stored(base, there, route.carry.whole.values(entity))
     return base
@@ -73,7 +78,8 @@ def agreed(
         return noted.base, nothing
     if not isinstance(route.carry, PairCarry):
         return noted.base, nothing
-    base, echo = route.carry.stored(noted.base, there, noted.said)
+    written = _as_written(route, noted) if route.carry.merged else None
+    base, echo = route.carry.stored(noted.base, there, noted.said, written)
     return base, echo_mark(route, ref, stored) if echo else nothing
 
 
@@ -92,6 +98,13 @@ def echo_mark(route: Route, ref: Ref, stored: Data | None) -> Mark:
         return k, fp, out_fingerprint(bound, route.back.cut(there))
     except (MoatbridgeError, KeyError, TypeError, ValueError):
         return k, None, None
+
+
+def _as_written(route: Route, noted: Noted) -> dict[str, Any] | None:
+    try:
+        return route.target.bound.decode_partial(noted.record or {})
+    except (MoatbridgeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _decoded(route: Route, stored: Data | None) -> dict[str, Any] | None:

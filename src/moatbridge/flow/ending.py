@@ -26,6 +26,7 @@ from moatbridge.flow import inbox
 from moatbridge.flow.control import begin_pass
 from moatbridge.flow.opening import continues, only_follows
 from moatbridge.ledger import audit, flows, partitions, scans
+from moatbridge.ledger.store import ValueRefused
 
 if TYPE_CHECKING:
     from moatbridge.errors import MoatbridgeError
@@ -98,7 +99,7 @@ def failed(
         ledger.leases.release(lease, wait=_STOPPED, error=error.code)
         return SliceResult("stopped", _STOPPED, error, worked=worked)
     got_on = worked and lease.kind == "scan" and isinstance(error, NotApplied)
-    if opening or _is_away(error):
+    if opening or is_away(error):
         return replace(_away(ledger, lease, error, worked=worked), goes_on=got_on)
     wait = put_off(route, ledger, lease, error.code)
     if wait is None:
@@ -150,17 +151,26 @@ def backoff(tries: int) -> float:
     return wait * (75 + secrets.randbelow(26)) / 100
 
 
-def bug(ledger: Ledger, lease: Lease, error: Exception) -> None:
-    """An impossible state was met: the flow stands still until a person looked.
+def is_impossible(lease: Lease, error: Exception) -> bool:
+    """Whether the flow must stand still for a person: no try helps.
 
-    Text that cannot be encoded is one: it is met again each time, and no try helps.
+    Text that cannot be encoded, and what the ledger cannot hold, is met again each
+    time. Where records are read, the one that holds it is found and left out.
     """
+    if isinstance(error, UnicodeEncodeError | ValueRefused):
+        return lease.kind not in {"scan", "live"}
+    return isinstance(error, AssertionError)
+
+
+def bug(ledger: Ledger, lease: Lease, error: Exception) -> None:
+    """An impossible state was met: the flow stands still until a person looked."""
     with ledger.write() as tx:
         flows.stop_on_bug(tx, lease.flow_id, str(error))
         ledger.leases.give_back(tx, lease, error="flow.bug", state="blocked")
 
 
-def _is_away(error: MoatbridgeError) -> bool:
+def is_away(error: MoatbridgeError) -> bool:
+    """Whether nothing could be tried: a system is away, or asks for time."""
     asks = isinstance(error, NotApplied) and error.retry_after is not None
     return asks or error.code.startswith(_AWAY) or error.code.endswith(".unreachable")
 

@@ -7,9 +7,10 @@ however often the pass was interrupted.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from moatbridge.flow.noticing import Noticing
 from moatbridge.guard import (
     Approval,
     Context,
@@ -70,17 +71,21 @@ def judge_run(
         digest=digest,
         salt=ledger.ledger_id.encode(),
     )
-    _gather(route, ledger, run.run_id, summary)
+    noticing = _gather(route, ledger, run.run_id, summary)
     context = Context(
         now=ledger.now(),
         memory=counts.Window(ledger.db, route.row.flow_id),
         salt=ledger.ledger_id.encode(),
     )
-    return summary, judge_plan(summary, route.rules, context), digest
+    verdict = judge_plan(summary, route.rules, context)
+    told = (*verdict.findings, *noticing.findings())
+    return summary, replace(verdict, findings=told), digest
 
 
-def _gather(route: Route, ledger: Ledger, run_id: int, summary: PlanSummary) -> None:
-    after = (0, -1)
+def _gather(
+    route: Route, ledger: Ledger, run_id: int, summary: PlanSummary
+) -> Noticing:
+    after, noticing = (0, -1), Noticing()
     while True:
         with ledger.read() as tx:
             rows = tx.all(
@@ -97,16 +102,21 @@ def _gather(route: Route, ledger: Ledger, run_id: int, summary: PlanSummary) -> 
             if state == State.HELD:
                 summary.hold(["held"])
             elif state == State.PLANNED:
-                _add(route, summary, op, link_id, payload)
+                held = json.loads(payload)
+                _add(route, summary, op, link_id, held)
+                noticing.add(held)
         heart.beat()
         if len(rows) < _PAGE:
-            return
+            return noticing
 
 
 def _add(
-    route: Route, summary: PlanSummary, op: str, link_id: int | None, payload: str
+    route: Route,
+    summary: PlanSummary,
+    op: str,
+    link_id: int | None,
+    held: dict[str, Any],
 ) -> None:
-    held = json.loads(payload)
     summary.attachments += len((held.get("entity") or {}).get("attachment") or ())
     if op == "create":
         summary.add("create", link_id=link_id)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from moatbridge.guard import lifetime
 from moatbridge.ledger import turns
 from moatbridge.ledger.states import State
 
@@ -48,7 +49,8 @@ def hold(tx: Transaction, route: Route, ready: Prepared, *, agreed: bool) -> Non
     ready.counted = [(pos, keys) for pos, keys in ready.counted if pos not in out]
     for pos, paths in out.items():
         ready.waits.pop(pos, None)
-        ready.held.append((pos, LOOP, "pair", None, ", ".join(paths)))
+        waits = lifetime(LOOP, route.rules)
+        ready.held.append((pos, LOOP, "pair", None, ", ".join(paths), waits))
 
 
 def note(tx: Transaction, route: Route, results: Sequence[Result]) -> None:

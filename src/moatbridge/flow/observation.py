@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from moatbridge.ledger import marks
-from moatbridge.ledger.keys import name_hash
+from moatbridge.ledger.keys import key_hash, made_storable, name_hash
 
 if TYPE_CHECKING:
+    from moatbridge.changes import Reject
     from moatbridge.flow.route import Route
     from moatbridge.ledger import Transaction
     from moatbridge.ledger.replies import Answer, Reply
@@ -59,6 +61,16 @@ class Observation:
                     mine[name] = mine.get(name, 0) + number
             else:
                 setattr(self, one.name, mine + theirs)
+
+
+def told_by_adapter(reject: Reject) -> Dead:
+    """What an adapter could not read, in words that a database can hold."""
+    where, why = made_storable(reject.location), made_storable(reject.reason)
+    field = reject.field and made_storable(reject.field)
+    if reject.ref is None:
+        return key_hash(f"blind/{why}/{where}"), None, where, why, field
+    ref = json.dumps([reject.ref.key, reject.ref.name])
+    return key_hash(made_storable(reject.ref.key)), ref, where, why, field
 
 
 def commit_names(tx: Transaction, route: Route, observation: Observation) -> None:

@@ -177,7 +177,7 @@ class Observer:
             found = marks.lookup(tx, self._route.row.source_side, list(ks))
             links = marks.links(tx, [mark.link_id for mark in found.values()])
             coming = [i for i, n in links.items() if n.state is LinkState.PENDING]
-            alive = reconciling.busy(tx, coming).keys()
+            alive = set(reconciling.busy(tx, coming))
         result.links += links
         result.waiting += waits
         every = self._route.told_once

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from moatbridge.changes import Receipt, Record
 from moatbridge.errors import MoatbridgeError
+from moatbridge.flow import loops, standing
 from moatbridge.flow.echo import agreed
+from moatbridge.flow.folding import stage_stale
+from moatbridge.flow.recording import record
+from moatbridge.flow.retract import delivering as undoing
+from moatbridge.flow.retract.images import note_stored
 from moatbridge.flow.thawing import thaw
+from moatbridge.ledger import settlement, undo_late
 from moatbridge.ledger.keys import key_hash, made_storable, storable
 from moatbridge.ledger.settlement import Result
 from moatbridge.ledger.states import State
+from moatbridge.ledger.undo import UNDO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from moatbridge.changes import Data, Ref
     from moatbridge.flow.route import Route
-    from moatbridge.ledger.parcels import Item
+    from moatbridge.ledger import Transaction
+    from moatbridge.ledger.parcels import Item, Parcel
+    from moatbridge.ledger.settlement import Policy
     from moatbridge.resilience.session import Session
 
 _STATES = {
@@ -32,6 +41,91 @@ _PROGRESS_LIMIT = 1024
 _CODE_LIMIT = 200
 _UNUSABLE = "ref-unusable"
 """Code of an applied write whose record has an id that the ledger cannot keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A parcel in flight whose calls are over, and what that means.
+
+    Args:
+        parcel: The parcel.
+        items: Its open intents.
+        receipts: Position -> (receipt, number of the call).
+        results: One per intent, as transaction C writes it.
+    """
+
+    parcel: Parcel
+    items: Sequence[Item]
+    receipts: dict[int, tuple[Receipt, int]]
+    results: list[Result]
+
+    @property
+    def arrived(self) -> bool:
+        """Whether all of it was applied."""
+        return all(result.state is State.DONE for result in self.results)
+
+
+def answered(
+    route: Route,
+    parcel: Parcel,
+    items: Sequence[Item],
+    receipts: Mapping[int, tuple[Receipt, int]],
+    started: set[int],
+    target: Session,
+) -> Answered:
+    """What the receipts of a parcel mean; nothing is written.
+
+    Args:
+        route: The flow.
+        parcel: The parcel in flight.
+        items: Its open intents.
+        receipts: Position -> (receipt, number of the call).
+        started: Positions whose call began; all others never left.
+        target: To look at what was stored, where the receipt does not say.
+    """
+    clean = cleaned(receipts)
+    results = results_of(route, items, clean, started, target)
+    if parcel.part == UNDO:
+        results = undoing.outcomes(results)
+    return Answered(parcel, items, clean, results)
+
+
+def settle_answered(
+    tx: Transaction, route: Route, done: Answered, policy: Policy
+) -> bool:
+    """What transaction C writes.
+
+    Args:
+        tx: The slice's step transaction.
+        route: The flow.
+        done: The parcel.
+        policy: The flow's policy.
+
+    Returns:
+        Whether decisions were answered, so that other flows have work now.
+    """
+    row, parcel, results = route.row, done.parcel, done.results
+    takes_back = parcel.part == UNDO
+    clashes = settlement.settle(
+        tx,
+        flow_id=row.flow_id,
+        pair_id=row.pair_id,
+        side=row.side,
+        parcel=parcel,
+        results=results,
+        policy=undoing.policy_of(policy) if takes_back else policy,
+    )
+    if any(r.state in {State.RETRY, State.READY} for r in results):
+        undo_late.call_off(tx, row.flow_id, parcel.run_id)
+    note_stored(tx, route, parcel, done.items, done.receipts)
+    if takes_back:
+        undoing.settled(tx, route, results)
+    if route.told_once:
+        stage_stale(tx, route, parcel, results)
+    decided = standing.answered(tx, route, results)
+    loops.note(tx, route, results)
+    record(tx, route, parcel, results, done.receipts, clashes=clashes)
+    return decided
 
 
 def cleaned(

@@ -9,6 +9,7 @@ from moatbridge.errors import ConfigurationError
 from moatbridge.flow.agreement import PairCarry
 from moatbridge.flow.carry import Carry
 from moatbridge.flow.conflicts import DECIDERS, LATEST, STAMP
+from moatbridge.flow.merging import MERGE, check_merged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ class Owning:
         carry: Paths that its updates carry.
         back: What the opposite flow carries; None for a one-way flow.
         creates: Its source owns existence.
-        contested: Paths of nobody -> ``latest`` or ``hold``.
+        contested: Paths of nobody -> ``latest``, ``hold`` or ``merge``.
     """
 
     carry: Carry
@@ -67,7 +68,7 @@ def owning(
 
     Raises:
         ConfigurationError: ``flow.owner``: a path belongs to nobody, and it cannot be
-            told who changed it.
+            told who changed it, or it cannot be merged.
     """
     rival = opposite(config, settings)
     if rival is None:
@@ -76,11 +77,13 @@ def owning(
     first = _first(config, settings)
     owners = {path: _owner(table, path, first) for path in shared}
     contested = {path: who for path, who in owners.items() if who in DECIDERS}
+    merged = [path for path, who in contested.items() if who == MERGE]
+    check_merged(name, table, merged, (source, target))
     _check(name, contested, (source, target))
     mine = [p for p in shared if owners[p] == source.address or p in contested]
     theirs = [p for p in shared if owners[p] != source.address]
     return Owning(
-        PairCarry(mine, side=side, whole=shared),
+        PairCarry(mine, side=side, whole=shared, merged=merged),
         Carry(theirs),
         table.get(EXISTENCE, first) == source.address,
         contested,

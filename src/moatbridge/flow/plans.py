@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from moatbridge.errors import ConfigurationError
 from moatbridge.flow.judging import verdict_from_json
-from moatbridge.ledger import runs
+from moatbridge.ledger import notices, runs
 from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Plan:
             since the last pass; None if it did not.
         without_pass: Why nothing was read: ``nothing-new``, or ``follows`` (the source
             only tells changes); empty if there was a pass.
+        notices: What the source's adapter noticed while it read (`Adapter.notices`).
     """
 
     flow: str
@@ -87,6 +88,7 @@ class Plan:
     without_pass: str = ""
     attachments: int = 0
     retranslated: int | None = None
+    notices: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -131,6 +133,7 @@ def load_plan(route: Route, ledger: Ledger, run_id: int | None = None) -> Plan:
             State.HELD,
         )
         examples = _examples(tx, run.run_id)
+        noticed = notices.of_pass(tx, flow_id, run.generation, since=run.created)
     facts = run.verdict
     counts = {op: n for op, n in facts["counts"].items() if n}
     seen = int(facts["seen"] or 0)
@@ -155,6 +158,7 @@ def load_plan(route: Route, ledger: Ledger, run_id: int | None = None) -> Plan:
         without_pass=facts.get("without_pass", ""),
         attachments=int(facts.get("attachments", 0)),
         retranslated=facts.get("retranslated"),
+        notices=tuple(notice.words for notice in noticed),
     )
 
 

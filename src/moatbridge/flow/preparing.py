@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from moatbridge.changes import Absent, OutOfScope, Record, Ref
 from moatbridge.errors import TranslationError
-from moatbridge.flow import conflicts, references
+from moatbridge.flow import conflicts, noticing, references, rejudging
 from moatbridge.flow.echo import base_of, echo_mark, said
 from moatbridge.flow.folding import PLANNED
 from moatbridge.flow.limits import counted_as
@@ -23,11 +23,11 @@ from moatbridge.flow.readership import NOBODY, Readership, readerships
 from moatbridge.flow.references import Resolution
 from moatbridge.flow.retract.images import image_of, kept
 from moatbridge.flow.sameness import canonical
-from moatbridge.flow.sealing import digest_of, seals, shown
+from moatbridge.flow.sealing import seals
 from moatbridge.flow.settings import CONTENT
 from moatbridge.flow.standing import notes, recheck
-from moatbridge.guard import Context, Outgoing, judge
-from moatbridge.ledger import counts, frozen, marks
+from moatbridge.guard import lifetime
+from moatbridge.ledger import frozen, holds, marks
 from moatbridge.ledger.admission import Candidate
 from moatbridge.ledger.states import State
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from moatbridge.flow.grounds import Grounds
     from moatbridge.flow.references import Missing
     from moatbridge.flow.route import Route
-    from moatbridge.guard import Operation
     from moatbridge.ledger import Ledger
     from moatbridge.ledger.marks import Link
     from moatbridge.ledger.parcels import Item
@@ -60,11 +59,12 @@ class Prepared:
             creates whose source record is gone.
         refused: Position -> why, of decisions that no longer rest on what they did.
         unready: Positions of content that refers to what is not there yet.
-        held: (position, reason, rules, payload, detail) of what the guard holds, now
-            that the target's record is known, and of what changed since a person
-            agreed.
+        held: (position, reason, rules, payload, detail, seconds it waits) of what the
+            guard holds, now that the target's record is known, and of what changed
+            since a person agreed.
         rejected: (position, code) of what cannot be encoded.
         counted: (position, what it counts as against the day's windows).
+        noticed: (position, what it counts as of what was noticed and let go).
     """
 
     candidates: list[Candidate] = field(default_factory=list)
@@ -72,9 +72,12 @@ class Prepared:
     returned: list[int] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
     unready: list[int] = field(default_factory=list)
-    held: list[tuple[int, str, str, str | None, str]] = field(default_factory=list)
+    held: list[tuple[int, str, str, str | None, str, float | None]] = field(
+        default_factory=list
+    )
     rejected: list[tuple[int, str]] = field(default_factory=list)
     counted: list[tuple[int, list[tuple[str, str]]]] = field(default_factory=list)
+    noticed: list[tuple[int, list[tuple[str, str]]]] = field(default_factory=list)
 
     @property
     def cancelled(self) -> list[tuple[int, State, str]]:
@@ -85,7 +88,9 @@ class Prepared:
 
 
 @dataclass(slots=True)
-class _Planned:
+class Planned:
+    """One intent on its way into a parcel's candidates."""
+
     item: Item
     payload: dict[str, Any]
     link: Link | None
@@ -98,6 +103,7 @@ class _Planned:
     version: str | None = None
     before: Record | None = None
     conflict: tuple[str, ...] = ()
+    elements: dict[str, Any] = field(default_factory=dict)
 
 
 def prepare(
@@ -130,7 +136,8 @@ def prepare(
     returned += back_again(route, [(p.item, p.payload) for p in planned], target)
     _fetch_before(route, planned, target)
     _look_at_readers(route, planned, target)
-    result = Prepared(returned=returned)
+    at = _agreed_at(route, ledger, items) if agreed else {}
+    result, now = Prepared(returned=returned), ledger.now()
     result.refused = {pos: why for pos, why in no.items() if pos not in returned}
     for one in planned:
         if one.item.pos in returned or one.item.pos in result.refused:
@@ -140,14 +147,20 @@ def prepare(
             continue
         try:
             _settle_conflicts(route, one, agreed=agreed)
-            hold = _void(route, one) if agreed else _held(route, ledger, one)
+            hold = (
+                rejudging.void(route, one, agreed_at=at.get(one.item.k, now), now=now)
+                if agreed
+                else rejudging.held(route, ledger, one, _decoded(route, one))
+            )
             candidate = _candidate(route, one)
         except TranslationError as error:
             result.rejected.append((one.item.pos, error.code))
             continue
         if hold is not None:
-            detail = ", ".join(one.conflict) or one.readers.detail
-            result.held.append((one.item.pos, *hold, _sealed(route, one), detail))
+            waits = lifetime(hold.reason, route.rules)
+            shown = rejudging.sealed(route, one)
+            said = (hold.reason, hold.rules, shown, hold.detail, waits)
+            result.held.append((one.item.pos, *said))
             continue
         result.candidates.append(candidate)
         missing = one.resolved.missing
@@ -156,93 +169,41 @@ def prepare(
         if result.candidates[-1].frozen is not None:
             found = counted_as(route, one.op, one.payload)
             result.counted.append((one.item.pos, found))
+            if not agreed:
+                named_as = noticing.counted_as(one.payload)
+                result.noticed.append((one.item.pos, named_as))
     return result
 
 
-def _void(route: Route, one: _Planned) -> tuple[str, str] | None:
-    """An approval holds for what was shown; another audience voids it (guard 32)."""
-    agreed = one.payload.get("digest")
-    if agreed is None or agreed == digest_of(route, one.op, one.entity, one.readers):
-        return None
-    return "approval", "changed since it was approved"
+def _agreed_at(
+    route: Route, ledger: Ledger, items: Sequence[Item]
+) -> dict[bytes, float]:
+    with ledger.read() as tx:
+        return holds.agreed_at(tx, route.row.flow_id, [item.k for item in items])
 
 
-def _sealed(route: Route, one: _Planned) -> str | None:
-    """What the next person sees and agrees to."""
-    if one.conflict:
-        return json.dumps(one.payload | {"before": shown(route, one.before)})
-    if not seals(route):
-        return None
-    digest = digest_of(route, one.op, one.entity, one.readers)
-    more: dict[str, Any] = {"digest": digest, "before": shown(route, one.before)}
-    if one.readers.narrowed:
-        more["audience"] = one.readers.audience
-    return json.dumps(one.payload | more)
-
-
-def _held(route: Route, ledger: Ledger, one: _Planned) -> tuple[str, str] | None:
-    """Judge once more: only now is it known what the record was, and who reads it.
-
-    A group that is sensitive by its present name stays so when the source renames it.
-    A reply may have been staged before anybody knew its parent, and a group may have
-    other members by now.
-    """
-    if one.conflict:
-        return conflicts.CONFLICT, "owner"
-    edit = one.op == "update" and one.before is not None
-    if one.entity is None or not (edit or one.readers.parent or one.readers.outside):
-        return None
-    verdict = judge(
-        Outgoing(
-            route.judged,
-            _judged(route, one),
-            "renew" if one.payload.get("renew") else cast("Operation", one.op),
-            link_id=one.item.link_id,
-            changed=tuple(one.payload.get("changed", ())) or None,
-            before=_decoded(route, one) if edit else None,
-            parent=one.readers.parent if one.readers.audience else None,
-            outside=one.readers.outside,
-            readers=one.readers.readers,
-        ),
-        route.rules,
-        Context(
-            now=ledger.now(),
-            memory=counts.Window(ledger.db, route.row.flow_id),
-            salt=ledger.ledger_id.encode(),
-        ),
-    )
-    if verdict.decision not in {"hold", "drop"}:
-        return None
-    reason = verdict.reasons[0] if verdict.reasons else "guard-bug"
-    return reason, ", ".join(verdict.rules)
-
-
-def _settle_conflicts(route: Route, one: _Planned, *, agreed: bool) -> None:
+def _settle_conflicts(route: Route, one: Planned, *, agreed: bool) -> None:
     """Leave out what the other side changed, or let a person decide."""
-    if not route.contested or one.op != "update" or one.entity is None:
+    if not route.contested or one.op not in _READ or one.entity is None:
         return
-    one.payload, one.entity, one.conflict = conflicts.settle(
+    one.payload, one.entity, one.conflict, one.elements = conflicts.settle(
         route,
         one.payload,
         one.entity,
+        resolved=one.resolved,
         there=_decoded(route, one),
         base=one.link.base if one.link else None,
         agreed=agreed,
     )
 
 
-def _judged(route: Route, one: _Planned) -> dict[str, Any] | None:
-    """Of content everything that was read, whether or not the target can hold it."""
-    return one.readers.within(one.resolved.entity or {}) if seals(route) else one.entity
-
-
-def _decoded(route: Route, one: _Planned) -> dict[str, Any] | None:
+def _decoded(route: Route, one: Planned) -> dict[str, Any] | None:
     if one.before is None:
         return None
     return route.target.bound.decode(one.before.data, one.before.incomplete)
 
 
-def _load(route: Route, ledger: Ledger, items: Sequence[Item]) -> list[_Planned]:
+def _load(route: Route, ledger: Ledger, items: Sequence[Item]) -> list[Planned]:
     payloads = [json.loads(item.payload) for item in items]
     with ledger.read() as tx:
         links = marks.links(tx, [i.link_id for i in items if i.link_id])
@@ -256,7 +217,7 @@ def _load(route: Route, ledger: Ledger, items: Sequence[Item]) -> list[_Planned]
     for item, payload, found in zip(items, payloads, resolved, strict=True):
         link = links.get(item.link_id) if item.link_id else None
         held = None if found.entity is None else route.express(found.entity)
-        one = _Planned(item, payload, link, cast("Any", item.op), held, found)
+        one = Planned(item, payload, link, cast("Any", item.op), held, found)
         one.incomplete = route.entity in CONTENT and found.incomplete
         if link is not None and (key := named(link, payload, other)):
             one.target = Ref.from_key(key, link.name(other))
@@ -269,7 +230,7 @@ def _load(route: Route, ledger: Ledger, items: Sequence[Item]) -> list[_Planned]
     return planned
 
 
-def _effective(one: _Planned) -> Literal["create", "update", "disable", "delete"]:
+def _effective(one: Planned) -> Literal["create", "update", "disable", "delete"]:
     """What an intent amounts to now: its record may have been created meanwhile."""
     if one.op in {"disable", "delete"}:
         return one.op
@@ -277,7 +238,7 @@ def _effective(one: _Planned) -> Literal["create", "update", "disable", "delete"
 
 
 def _returned(
-    route: Route, planned: Sequence[_Planned], source: Callable[[], Session]
+    route: Route, planned: Sequence[Planned], source: Callable[[], Session]
 ) -> list[int]:
     """Removals are confirmed once more right before they are sent.
 
@@ -299,7 +260,7 @@ def _returned(
     ]
 
 
-def _fetch_before(route: Route, planned: Sequence[_Planned], target: Session) -> None:
+def _fetch_before(route: Route, planned: Sequence[Planned], target: Session) -> None:
     asked = [p for p in planned if p.target is not None]
     if not asked or not route.target.can("CanFetch"):
         return
@@ -315,9 +276,7 @@ def _fetch_before(route: Route, planned: Sequence[_Planned], target: Session) ->
                 pass  # the write itself tells, and a person or the guard decides
 
 
-def _look_at_readers(
-    route: Route, planned: Sequence[_Planned], target: Session
-) -> None:
+def _look_at_readers(route: Route, planned: Sequence[Planned], target: Session) -> None:
     """Posts go to the readers they have now, and replies to no others than parents."""
     posts = [p for p in planned if p.entity is not None and p.op in _READ]
     if not seals(route) or not posts:
@@ -328,7 +287,7 @@ def _look_at_readers(
         one.entity = readers.within(one.entity or {})
 
 
-def _candidate(route: Route, one: _Planned) -> Candidate:
+def _candidate(route: Route, one: Planned) -> Candidate:
     bound = route.target.bound
     before = one.before.data if one.before else None
     linked = named(one.link, one.payload, 1 - route.row.side) is not None
@@ -375,16 +334,17 @@ def _candidate(route: Route, one: _Planned) -> Candidate:
     )
 
 
-def _agreed(route: Route, one: _Planned, *, same: bool = False) -> bytes | None:
+def _agreed(route: Route, one: Planned, *, same: bool = False) -> bytes | None:
     """What both sides agree on once this is done; None: as before."""
     if one.entity is None or (one.op == "disable" and route.back is None):
         return None
     there = _decoded(route, one) if route.back is not None else None
     former = one.link.base if one.link else None
-    return base_of(route, one.payload["entity"], former, there, same=same)
+    entity, elements = one.payload["entity"], one.elements
+    return base_of(route, entity, former, there, same=same, elements=elements)
 
 
-def _nothing_to_do(route: Route, one: _Planned) -> bool:
+def _nothing_to_do(route: Route, one: Planned) -> bool:
     """The target shows it already (adopted, repeated, or gone before a delete)."""
     if one.op == "delete":
         return one.target is None

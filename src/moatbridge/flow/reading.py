@@ -7,7 +7,6 @@ batch is read by a second thread while the last one is compared and committed.
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +17,7 @@ from moatbridge.errors import CursorTooOld, NotApplied
 from moatbridge.flow.ahead import read_ahead
 from moatbridge.flow.envelope import Envelope
 from moatbridge.flow.limits import Limits
-from moatbridge.flow.observation import Observation
+from moatbridge.flow.observation import Observation, told_by_adapter
 from moatbridge.flow.settling import settles_late
 from moatbridge.flow.writing import write
 from moatbridge.ledger import counts, scans, unsettled
@@ -26,11 +25,11 @@ from moatbridge.ledger.keys import key_hash, made_storable
 from moatbridge.resilience.crash import crash_point
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from moatbridge.changes import Batch, Reject
-    from moatbridge.flow.observation import Dead
+    from moatbridge.changes import Batch, Change
     from moatbridge.flow.observe import Observer
+    from moatbridge.flow.poison import Poison, Sieve
     from moatbridge.flow.route import Route
     from moatbridge.flow.taking import Taker
     from moatbridge.ledger import Lease, Ledger
@@ -41,6 +40,10 @@ Ending: TypeAlias = Literal["complete", "more", "nothing"]
 
 STUCK_AFTER = 3
 """Batches with neither a change nor a new cursor before a source counts as stuck."""
+
+
+class _Undone(Exception):
+    """It was only tried."""
 
 
 class Pass:
@@ -56,6 +59,7 @@ class Pass:
         limits: (records, seconds) between commits at the latest.
         settle: Tells the source that what was read up to a cursor is safe; None if it
             need not be told.
+        sieve: Finds what fails alone, where something failed before.
     """
 
     def __init__(
@@ -69,7 +73,9 @@ class Pass:
         generation: int | None,
         limits: tuple[int, float],
         settle: Callable[[Any], None] | None = None,
+        sieve: Sieve | None = None,
     ) -> None:
+        self._sieve = sieve
         self._settle = None if settles_late(route) else settle
         self._late = settle is not None and settles_late(route)
         self._route = route
@@ -107,7 +113,7 @@ class Pass:
                 self.envelope.seq,
             )
         if stale and self._lease.part != "live":
-            with self._ledger.step(self._lease) as tx:
+            with self._ledger.step(self._lease, got_on=False) as tx:
                 ids = [(parcel_id,) for (parcel_id,) in stale]
                 tx.many("DELETE FROM intent WHERE parcel_id=?", ids)
                 tx.many("DELETE FROM parcel WHERE parcel_id=?", ids)
@@ -125,20 +131,16 @@ class Pass:
         crash_point("read.done")
         if self._told_before(batch):
             self.commit()
-        here = self._here
-        found = self._observer.observe(
-            batch.changes,
-            duplicate=(lambda _id: False)
-            if self._lease.part == "live"
-            else lambda link_id: not here.add(link_id),
-            stale=self._seen_live(),
-            feed=self._lease.part == "live",
-        )
-        self._limits.judge(found)
+        changes, poison = self._sifted(batch.changes)
+        found = self._judged(changes, lambda link_id: not self._here.add(link_id))
+        for one in poison:
+            found.rejects.append(one.dead)
+            found.blind += not one.named
+            found.links += self._observer.link_of(one.k)
         found.rejects = [(k, ref, place(k or b"") or at, why, field)
                          for k, ref, at, why, field in found.rejects]  # fmt: skip
         for reject in batch.rejects:
-            found.rejects.append(_adapter_reject(reject))
+            found.rejects.append(told_by_adapter(reject))
             if reject.ref is None:
                 found.blind += 1
             else:
@@ -160,6 +162,47 @@ class Pass:
             self.envelope = replace(self.envelope, whole=True)
         if self._due() or batch.complete:
             self.commit()
+
+    def _judged(
+        self, changes: Sequence[Change], duplicate: Callable[[int], bool]
+    ) -> Observation:
+        feed = self._lease.part == "live"
+        found = self._observer.observe(
+            changes,
+            duplicate=(lambda _id: False) if feed else duplicate,
+            stale=self._seen_live(),
+            feed=feed,
+        )
+        self._limits.judge(found)
+        return found
+
+    # --- records that fail alone --------------------------------------------------
+
+    def _sifted(
+        self, changes: Sequence[Change]
+    ) -> tuple[Sequence[Change], list[Poison]]:
+        """What of a batch can be taken, where something failed before."""
+        if self._sieve is None or not self._sieve.wants(changes):
+            return changes, []
+        self.commit_if_any()  # what is tried now is not mixed with what was fine
+        return self._sieve.of_changes(changes, self._probe)
+
+    def _probe(self, changes: Sequence[Change]) -> None:
+        """Do all that taking these means, and keep nothing of it."""
+        here, again = self._here, set[int]()
+
+        def duplicate(link_id: int) -> bool:
+            told = link_id in again or here.has(link_id)
+            again.add(link_id)
+            return told
+
+        try:
+            found = self._judged(changes, duplicate)
+            with suppress(_Undone), self._ledger.step(self._lease) as tx:
+                write(tx, self._route, found, self._run_id, self._lease)
+                raise _Undone
+        finally:
+            self._limits.counted()  # they are counted when they are taken
 
     def _told_before(self, batch: Batch) -> bool:
         """Whether what is not committed yet speaks of a record that this tells anew."""
@@ -210,7 +253,10 @@ class Pass:
         """Transaction A."""
         pending, row = self._pending, self._route.row
         crash_point("stage.in")
-        with self._ledger.step(self._lease, cursor=self.envelope.to_json()) as tx:
+        moved = self.envelope.at != self._committed or self.envelope.whole
+        with self._ledger.step(
+            self._lease, cursor=self.envelope.to_json(), got_on=moved
+        ) as tx:
             if self._generation is not None:
                 self._bits.save(tx)
                 scans.count(tx, row.flow_id, self._generation, 0, pending.blind)
@@ -343,12 +389,3 @@ def _stuck(route: Route) -> NotApplied:
         code="source.stuck",
         stream=route.source.address,
     )
-
-
-def _adapter_reject(reject: Reject) -> Dead:
-    where, why = made_storable(reject.location), made_storable(reject.reason)
-    field = reject.field and made_storable(reject.field)
-    if reject.ref is None:
-        return key_hash(f"blind/{why}/{where}"), None, where, why, field
-    ref = json.dumps([reject.ref.key, reject.ref.name])
-    return key_hash(made_storable(reject.ref.key)), ref, where, why, field

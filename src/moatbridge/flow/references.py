@@ -9,7 +9,7 @@ from moatbridge.ledger.keys import key_hash, name_hash
 from moatbridge.translate import reference_key, references_in, replace_references
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from moatbridge.flow.route import Reference, Route
     from moatbridge.ledger import Transaction
@@ -30,11 +30,13 @@ class Resolution(NamedTuple):
         entity: Without those that nothing is linked to yet.
         missing: Who to wait for.
         lost: Entity paths of what was left out.
+        unlinked: Keys of the references that were left out.
     """
 
     entity: dict[str, Any] | None
     missing: Missing
     lost: tuple[str, ...] = ()
+    unlinked: frozenset[ReferenceKey] = frozenset()
 
     @property
     def incomplete(self) -> bool:
@@ -71,7 +73,7 @@ def resolve(
         keys = [reference_key(reference) for _path, reference in unresolved]
         missing = [row for key in keys for row in _missing(route, key)]
         lost = tuple(path for path, _reference in unresolved)
-        out.append(Resolution(new, missing, lost))
+        out.append(Resolution(new, missing, lost, frozenset(keys)))
     return out
 
 
@@ -82,6 +84,25 @@ def nests(entity: str) -> bool:
     mix both in one attribute, so a name that is nobody's is looked up among the groups.
     """
     return entity == "Group"
+
+
+def through_own_pair(route: Route, entities: Iterable[dict[str, Any] | None]) -> bool:
+    """Whether any of them refers to records that the flow's own pair links."""
+    own = {
+        stream
+        for stream, through in route.references.items()
+        if through.pair_id == route.row.pair_id
+    }
+    if not own:
+        return False
+    bound = route.source.bound
+    return any(
+        stream in own
+        for entity in entities
+        if entity is not None
+        for _path, reference in references_in(entity, bound)
+        for stream in _streams(route, reference_key(reference)[0])
+    )
 
 
 def _streams(route: Route, stream: str) -> list[str]:

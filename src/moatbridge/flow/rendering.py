@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from moatbridge.translate.wholes import MEDIA_TYPE, as_plain_text
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -34,6 +36,8 @@ def rendered(
     bound = route.source.bound
     decode = bound.decode_partial if partial else bound.decode
     entity = decode(data, incomplete)
+    if MEDIA_TYPE in bound.paths and MEDIA_TYPE not in route.target.bound.paths:
+        entity = as_plain_text(entity)  # the target cannot say that it is HTML
     if "label" in route.initial.paths and route.entity == "Post":
         entity.setdefault("label", bound.label)
     if "externalId" in route.initial.paths and route.row.side == 0:

@@ -75,8 +75,8 @@ class Route:
         agreed_by: Flow whose first run is this one's too; None: its own.
         circles: Streams at the target that tell who reads its posts: address ->
             translator.
-        contested: Of a pair: entity paths that both sides may change -> ``latest`` or
-            ``hold``.
+        contested: Of a pair: entity paths that both sides may change -> ``latest``,
+            ``hold`` or ``merge``.
         keep_undo: Seconds for which is kept what an intent overwrites; 0: not at all.
         keep_payload: Seconds for which content of delivered intents is kept.
     """

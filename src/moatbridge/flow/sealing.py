@@ -8,13 +8,16 @@ made again; if the audience resolves to somebody else by then, the approval is v
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.changes import Record, Ref
+from moatbridge.entities.moments import moment
+from moatbridge.entities.plain import Fault
 from moatbridge.errors import MoatbridgeError
 from moatbridge.flow import references
 from moatbridge.flow.readership import NOBODY
-from moatbridge.guard import bound_to, item_digest
+from moatbridge.guard import APPROVAL_LIFE, bound_to, item_digest
 from moatbridge.ledger import marks
 
 if TYPE_CHECKING:
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from moatbridge.ledger import Ledger
     from moatbridge.ledger.staging import Staged
     from moatbridge.resilience.session import Session
+
+NOT_AFTER: Final = "not_after"
+"""Member of a payload: POSIX seconds after which a post is late."""
 
 
 def seals(route: Route) -> bool:
@@ -61,13 +67,20 @@ def seal(
     for one, payload, found in zip(held, payloads, resolved, strict=True):
         entity = None if found.entity is None else route.express(found.entity)
         seen_by = readers.get(one.k, NOBODY)
-        payload["digest"] = digest_of(route, one.op, entity, seen_by)
+        payload["digest"] = digest_of(
+            route, one.op, entity, seen_by, not_after=payload.get(NOT_AFTER)
+        )
         payload["before"] = before.get(one.link_id or 0)
         one.payload = json.dumps(payload, ensure_ascii=False)
 
 
 def digest_of(
-    route: Route, op: str, entity: dict[str, Any] | None, readers: Readership
+    route: Route,
+    op: str,
+    entity: dict[str, Any] | None,
+    readers: Readership,
+    *,
+    not_after: float | None = None,
 ) -> str:
     """What an approval binds to, as hexadecimal digits.
 
@@ -76,6 +89,7 @@ def digest_of(
         op: Operation.
         entity: Resolved, and cut down to what the target can hold.
         readers: Who would read it.
+        not_after: When it is too late for it, in POSIX seconds; None: no such time.
     """
     found = readers.within(entity or {})
     bound = bound_to(found, readers.readers)
@@ -85,8 +99,44 @@ def digest_of(
         fingerprint=route.target.bound.fingerprint(found),
         audience=bound.audience,
         attachments=bound.attachments,
+        not_after=not_after,
     )
     return digest.hex()
+
+
+def late(until: float | None, *, agreed_at: float, now: float) -> str:
+    """Why an approved post is not published any more, in words; empty if it may be.
+
+    Args:
+        until: When it is too late for the post itself; None: it names no time.
+        agreed_at: When it was approved.
+        now: POSIX seconds, like the others.
+    """
+    if until is not None and now > until:
+        return f"it was to be published by {_minute(until)}"
+    if now > agreed_at + APPROVAL_LIFE:
+        return f"it was approved at {_minute(agreed_at)} and could not leave in time"
+    return ""
+
+
+def dated(published: Any, now: float) -> dict[str, float]:
+    """For a payload: when it is too late for a post that names its own time (guard 34).
+
+    Empty if it names none, or one so long ago that waiting makes it no later.
+
+    Args:
+        published: What the post says, of whatever type.
+        now: POSIX seconds.
+    """
+    try:
+        until = moment(published).timestamp() + APPROVAL_LIFE
+    except (Fault, OverflowError):
+        return {}
+    return {NOT_AFTER: until} if until > now else {}
+
+
+def _minute(posix: float) -> str:
+    return f"{datetime.fromtimestamp(posix, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def shown(route: Route, record: Record | None) -> dict[str, Any] | None:

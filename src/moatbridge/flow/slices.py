@@ -19,11 +19,13 @@ from moatbridge.flow.delivery import Lane, Stopped
 from moatbridge.flow.ending import LONGEST_WAIT, Outcome, SliceResult
 from moatbridge.flow.grounds import Grounds
 from moatbridge.flow.janitor import sweep
+from moatbridge.flow.noting import noting
 from moatbridge.flow.observe import Observer
+from moatbridge.flow.poison import Sieve
 from moatbridge.flow.reading import Pass, follow, scan_partition
 from moatbridge.flow.standing import wake_answers
 from moatbridge.flow.taking import Taker
-from moatbridge.ledger import counts, partitions, runs, scans
+from moatbridge.ledger import counts, partitions, poison, runs, scans
 from moatbridge.ledger.states import State
 from moatbridge.resilience.heart import Heart, beating, current
 
@@ -143,17 +145,17 @@ class _Slice:
             except Stopped:
                 leases.release(self._lease, wait=1.0, error="guard.kill-switch")
                 return SliceResult("stopped", 1.0, worked=self._worked)
-            except (AssertionError, UnicodeEncodeError) as error:
-                ending.bug(self._bridge.ledger, self._lease, error)
-                raise
-            except Exception:
+            except Exception as error:
+                if ending.is_impossible(self._lease, error):
+                    ending.bug(self._bridge.ledger, self._lease, error)
+                    raise
                 ending.put_off(
                     self._route, self._bridge.ledger, self._lease, "flow.bug"
                 )
                 raise
         finished = "nothing" if self._nothing else "done"
         state = finished if outcome == "done" else "ready"
-        leases.release(self._lease, wait=wait, state=state)
+        leases.release(self._lease, wait=wait, state=state, well=True)
         if self._untidy:
             sweep(
                 self._bridge.ledger,
@@ -176,6 +178,7 @@ class _Slice:
             observer=self._observer(),
             untidy=lambda: self._bridge.untidy(self._route.row.flow_id),
             target=self._target,
+            sieve=self._sieve(),
         )
         while True:
             more = control.work()
@@ -194,15 +197,16 @@ class _Slice:
             return "idle", REST
         spec = self._lease.spec or {}
         reading = self._pass(int(spec["run"]), self._lease.generation)
-        came_to = scan_partition(
-            reading,
-            self._borrow("scan", self._route.source.system),
-            self._route,
-            self._lease,
-            until=self._until,
-            stopping=self._stopped,
-            beat=self._done,
-        )
+        with noting(self._route, self._bridge.ledger, self._lease, self._borrowed):
+            came_to = scan_partition(
+                reading,
+                self._borrow("scan", self._route.source.system),
+                self._route,
+                self._lease,
+                until=self._until,
+                stopping=self._stopped,
+                beat=self._done,
+            )
         if came_to == "more":
             return "more", 0.0
         self._wake_control()
@@ -241,7 +245,8 @@ class _Slice:
         if inbox.receives(self._route):
             return inbox.take_in(reading, self._bridge.ledger, self._route, **how)
         session = self._answers() or self._borrow("scan", self._route.source.system)
-        return follow(reading, session, self._route, **how)
+        with noting(self._route, self._bridge.ledger, self._lease, self._borrowed):
+            return follow(reading, session, self._route, **how)
 
     def _lane(self) -> tuple[Outcome, float]:
         # Looked at before anything is in flight; the loop ends when a window closes.
@@ -258,6 +263,7 @@ class _Slice:
             grounds=self._grounds(),
             killed=self._killed,
             stopping=self._stopped,
+            over=self._over,
             beat=self._done,
         )
         while lane.work():
@@ -304,7 +310,14 @@ class _Slice:
             generation=generation,
             limits=self._bridge.checkpoint,
             settle=self._settled if self._route.source.can("CanSettle") else None,
+            sieve=self._sieve(),
         )
+
+    def _sieve(self) -> Sieve:
+        """What failed again and again is not taken without having been tried."""
+        with self._bridge.ledger.read() as tx:
+            known = poison.known(tx, self._lease)
+        return Sieve(known, opening=lambda: self._opening, part=self._lease.part)
 
     def _settled(self, cursor: Any) -> None:
         self._source().settle(self._route.source.name, cursor)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.errors import NotApplied, TranslationError
+from moatbridge.flow import noticing
 from moatbridge.flow.answering import answer
 from moatbridge.flow.deciding import out_fingerprint, ref_json
 from moatbridge.flow.grounds import Asked, Shown
@@ -23,7 +24,7 @@ from moatbridge.flow.standing import CHANGED
 from moatbridge.flow.wording import Said, plain, said
 from moatbridge.guard import Context, Outgoing, judge
 from moatbridge.ledger import marks, replies
-from moatbridge.ledger.keys import key_hash
+from moatbridge.ledger.keys import kept_hash, key_hash
 from moatbridge.ledger.replies import Reply
 from moatbridge.ledger.staging import Staged
 from moatbridge.ledger.states import LinkState
@@ -156,7 +157,12 @@ class Taker:
         found: dict[bytes, _Read] = {}
         bound, words = self._route.source.bound, self._writeback.words
         for change in changes:
-            k = key_hash(change.ref.key)
+            k = kept_hash(change.ref.key)
+            if k is None:
+                k = key_hash(f"unusable/{change.ref.key!a}")
+                result.rejects.append((k, None, "source", "record.key", None))
+                result.blind += 1
+                continue
             try:
                 entity = bound.decode(change.data or {}, change.incomplete)
             except TranslationError as error:
@@ -256,7 +262,7 @@ class Taker:
             self._keep(one, QUIET, result)
             return
         reason = verdict.reasons[0] if verdict.reasons else "guard-bug"
-        held = (reason, ", ".join(verdict.rules), "")
+        held = (reason, ", ".join(verdict.deciding), "")
         self._keep(one, f"decided.{one.said.kind}", result)
         key = one.change.ref.key
         result.upserts.append(
@@ -274,6 +280,7 @@ class Taker:
                         "read_at": context.now,
                         "published": one.published,
                         "who": [who.key, who.identity],
+                        **noticing.kept(verdict),
                     },
                     ensure_ascii=False,
                 ),

@@ -10,6 +10,7 @@ from moatbridge.changes import Intent, Ref
 from moatbridge.ledger import frozen
 
 if TYPE_CHECKING:
+    from moatbridge.changes import Data
     from moatbridge.ledger.parcels import Item
 
 
@@ -20,11 +21,13 @@ class Noted(NamedTuple):
         base: Path hashes to remember; None: as they are.
         said: Entity paths that were written; for pairs.
         changed: Those of them that had changed.
+        record: What was written.
     """
 
     base: bytes | None
     said: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    record: Data | None = None
 
 
 def thaw(item: Item, *, fence: int, attempt: int) -> tuple[Intent, Noted]:
@@ -45,4 +48,4 @@ def thaw(item: Item, *, fence: int, attempt: int) -> tuple[Intent, Noted]:
     )
     base = base64.b64decode(held["base"]) if held["base"] else None
     said, changed = held.get("said", ()), held.get("changed", ())
-    return intent, Noted(base, tuple(said), tuple(changed))
+    return intent, Noted(base, tuple(said), tuple(changed), intent.record)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from moatbridge.flow import retranslated
 from moatbridge.flow.folding import fold
 from moatbridge.flow.observation import commit_names
 from moatbridge.flow.standing import look_again
+from moatbridge.guard import lifetime
 from moatbridge.ledger import counts, flows, holds, marks, replies, settlement
 from moatbridge.ledger.staging import Stager
 from moatbridge.resilience.crash import crash_point
@@ -48,6 +50,7 @@ def write(
         part=lease.part,
         upto=lease.seq + 1,
         size=route.parcel,
+        waits=partial(lifetime, rules=route.rules),
     )
     stager.stage(found.upserts, phase=0)
     stager.stage(found.disables, phase=1)

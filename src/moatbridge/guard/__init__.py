@@ -1,9 +1,10 @@
 """What may leave, how much at once, and who agreed: pure judgement (guard 1).
 
 `judge` looks at one change, `LiveWindow` at live changes in numbers, `judge_plan` at a
-plan as a whole before its first effect, `check_approval` and `decide` at what people
-agreed to, `KillFlag` at the kill switch. Nothing here does I/O, knows the ledger or a
-translator, or has a clock; whatever fails while judging stops or holds.
+plan as a whole before its first effect, `check_approval` and `wrote` at who may agree,
+`item_digest` at what an approval binds to, `KillFlag` at the kill switch. Nothing here
+does I/O, knows the ledger or a translator, or has a clock; whatever fails while judging
+stops or holds.
 """
 
 from __future__ import annotations
@@ -17,15 +18,13 @@ from moatbridge.guard.audit import (
 )
 from moatbridge.guard.context import Context, Memory, Operation, Outgoing, Route
 from moatbridge.guard.held import (
-    HeldItem,
+    APPROVAL_LIFE,
     bound_to,
-    decide,
-    expire,
-    expires_at,
     item_digest,
-    still_approved,
+    lifetime,
+    wrote,
 )
-from moatbridge.guard.judging import judge
+from moatbridge.guard.judging import judge, masked_like
 from moatbridge.guard.killswitch import (
     Kill,
     KillFlag,
@@ -46,6 +45,7 @@ from moatbridge.guard.verdict import (
     Finding,
     Found,
     Hit,
+    Noticed,
     PlanDecision,
     PlanVerdict,
     Reason,
@@ -61,6 +61,7 @@ from moatbridge.guard.windows import (
 )
 
 __all__ = [
+    "APPROVAL_LIFE",
     "EXIT_CODES",
     "PLAN_CHECKS",
     "RECORD_CHECKS",
@@ -71,13 +72,13 @@ __all__ = [
     "Decision",
     "Finding",
     "Found",
-    "HeldItem",
     "Hit",
     "Kill",
     "KillFlag",
     "KillState",
     "LiveWindow",
     "Memory",
+    "Noticed",
     "Operation",
     "Outgoing",
     "PathCounts",
@@ -95,19 +96,18 @@ __all__ = [
     "combine",
     "counted",
     "deactivates",
-    "decide",
     "evaluate",
-    "expire",
-    "expires_at",
     "file_there",
     "item_digest",
     "judge",
     "judge_plan",
+    "lifetime",
+    "masked_like",
     "pack_records",
     "person",
     "post_keys",
-    "still_approved",
     "trips",
     "unpack_records",
     "window_counts",
+    "wrote",
 ]

@@ -122,13 +122,6 @@ def masked(entity: Mapping[str, Any], findings: Iterable[Found]) -> dict[str, An
     return dict(fresh)
 
 
-def path_of(steps: Steps) -> str:
-    """The entity path of a text; list positions are not told."""
-    return ".".join("[]" if isinstance(each, int) else each for each in steps).replace(
-        ".[]", "[]"
-    )
-
-
 def _fields(entity: Mapping[str, Any], entity_type: str) -> Iterable[str]:
     known = _FIELDS.get(entity_type)
     return entity if known is None else known

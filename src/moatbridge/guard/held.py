@@ -1,72 +1,30 @@
-"""Deciding about one held item (guard 8, 31-35, 37): one function for both faces.
+"""What an approval of a held item binds to, how long it waits, and whose it is.
 
-Pure: the caller stores the decision under a compare-and-set on the item's version.
+Pure: the ledger keeps the items, and lets nobody decide twice (guard 31-35).
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from moatbridge.config.loosening import printable
 from moatbridge.entities import canonical_json
-from moatbridge.errors import Rejected
 from moatbridge.guard.approval import person
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from moatbridge.config.guard_rules import Rules
-    from moatbridge.guard.verdict import Reason
 
-Action: TypeAlias = Literal["approve", "refuse", "false-alarm"]
-ItemState: TypeAlias = Literal["held", "approved", "refused", "expired"]
+APPROVAL_LIFE: Final = 86400.0
+"""Seconds for which an approved post may be sent, from when the post names as its time,
+or else from the approval on: later nobody knows whether it still fits (guard 34)."""
 
-PERSONAL: Final[frozenset[Reason]] = frozenset({
-    "approval", "quarantine", "conflict", "ambiguous", "removal", "limit",
-    "no-audience", "audience", "mass-mention", "label", "loop", "ref-clash",
-    "duplicate-key", "guard-bug",
-})  # fmt: skip
-"""Reasons that only a person ends; ``quiet``, ``budget``, ``digest`` end by themselves
-and never expire (guard 34)."""
-
+_BY_ITSELF: Final = frozenset({"quiet", "budget", "digest"})
+"""Reasons that end without a person; what waits for one of them never expires."""
 
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class HeldItem:
-    """What deciding needs to know of one held change.
-
-    Args:
-        item_id: Its number.
-        version: Goes up with every decision and every newer content.
-        reason: Why it is held.
-        digest: `item_digest` of what would be sent.
-        created: POSIX seconds.
-        expires: POSIX seconds; None if it never does.
-        authors: Principals who must not approve it: author, last editor, starter.
-        state: ``held`` until decided.
-        decided_by: Who decided.
-        decided_at: When.
-        note: The decider's reason.
-        false_alarm: The rule was wrong about it; counted for tuning.
-    """
-
-    item_id: int
-    version: int
-    reason: Reason
-    digest: bytes
-    created: float
-    expires: float | None = None
-    authors: frozenset[str] = frozenset()
-    state: ItemState = "held"
-    decided_by: str | None = None
-    decided_at: float | None = None
-    note: str = ""
-    false_alarm: bool = False
 
 
 def item_digest(
@@ -144,80 +102,37 @@ def _attached(attachment: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(canonical_json(attachment).encode()).digest()
 
 
-def decide(
-    item: HeldItem,
-    *,
-    version: int,
-    principal: str,
-    action: Action,
-    reason: str = "",
-    now: float,
-    four_eyes: bool = True,
-) -> HeldItem:
-    """The item after a person's decision.
+def lifetime(reason: str, rules: Rules) -> float | None:
+    """Seconds until an item held for that reason expires; None if it waits for no one.
 
     Args:
-        item: As stored.
-        version: The version the person was looking at.
-        principal: Who decides.
-        action: ``false-alarm`` approves, and is counted for tuning.
-        reason: At most 500 characters are kept; never interpreted.
-        now: Ledger time in POSIX seconds.
-        four_eyes: Whether the approver must not be one of the authors.
-
-    Raises:
-        Rejected: ``guard.approval`` (kind ``conflict``): already decided, changed
-            since it was shown, or expired; kind ``rights``: one's own item.
+        reason: Why it is held.
+        rules: The flow's rules.
     """
-    _open_to(item, version, principal, now)
-    own = {person(author) for author in item.authors}
-    if four_eyes and action != "refuse" and person(principal) in own:
-        raise _refused(item, "needs approval by somebody else", "rights")
-    return replace(
-        item,
-        version=item.version + 1,
-        state="refused" if action == "refuse" else "approved",
-        decided_by=principal,
-        decided_at=now,
-        note=printable(reason),
-        false_alarm=action == "false-alarm",
-    )
-
-
-def expires_at(reason: Reason, rules: Rules, now: float) -> float | None:
-    """When an item held now for that reason expires; None if it waits for no one."""
-    if reason not in PERSONAL:
+    if reason in _BY_ITSELF:
         return None
-    late = reason == "quarantine"
-    return now + (rules.quarantine_ttl if late else rules.approval_ttl)
+    return rules.quarantine_ttl if reason == "quarantine" else rules.approval_ttl
 
 
-def expire(item: HeldItem, now: float) -> HeldItem:
-    """The item, expired if it waited too long for a person; else unchanged."""
-    late = item.expires is not None and now >= item.expires
-    if item.state != "held" or item.reason not in PERSONAL or not late:
-        return item
-    return replace(item, version=item.version + 1, state="expired")
+def wrote(principal: str, authors: Iterable[str]) -> bool:
+    r"""Whether a principal is one of the people behind an item (guard 33).
+
+    Systems call one person by login, mail address, ``DOMAIN\login`` or a DN: what is
+    compared is the login in each of them. A principal is user and host; whoever has
+    the author's login on any host is taken for the author. Nobody can tell that a
+    person has two different logins.
+
+    Args:
+        principal: Who would approve.
+        authors: What the author is called, in any of the systems that know them.
+    """
+    mine = person(principal)
+    names = {mine, mine.rpartition("@")[0] or mine}
+    return any(names & _logins(person(author)) for author in authors)
 
 
-def still_approved(item: HeldItem, digest: bytes) -> bool:
-    """Whether an approval covers what would be sent now; asked in transaction B."""
-    return item.state == "approved" and item.digest == digest
-
-
-def _open_to(item: HeldItem, version: int, principal: str, now: float) -> None:
-    if item.state != "held":
-        raise _refused(item, f"was already decided by {item.decided_by}", "conflict")
-    if item.expires is not None and now >= item.expires:
-        raise _refused(item, "has expired and is not sent", "conflict")
-    if version != item.version:
-        raise _refused(item, "changed since it was shown; look again", "conflict")
-    if not person(principal):
-        raise _refused(item, "needs a named person to decide", "rights")
-
-
-def _refused(
-    item: HeldItem, what: str, kind: Literal["conflict", "rights"]
-) -> Rejected:
-    message = f"Held item {item.item_id} {what}."
-    return Rejected(message, kind=kind, code="guard.approval", item=item.item_id)
+def _logins(name: str) -> set[str]:
+    """The ways in which that name spells a login."""
+    relative = name.partition(",")[0]
+    plain = relative.partition("=")[2] or name
+    return {name, plain, plain.rpartition("@")[0] or plain, plain.rpartition("\\")[2]}

@@ -60,7 +60,7 @@ def judge(
         return Verdict(_ALLOW, outgoing.entity, label=own_label(outgoing))
     masks = [hit for hit in hits if hit.effect == "mask"]
     try:
-        entity = _masked(outgoing, masks, current)
+        entity = _masked(outgoing.entity, outgoing.route.entity_type, masks, current)
     except Exception:  # noqa: BLE001 - what cannot be masked must not pass
         entity = outgoing.entity
         hits.append(Hit("free_text", "hold", reason="guard-bug"))
@@ -71,6 +71,32 @@ def judge(
         tuple(dict.fromkeys(path for hit in masks for path in hit.paths)),
         _label(outgoing, hits),
     )
+
+
+def masked_like(
+    entity: dict[str, Any] | None,
+    verdict: Verdict,
+    rules: Rules,
+    *,
+    entity_type: str,
+    now: float,
+) -> dict[str, Any] | None:
+    """What a verdict masks, masked in another spelling of the same entity.
+
+    A change is judged with the target's references and kept with the source's.
+
+    Args:
+        entity: The other spelling; it is not modified.
+        verdict: Of the same entity.
+        rules: The rules it was judged by.
+        entity_type: Canonical type.
+        now: POSIX seconds of the judgement.
+
+    Raises:
+        TooMuch: Masking does not come to an end, which `judge` would have held.
+    """
+    masks = [hit for hit in verdict.hits if hit.effect == "mask"]
+    return _masked(entity, entity_type, masks, rules.at(now))
 
 
 def _hits(
@@ -90,9 +116,8 @@ def _hits(
 
 
 def _masked(
-    outgoing: Outgoing, masks: list[Hit], rules: Rules
+    entity: dict[str, Any] | None, entity_type: str, masks: list[Hit], rules: Rules
 ) -> dict[str, Any] | None:
-    entity = outgoing.entity
     if entity is None or not masks:
         return entity
     removed = {
@@ -104,7 +129,7 @@ def _masked(
     if removed:
         entity, _ = PathSet(removed).removed_from(entity)
     if names := [hit.rule for hit in masks if hit.findings]:
-        entity = mask_all(entity, outgoing.route.entity_type, Lists.of(rules), names)
+        entity = mask_all(entity, entity_type, Lists.of(rules), names)
     put = {name: value for hit in masks for name, value in hit.put}
     return {**entity, **put} if put else entity
 

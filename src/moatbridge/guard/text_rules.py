@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
+from moatbridge.config.guard_rules import MODES
 from moatbridge.entities import highest, rank
 from moatbridge.guard.detectors import Lists
-from moatbridge.guard.findings import TooMuch, find_all, path_of
-from moatbridge.guard.verdict import Decision, Found, Hit, Reason
+from moatbridge.guard.findings import TooMuch, find_all
+from moatbridge.guard.verdict import Decision, Found, Hit, Reason, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from moatbridge.config.guard_rules import Rule, Rules
+    from moatbridge.config.guard_rules import Mode, Rule, Rules
     from moatbridge.entities import Label
     from moatbridge.guard.context import Context, Outgoing
 
@@ -43,16 +44,22 @@ def free_text(
     return [hit for hit in (*hits, raised) if hit]
 
 
-def label_of_findings(hits: Iterable[Hit]) -> Label | None:
+def label_of_findings(
+    hits: Iterable[Hit], modes: Iterable[Mode] = MODES
+) -> Label | None:
     """The label that findings which stay in the item give it (guard 18).
 
-    What a mask takes out no longer counts, nor what a rule only observes or warns of:
-    inside the company that is what its mode says.
+    What a mask takes out no longer counts. What a rule only observes or warns of does:
+    the item is what it is, whatever became of it.
+
+    Args:
+        hits: What the detectors' rules said.
+        modes: Only rules in one of these modes.
     """
     found = [
         _LABELS.get(hit.rule, "confidential")
         for hit in hits
-        if hit.findings and hit.mode == "enforce" and hit.decision != "mask"
+        if hit.findings and hit.mode in modes and hit.effect != "mask"
     ]
     return highest(*found) if found else None
 
@@ -75,7 +82,15 @@ def _hit(rule: Rule, found: list[Found] | Exception, outgoing: Outgoing) -> Hit 
 
 
 def _label_hit(outgoing: Outgoing, rules: Rules, hits: list[Hit]) -> Hit | None:
-    label = label_of_findings(hits)
-    if label is None or rank(label) <= rank(outgoing.route.max_label):
-        return None
-    return Hit("label", "hold", rules["label"].mode, "label")
+    """Nothing above the target's ``max_label`` leaves, as far as findings decide.
+
+    What lifts the label counts by the mode of its own rule: inside the company a rule
+    that only warns would otherwise hold all the same (guard 6, 18).
+    """
+    most = rank(outgoing.route.max_label)
+    for mode in reversed(MODES):  # the strictest first
+        label = label_of_findings(hits, (mode,))
+        if label is not None and rank(label) > most:
+            said = rules["label"].mode if mode == "enforce" else mode
+            return Hit("label", "hold", said, "label")
+    return None

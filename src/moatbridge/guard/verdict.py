@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from moatbridge.entities import highest
 from moatbridge.errors import GuardStopped
@@ -91,6 +92,27 @@ class Hit:
         """The decision, as far as the mode lets it count."""
         return self.decision if self.mode == "enforce" else "allow"
 
+    def places(self) -> tuple[tuple[str, int], ...]:
+        """Rows of (entity path, how often): where it hit; positions are not told."""
+        found = Counter(path_of(each.steps) for each in self.findings)
+        return tuple(sorted((found or Counter(self.paths)).items()))
+
+
+class Noticed(NamedTuple):
+    """What one rule said of one change, in words that may be kept; plain JSON.
+
+    Args:
+        rule: Its name; for findings the detector's.
+        mode: Only ``enforce`` decided.
+        decision: What it asked for.
+        places: Rows of (entity path, findings there).
+    """
+
+    rule: str
+    mode: Mode
+    decision: Decision
+    places: tuple[tuple[str, int], ...] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -118,9 +140,27 @@ class Verdict:
         return tuple(dict.fromkeys(hit.rule for hit in self.hits))
 
     @property
+    def deciding(self) -> tuple[str, ...]:
+        """Names of the rules that do not let it go as it was, each once."""
+        hit = (hit.rule for hit in self.hits if hit.effect != "allow")
+        return tuple(dict.fromkeys(hit))
+
+    @property
     def findings(self) -> tuple[Found, ...]:
         """Everything that detectors found, whatever the rules' modes."""
         return tuple(found for hit in self.hits for found in hit.findings)
+
+    @property
+    def noticed(self) -> tuple[Noticed, ...]:
+        """What is told of it, beside what it decides (guard 6, 28): never a value.
+
+        Hits of rules that only observe or warn, and everything that detectors found.
+        """
+        return tuple(
+            Noticed(hit.rule, hit.mode, hit.decision, hit.places())
+            for hit in self.hits
+            if hit.findings or (hit.mode != "enforce" and hit.decision != "allow")
+        )
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
@@ -130,6 +170,13 @@ class Verdict:
 
     def __repr__(self) -> str:
         return f"Verdict({self.decision}, rules={self.rules}, masked={self.masked})"
+
+
+def path_of(steps: Steps) -> str:
+    """The entity path of a text; list positions are not told."""
+    return ".".join("[]" if isinstance(each, int) else each for each in steps).replace(
+        ".[]", "[]"
+    )
 
 
 def strictest(decisions: Iterable[Decision]) -> Decision:

@@ -157,6 +157,33 @@ class Database:
         vault = self._vault
         return transaction if vault is None else _sealing(transaction, vault)
 
+    @property
+    def tells(self) -> bool:
+        """Whether `listen` may hear anything: only of a database on a server."""
+        return self._store.tells
+
+    def listen(
+        self, heard: Callable[[int | None], None], ended: Callable[[], bool]
+    ) -> bool:
+        """Hear of flows that were given work, by whatever process; blocks.
+
+        What is heard only saves time: it may be lost, and says nothing about what the
+        work is.
+
+        Args:
+            heard: Called with the number of such a flow; with None as listening
+                begins, for what happened before was not told.
+            ended: Asked several times a second whether to return.
+
+        Returns:
+            False: this database, or the way to it, tells nobody anything.
+
+        Raises:
+            NotApplied: ``ledger.unavailable``: the connection was lost.
+            ConfigurationError: ``ledger.*``.
+        """
+        return self._store.listen(heard, ended)
+
     def now(self) -> float:
         """The ledger's wall time, POSIX seconds; the same for all who share it."""
         return self._store.now()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from moatbridge.ledger.marks import chunks
 from moatbridge.ledger.parcels import split
 from moatbridge.ledger.states import State
 
@@ -14,10 +15,16 @@ if TYPE_CHECKING:
     from moatbridge.ledger.database import Transaction
     from moatbridge.ledger.parcels import Parcel
 
+_HOLES: Final = 500
+
+
+_WAITS: Final = "(decided IS NULL OR decided='expire')"
+"""Of a hold: somebody may still have to see it."""
+
 
 def held(tx: Transaction, flow_id: int) -> set[bytes]:
-    """Key hashes of the records about which something waits for a person."""
-    rows = tx.all("SELECT k FROM hold WHERE flow_id=? AND decided IS NULL", flow_id)
+    """Key hashes of the records about which something waits for a person, or did."""
+    rows = tx.all(f"SELECT k FROM hold WHERE flow_id=? AND {_WAITS}", flow_id)
     return {k for (k,) in rows}
 
 
@@ -43,7 +50,7 @@ def outdate_holds(
         values = [by.parcel_id]
     for k in held(tx, flow_id).intersection(ks):
         old = tx.value(
-            "DELETE FROM hold WHERE flow_id=? AND k=? AND decided IS NULL"
+            f"DELETE FROM hold WHERE flow_id=? AND k=? AND {_WAITS}"
             f"{older} RETURNING parcel_id",
             flow_id,
             k,
@@ -80,6 +87,7 @@ def hold_planned(
     rule: str,
     payload: str | None = None,
     detail: str = "",
+    waits: float | None = None,
 ) -> None:
     """Hold one intent of a planned parcel for a person, in a parcel of its own.
 
@@ -92,6 +100,7 @@ def hold_planned(
         rule: Rules that hold it.
         payload: What a person sees and agrees to; None: as it was staged.
         detail: What else a person should know, without values.
+        waits: Seconds until it expires; None: it does not.
     """
     new = split(tx, parcel, [pos], State.HELD)
     tx.run(
@@ -103,30 +112,57 @@ def hold_planned(
     tx.run("DELETE FROM hold WHERE flow_id=? AND k=(SELECT k FROM intent "
            "WHERE parcel_id=? AND pos=?)", flow_id, new, pos)  # fmt: skip
     tx.run(
-        "INSERT INTO hold(flow_id, parcel_id, k, out_fp, reason, rule, detail, created)"
-        " SELECT ?, parcel_id, k, out_fp, ?, ?, ?, ? FROM intent "
+        "INSERT INTO hold(flow_id, parcel_id, k, out_fp, reason, rule, detail, "
+        "created, expires) SELECT ?, parcel_id, k, out_fp, ?, ?, ?, ?, ? FROM intent "
         "WHERE parcel_id=? AND pos=?",
         flow_id,
         reason,
         rule,
         detail,
         tx.now(),
+        None if waits is None else tx.now() + waits,
         new,
         pos,
     )
 
 
-def expire_holds(tx: Transaction, flow_id: int, before: float) -> list[int]:
-    """Items that nobody decided in time are cancelled, never sent; returns parcels."""
+def expire_holds(tx: Transaction, flow_id: int, *, older: float) -> list[int]:
+    """Items that nobody decided in time are cancelled, never sent; returns parcels.
+
+    Args:
+        tx: Open transaction.
+        flow_id: The flow.
+        older: Seconds for which those wait that former versions held, without a time.
+    """
+    now = tx.now()
     rows = tx.all(
-        "UPDATE hold SET decided='expire' WHERE flow_id=? AND decided IS NULL "
-        "AND created<? RETURNING parcel_id",
+        "UPDATE hold SET decided='expire', expires=coalesce(expires, ?) "
+        "WHERE flow_id=? AND decided IS NULL AND coalesce(expires, created+?)<=? "
+        "RETURNING parcel_id",
+        now,
         flow_id,
-        before,
+        older,
+        now,
     )
     for (parcel_id,) in rows:
         end_held(tx, parcel_id, State.CANCELLED)
     return [int(parcel_id) for (parcel_id,) in rows]
+
+
+def agreed_at(tx: Transaction, flow_id: int, ks: Sequence[bytes]) -> dict[bytes, float]:
+    """When people approved what is held about these records: key hash -> POSIX."""
+    found: dict[bytes, float] = {}
+    for part in chunks(list(ks), _HOLES):
+        rows = tx.all(
+            "SELECT h.k, r.created FROM hold h "
+            "JOIN parcel p ON p.parcel_id=h.parcel_id JOIN run r ON r.run_id=p.run_id "
+            "WHERE h.flow_id=? AND h.decided='approve' "
+            f"AND h.k IN ({','.join('?' * len(part))})",
+            flow_id,
+            *part,
+        )
+        found.update(rows)
+    return found
 
 
 def parcel_of(tx: Transaction, flow_id: int, hold_id: int) -> int | None:

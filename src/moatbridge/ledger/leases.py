@@ -90,14 +90,16 @@ class Leases:
         """Make the flow's partitions of that kind due at once.
 
         One that is leased right now is due again as soon as it is released: a wake-up
-        is never lost to the wait that its slice asks for.
+        is never lost to the wait that its slice asks for. Other processes look at
+        once, if they listen.
         """
-        tx.run(
+        if tx.run(
             "UPDATE partition SET not_before=0, woken=1 "
             "WHERE flow_id=? AND kind=? AND state='ready'",
             flow_id,
             kind,
-        )
+        ):
+            tx.tell(flow_id)
 
     def claim(
         self, flow_id: int, part: str, owner: str, *, ttl: float = TTL
@@ -138,12 +140,16 @@ class Leases:
         )
 
     @contextmanager
-    def step(self, lease: Lease, *, cursor: Any = UNSET) -> Iterator[Transaction]:
+    def step(
+        self, lease: Lease, *, cursor: Any = UNSET, got_on: bool = True
+    ) -> Iterator[Transaction]:
         """One transaction of a slice: checks the fence, renews, moves the cursor.
 
         Args:
             lease: Our lease; its ``seq`` (and ``cursor``) move on when it commits.
             cursor: New position, committed together with everything else.
+            got_on: The tries before it count no more; False for what is done anew
+                if the slice fails later on.
 
         Raises:
             LeaseLost: The fence moved; everything was rolled back.
@@ -159,10 +165,12 @@ class Leases:
         with self._db.write(settled=settled) as tx:
             now, _boot = tx.lease_clock()
             count = tx.run(
-                "UPDATE partition SET seq=seq+1, lease_until=?, tries=0, error=NULL, "
+                "UPDATE partition SET seq=seq+1, lease_until=?, error=NULL, "
+                "tries=CASE WHEN ?=1 THEN 0 ELSE tries END, "
                 "served_at=?, cursor=CASE WHEN ?=1 THEN ? ELSE cursor END "
                 "WHERE flow_id=? AND part=? AND fence=?",
                 now + int(lease.ttl * 1000),
+                int(got_on),
                 tx.now(),
                 int(moved),
                 _dump(cursor) if moved else None,
@@ -226,6 +234,7 @@ class Leases:
         wait: float = 0.0,
         error: str | None = None,
         state: str = "ready",
+        well: bool = False,
     ) -> None:
         """Give the lease back; does nothing if the fence is no longer ours.
 
@@ -234,9 +243,10 @@ class Leases:
             wait: Seconds before the partition is due again.
             error: Code of what went wrong, shown by ``status``.
             state: ``ready``, ``done`` (never due again) or ``blocked``.
+            well: Nothing failed: the tries before it count no more.
         """
         with self._db.write(alone=False) as tx:
-            self.give_back(tx, lease, wait=wait, error=error, state=state)
+            self.give_back(tx, lease, wait=wait, error=error, state=state, well=well)
 
     def give_back(
         self,
@@ -246,15 +256,18 @@ class Leases:
         wait: float = 0.0,
         error: str | None = None,
         state: str = "ready",
+        well: bool = False,
     ) -> bool:
         """`release` as a part of somebody's transaction; False if it is not ours."""
         count = tx.run(
             "UPDATE partition SET owner=NULL, lease_until=NULL, state=?, error=?, "
-            "not_before=CASE WHEN woken=1 THEN 0 ELSE ? END "
+            "not_before=CASE WHEN woken=1 THEN 0 ELSE ? END, "
+            "tries=CASE WHEN ?=1 THEN 0 ELSE tries END "
             "WHERE flow_id=? AND part=? AND fence=?",
             state,
             error,
             tx.now() + wait if wait else 0.0,
+            int(well),
             lease.flow_id,
             lease.part,
             lease.fence,

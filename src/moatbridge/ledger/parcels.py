@@ -70,8 +70,10 @@ _PARCEL = (
 _ITEM = "pos, link_id, k, ref, op, key, prev_fp, fp, out_fp, payload, label, receipt"
 
 
-def next_parcel(tx: Transaction, flow_id: int, lane: int) -> Parcel | None:
-    """The parcel to work on next, or None.
+def next_parcel(
+    tx: Transaction, flow_id: int, lane: int, *, behind: int = 0
+) -> Parcel | None:
+    """The parcel to work on next, or None; ``behind`` is one to pass over.
 
     Found IN_FLIGHT means that a crash left its outcome unknown: such parcels come
     first. Planned ones count only while their run is being applied, and a phase of a
@@ -89,12 +91,14 @@ def next_parcel(tx: Transaction, flow_id: int, lane: int) -> Parcel | None:
     gate = f"phase<=(CASE run_id{cases} ELSE 9 END)" if gates else "1=1"
     row = tx.one(
         f"SELECT {_PARCEL} FROM parcel p WHERE flow_id=? AND lane=? AND state<10 "
-        f"AND not_before<=? AND (state IN (2,4) OR (state IN (1,3) AND {gate}) OR "
+        "AND parcel_id<>? AND not_before<=? "
+        f"AND (state IN (2,4) OR (state IN (1,3) AND {gate}) OR "
         f"(state=0 AND {gate} AND run_id IN (SELECT run_id FROM run "
         "WHERE run.flow_id=p.flow_id AND run.state='applying'))) "
         "ORDER BY state IN (2,4) DESC, phase, parcel_id LIMIT 1",
         flow_id,
         lane,
+        behind,
         tx.now(),
     )
     return None if row is None else _parcel(row)

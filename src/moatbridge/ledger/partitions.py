@@ -63,11 +63,12 @@ def abandon(tx: Transaction, lease: Lease, *, error: str, not_before: float) -> 
 
 def rouse(tx: Transaction, flow_id: int) -> None:
     """A person decided something: the flow's lanes and control look at once."""
-    tx.run(
+    if tx.run(
         "UPDATE partition SET not_before=0, woken=1 WHERE flow_id=? "
         "AND kind IN ('control','lane') AND state='ready'",
         flow_id,
-    )
+    ):
+        tx.tell(flow_id)
 
 
 def last_pass(tx: Transaction, flow_id: int) -> Passing | None:

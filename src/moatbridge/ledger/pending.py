@@ -6,6 +6,7 @@ newer one takes its place, so nothing can overtake (`moatbridge.flow.folding`).
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from moatbridge.ledger.keys import idempotency_key
@@ -13,7 +14,7 @@ from moatbridge.ledger.marks import chunks
 from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from moatbridge.ledger.database import Transaction
     from moatbridge.ledger.parcels import Item, Parcel
@@ -81,7 +82,10 @@ def of(
 
 def replace(tx: Transaction, replaced: Iterable[Pending]) -> None:
     """These planned intents are not sent: a newer one of the record takes its place."""
-    rows = [(one.parcel_id, one.pos) for one in replaced]
+    _replaced(tx, [(one.parcel_id, one.pos) for one in replaced])
+
+
+def _replaced(tx: Transaction, rows: Sequence[tuple[int, int]]) -> None:
     tx.many(
         f"UPDATE intent SET state={State.CANCELLED:d}, error='replaced', payload=NULL "
         "WHERE parcel_id=? AND pos=?",
@@ -141,6 +145,50 @@ def stage_anew(
         payload,
         item.label,
     )
+
+
+def follow_approved(tx: Transaction, flow_id: int, parcel_id: int) -> None:
+    """What a person agreed to is not overtaken by what was told before it.
+
+    An older change of the record may still be planned, because the record waits for
+    something. A whole newer one takes its place; a partial one is to go after it.
+
+    Args:
+        tx: Open transaction.
+        flow_id: The flow.
+        parcel_id: The parcel that was held, planned now.
+    """
+    rows = tx.all(
+        "SELECT o.parcel_id, o.pos, p.not_before, n.pos, n.payload FROM parcel h "
+        "JOIN intent n ON n.parcel_id=h.parcel_id JOIN parcel p ON p.flow_id=h.flow_id "
+        "AND p.part=h.part AND p.upto<h.upto JOIN intent o ON o.parcel_id=p.parcel_id "
+        "AND o.k=n.k JOIN run r ON r.run_id=p.run_id "
+        "WHERE h.flow_id=? AND h.parcel_id=? AND h.part='live' AND r.state='applying' "
+        "AND p.state<10 AND p.state=0 AND o.state IS NULL AND n.state IS NULL",
+        flow_id,
+        parcel_id,
+    )
+    if not rows:
+        return
+    if not json.loads(rows[0][4]).get("partial"):
+        _replaced(tx, [(older, pos) for older, pos, *_rest in rows])
+        return
+    _planned_anew(tx, parcel_id, rows[0][3], max(row[2] for row in rows))
+
+
+def _planned_anew(tx: Transaction, parcel_id: int, pos: int, not_before: float) -> None:
+    """In a parcel of its own that stands behind all that is planned."""
+    new = tx.insert(
+        "INSERT INTO parcel(flow_id, run_id, lane, phase, part, upto, state, n, "
+        "not_before) SELECT flow_id, run_id, lane, phase, part, upto, state, 1, ? "
+        "FROM parcel WHERE parcel_id=?",
+        not_before,
+        parcel_id,
+    )
+    tx.run(
+        "UPDATE intent SET parcel_id=? WHERE parcel_id=? AND pos=?", new, parcel_id, pos
+    )
+    tx.run(f"UPDATE parcel SET state={State.CANCELLED:d} WHERE parcel_id=?", parcel_id)
 
 
 def _holes(part: Collection[bytes]) -> str:

@@ -30,7 +30,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from moatbridge.errors import ConfigurationError, NotApplied, OutcomeUnknown
-from moatbridge.ledger import clock, postgresql_engine
+from moatbridge.ledger import clock, postgresql_engine, postgresql_listening
 from moatbridge.ledger.postgresql_engine import failure, lost
 from moatbridge.ledger.store import Mode, Store, unavailable
 from moatbridge.ledger.transactions import PostgresTransaction, Transaction
@@ -90,6 +90,7 @@ class PostgresStore(Store):
     """
 
     kind = "postgresql"
+    tells = True
 
     def __init__(self, url: str, *, password: Secret | None = None) -> None:
         self.engine: Engine = postgresql_engine.create(url, password)
@@ -315,6 +316,15 @@ class PostgresStore(Store):
             "the ledger is in use. After a restore run `moatbridge ledger restored`.",
             code="ledger.backup",
         )
+
+    def listen(
+        self, heard: Callable[[int | None], None], ended: Callable[[], bool]
+    ) -> bool:
+        """Hear ``NOTIFY`` on a connection of its own."""
+        try:
+            return postgresql_listening.listen(self.engine, heard, ended)
+        except self._errors as error:
+            raise failure(error, "listen") from None
 
     def problems(self) -> tuple[list[tuple[str, str]], list[str]]:
         """Settings of the server with which a commit is no commit."""

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from moatbridge.errors import ConfigurationError, MoatbridgeError
-from moatbridge.ledger.store import unavailable
+from moatbridge.ledger.store import ValueRefused, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,7 +240,7 @@ def failure(error: BaseException, doing: str) -> Exception:
         constraint = getattr(cause.diag, "constraint_name", None)
         return AssertionError(f"ledger constraint: {name} {constraint}")
     if state.startswith("22") or name == "DataError":  # the driver's own has no state
-        return AssertionError(f"ledger value: {name} {state}".strip())
+        return ValueRefused(f"ledger value: {name} {state}".strip())
     code, why = _PERSON.get(state) or _PERSON.get(state[:2]) or ("", "")
     if not state and "password authentication failed" in str(cause):
         code, why = _PERSON["28"]

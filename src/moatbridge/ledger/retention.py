@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from moatbridge.ledger import aged, replies, turns
 from moatbridge.ledger.aged import CHUNK, Keep
+from moatbridge.ledger.counts import FALSE_ALARM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,7 +111,12 @@ def counters(tx: Transaction, flow_id: int, keep: Keep) -> int:
     """Hours that no window looks at."""
     del keep
     oldest = int(tx.now() // 3600) - _COUNTED
-    return tx.run("DELETE FROM guard_count WHERE flow_id=? AND hour<?", flow_id, oldest)
+    return tx.run(
+        "DELETE FROM guard_count WHERE flow_id=? AND hour<? AND rule NOT LIKE ?",
+        flow_id,
+        oldest,
+        FALSE_ALARM + "%",  # few, and kept for tuning
+    )
 
 
 def incidents(tx: Transaction, flow_id: int, keep: Keep) -> int:

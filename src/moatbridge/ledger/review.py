@@ -9,18 +9,27 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, Literal
 
+from moatbridge.config.loosening import printable
 from moatbridge.errors import ConfigurationError, Rejected
-from moatbridge.ledger import flows, inbox, marks, partitions
+from moatbridge.ledger import counts, flows, inbox, marks, partitions, pending
 from moatbridge.ledger.admission import again
 from moatbridge.ledger.audit import record
 from moatbridge.ledger.keys import key_hash
 from moatbridge.ledger.states import MOVES, LinkState, State
-from moatbridge.ledger.waiting import Waiting, waiting
+from moatbridge.ledger.waiting import Waiting, expired, waiting
 
 if TYPE_CHECKING:
     from moatbridge.ledger.database import Transaction
 
-__all__ = ["ACTIONS", "Action", "Waiting", "decide", "starter_of", "waiting"]
+__all__ = [
+    "ACTIONS",
+    "Action",
+    "Waiting",
+    "decide",
+    "expired",
+    "starter_of",
+    "waiting",
+]
 
 Action = Literal["approve", "refuse", "resend", "arrived", "give-up", "replay"]
 
@@ -28,6 +37,7 @@ ACTIONS: Final[dict[str, tuple[Action, ...]]] = {
     "held": ("approve", "refuse"),
     "parked": ("resend", "arrived", "give-up"),
     "rejected": ("replay",),
+    "expired": ("replay",),
 }
 
 
@@ -39,6 +49,7 @@ def decide(
     *,
     actor: str,
     reason: str = "",
+    false_alarm: bool = False,
 ) -> None:
     """Carry out a person's decision on one waiting item.
 
@@ -48,38 +59,62 @@ def decide(
         item: `Waiting.item`.
         action: One of `ACTIONS` for its kind.
         actor: Who decides.
-        reason: Why, up to 500 characters.
+        reason: Why, up to 500 characters; control characters are left out.
+        false_alarm: The rules that hold it were wrong: counted for each of them.
 
     Raises:
         ConfigurationError: ``review.item``: no such item, or not that action.
         Rejected: ``review.decided``: somebody was faster.
     """
     kind = {"h": "held", "p": "parked", "r": "rejected"}.get(item[:1], "")
+    if kind == "held" and action == "replay" and _expired(tx, flow_id, item):
+        kind = "expired"
+    if false_alarm and (kind, action) != ("held", "approve"):
+        raise ConfigurationError(
+            f"{item}: only a held item that is approved can be a false alarm.",
+            code="review.item",
+        )
     if action not in ACTIONS.get(kind, ()):
         allowed = ", ".join(ACTIONS.get(kind, ())) or "none"
         raise ConfigurationError(
             f"{item}: {action!r} is not possible here (possible: {allowed}).",
             code="review.item",
         )
-    {"held": _decide_hold, "parked": _decide_parked, "rejected": _replay}[kind](
-        tx, flow_id, item, action, actor
-    )
+    _DECIDE[kind](tx, flow_id, item, action, actor)
     partitions.rouse(tx, flow_id)
-    record(tx, "decision", item=item, action=action, actor=actor, reason=reason[:500])
+    more = {"false_alarm": _wrong(tx, flow_id, item)} if false_alarm else {}
+    said = printable(reason)
+    record(tx, "decision", item=item, action=action, actor=actor, reason=said, **more)
+
+
+def _wrong(tx: Transaction, flow_id: int, item: str) -> list[str]:
+    """Count that the rules which held an item were wrong about it; their names."""
+    found = tx.value(
+        "SELECT rule FROM hold WHERE flow_id=? AND hold_id=?", flow_id, _number(item)
+    )
+    rules = sorted({name for name in str(found or "").split(", ") if name})
+    counts.add_false_alarms(tx, flow_id, rules)
+    return rules
 
 
 def _decide_hold(
     tx: Transaction, flow_id: int, item: str, action: Action, actor: str
 ) -> None:
     row = tx.one(
-        "SELECT h.hold_id, h.parcel_id, h.decided, h.decided_by, h.reason FROM hold h "
-        "WHERE h.flow_id=? AND h.hold_id=?",
+        "SELECT h.hold_id, h.parcel_id, h.decided, h.decided_by, h.reason, h.expires "
+        "FROM hold h WHERE h.flow_id=? AND h.hold_id=?",
         flow_id,
         _number(item),
     )
     if row is None:
         raise _unknown(item)
-    hold_id, parcel_id, decided, by, why = row
+    hold_id, parcel_id, decided, by, why, expires = row
+    over = expires is not None and expires <= tx.now()  # and nobody has tidied up yet
+    if decided == "expire" or (over and not decided and action == "approve"):
+        raise Rejected(
+            f"{item} has expired, unsent; `replay` lets the next pass ask anew.",
+            code="review.decided",
+        )
     if decided:
         raise Rejected(f"{item} was decided by {by} already.", code="review.decided")
     if action == "approve" and why == "ambiguous":
@@ -107,12 +142,36 @@ def _decide_hold(
         parcel_id,
         State.HELD,
     )
+    if action == "approve":
+        pending.follow_approved(tx, flow_id, parcel_id)
     tx.run(
         "UPDATE hold SET decided=?, decided_by=?, version=version+1 WHERE hold_id=?",
         action,
         actor,
         hold_id,
     )
+
+
+def _expired(tx: Transaction, flow_id: int, item: str) -> bool:
+    found = tx.value(
+        "SELECT decided FROM hold WHERE flow_id=? AND hold_id=?", flow_id, _number(item)
+    )
+    return bool(found == "expire")
+
+
+def _ask_again(
+    tx: Transaction, flow_id: int, item: str, action: Action, actor: str
+) -> None:
+    """Forget that nobody decided in time: the record is judged as if it were new."""
+    del action, actor
+    links = tx.all(
+        "SELECT i.link_id FROM hold h JOIN intent i ON i.parcel_id=h.parcel_id "
+        "WHERE h.flow_id=? AND h.hold_id=? AND i.link_id IS NOT NULL",
+        flow_id,
+        _number(item),
+    )
+    tx.run("DELETE FROM hold WHERE flow_id=? AND hold_id=?", flow_id, _number(item))
+    again(tx, flow_id, [link_id for (link_id,) in links], "replay")
 
 
 def _release(tx: Transaction, flow_id: int, parcel_id: int) -> None:
@@ -258,6 +317,14 @@ def _replay(
         else:
             again(tx, flow_id, [mark.link_id], "replay")
     tx.run("DELETE FROM reject WHERE flow_id=? AND reject_id=?", flow_id, _number(item))
+
+
+_DECIDE: Final = {
+    "held": _decide_hold,
+    "parked": _decide_parked,
+    "rejected": _replay,
+    "expired": _ask_again,
+}
 
 
 def _number(item: str) -> int:

@@ -81,6 +81,10 @@ class SealedTransaction(Transaction):
             rows = [self._sealed(sql, row) for row in rows]
         self._inner.many(sql, rows)
 
+    def tell(self, flow_id: int) -> None:
+        """Let every process that listens know that a flow has work."""
+        self._inner.tell(flow_id)
+
     def now(self) -> float:
         """The ledger's wall time: POSIX seconds."""
         return self._inner.now()

@@ -132,6 +132,31 @@ def settle(
     return clashes
 
 
+def found_in_flight(tx: Transaction, parcel: Parcel, policy: Policy) -> Parcel:
+    """Whoever sent it died or was overtaken: what became of it is unknown.
+
+    That is an attempt of unknown outcome like any other: its links rest from now on,
+    since the last of its calls may have left a moment ago (delivery 25).
+
+    Args:
+        tx: The slice's step transaction.
+        parcel: The parcel, in state IN_FLIGHT.
+        policy: The flow's policy.
+
+    Returns:
+        The parcel as it is now.
+    """
+    parcels.move(tx, parcel, State.UNKNOWN)
+    if policy.quiet:
+        tx.run(
+            "UPDATE link SET quiet_until=? WHERE link_id IN "
+            "(SELECT link_id FROM intent WHERE parcel_id=? AND state IS NULL)",
+            tx.now() + policy.quiet,
+            parcel.parcel_id,
+        )
+    return parcel._replace(state=State.UNKNOWN, doubt=1)
+
+
 def _without_clashes(
     tx: Transaction, target_side: int, results: Sequence[Result]
 ) -> list[Result]:

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from moatbridge.errors import ConfigurationError, NotApplied
 from moatbridge.ledger import checkpoints, clock, copying
-from moatbridge.ledger.store import Mode, Store, unavailable
+from moatbridge.ledger.store import Mode, Store, ValueRefused, unavailable
 from moatbridge.ledger.transactions import Transaction
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ class SqliteStore(Store):
         except IntegrityError as error:
             # Two rows that exclude each other: an impossible state, never a bad disk.
             raise AssertionError(f"ledger constraint: {error.orig}") from None
+        except DataError as error:
+            raise ValueRefused(f"ledger value: {type(error.orig).__name__}") from None
         except (DBAPIError, PoolTimeout) as error:
             raise _unavailable(begin.lower(), error) from None
         if anchor is not None and mark is not None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from moatbridge.ledger.holds import end_held, outdate_holds
 from moatbridge.ledger.keys import idempotency_key
 from moatbridge.ledger.states import State
+from moatbridge.ledger.waiting import LISTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from moatbridge.ledger.database import Transaction
 
@@ -76,8 +77,21 @@ class Stager:
         part: str,
         upto: int,
         size: int,
+        waits: Callable[[str], float | None] = lambda _reason: None,
     ) -> None:
-        self._tx = tx
+        """Append to one run.
+
+        Args:
+            tx: Open transaction.
+            flow_id: The flow.
+            run_id: The run.
+            seed: What all keys have in common.
+            part: The partition that was read.
+            upto: Number of the commit.
+            size: Intents of a parcel, at most.
+            waits: Reason of a hold -> seconds until it expires; None: it does not.
+        """
+        self._tx, self._waits = tx, waits
         self._flow_id = flow_id
         self._run_id = run_id
         self._seed = seed
@@ -169,8 +183,8 @@ class Stager:
     def _hold(self, item: Staged, phase: int) -> None:
         reason, rule, detail = item.hold or ("", "", "")
         known = self._tx.one(
-            "SELECT h.hold_id, h.parcel_id, h.out_fp, h.decided, p.state FROM hold h "
-            "LEFT JOIN parcel p ON p.parcel_id=h.parcel_id "
+            "SELECT h.hold_id, h.parcel_id, h.out_fp, h.decided, p.state, h.expires "
+            "FROM hold h LEFT JOIN parcel p ON p.parcel_id=h.parcel_id "
             "WHERE h.flow_id=? AND h.k=?",
             self._flow_id,
             item.k,
@@ -178,6 +192,8 @@ class Stager:
         if known and known[2] == item.out_fp:
             if known[3] in {None, "refuse"}:
                 return  # the same content waits already, or was refused already
+            if known[3] == "expire" and known[5] > self._tx.now() - LISTED:
+                return  # people still see that nobody decided, and may ask anew
             if known[3] == "approve" and known[4] == State.PLANNED:
                 return  # it was agreed to, and leaves with the next parcels
         if known:
@@ -186,7 +202,7 @@ class Stager:
         parcel_id = self._append([item], item.lane, phase, State.HELD)
         self._tx.run(
             "INSERT INTO hold(flow_id, parcel_id, k, out_fp, reason, rule, detail, "
-            "created) VALUES(?,?,?,?,?,?,?,?)",
+            "created, expires) VALUES(?,?,?,?,?,?,?,?,?)",
             self._flow_id,
             parcel_id,
             item.k,
@@ -195,4 +211,5 @@ class Stager:
             rule,
             detail,
             self._tx.now(),
+            None if (ttl := self._waits(reason)) is None else self._tx.now() + ttl,
         )

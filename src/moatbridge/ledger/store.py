@@ -30,6 +30,8 @@ class Store(ABC):
     engine: Engine
     path: Path | None = None
     """The file, where there is one."""
+    tells: bool = False
+    """Whether processes hear from it that a flow has work; see `listen`."""
     anchor: Anchor | None = None
     """What notices that an old copy was put back, where that can be noticed."""
 
@@ -59,9 +61,20 @@ class Store(ABC):
             NotApplied: ``ledger.unavailable``.
         """
 
+    def listen(
+        self, heard: Callable[[int | None], None], ended: Callable[[], bool]
+    ) -> bool:
+        """Hear of flows that have work; see `Database.listen`."""
+        del heard, ended
+        return False
+
     def close(self) -> None:
         """Close every connection. Idempotent."""
         self.engine.dispose()
+
+
+class ValueRefused(AssertionError):
+    """A value that the database cannot hold: sent again, it is refused again."""
 
 
 def unavailable(what: str, why: str, advice: str) -> NotApplied:

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+CHANNEL: Final = "'moatbridge_' || left(md5(current_schema()), 16)"
+"""SQL for the name under which one ledger of a PostgreSQL database tells its news."""
+
+_TELL: Final = f"SELECT pg_notify({CHANNEL}, %s)"
+
 _LONG: Final = 5
 """From so many values on, a list travels as one array."""
 
@@ -71,6 +76,12 @@ class Transaction:
         """Execute once per row, in one call; nothing for no rows."""
         if rows:
             self._connection.exec_driver_sql(sql, list(rows))
+
+    def tell(self, flow_id: int) -> None:
+        """Let every process that listens know, once this commits: a flow has work.
+
+        Without effect where the database tells nobody anything.
+        """
 
     def now(self) -> float:
         """The ledger's wall time: POSIX seconds."""
@@ -130,6 +141,10 @@ class PostgresTransaction(Transaction):
         text, lists = portable(sql)
         values = [_grouped(row, lists) for row in rows] if lists else list(rows)
         self._raw.cursor().executemany(text, values)
+
+    def tell(self, flow_id: int) -> None:
+        """``NOTIFY``, which PostgreSQL sends with the commit, once for one flow."""
+        self._raw.cursor().execute(_TELL, (str(flow_id),))
 
     def lease_clock(self) -> tuple[int, str]:
         """Milliseconds of the server's clock as this transaction began."""

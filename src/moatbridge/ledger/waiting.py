@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
     from moatbridge.ledger.database import Transaction
+
+LISTED: Final = 30 * 86400.0
+"""Seconds for which people see what expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +21,21 @@ class Waiting:
 
     Args:
         item: Its name for `decide`: ``h12`` (held), ``p7.3`` (parked), ``r4``.
-        kind: ``held``, ``parked`` or ``rejected``.
+        kind: ``held``, ``parked`` or ``rejected``; ``expired`` was held, and nobody
+            decided in time.
         flow_id: Its flow.
         op: What would be done; empty for a record that could not be translated.
         reason: From a closed list.
         detail: Rules and what they say, or the field; without values.
         ref: Source key and name (personal: show by role only).
-        since: POSIX seconds.
+        since: POSIX seconds; of what expired, when it did.
         times: How often it was seen.
         entity: What would be sent, for people who may see it; None when not kept.
         before: The target's record as it was when the item was held, if it was looked
             at; for posts.
+        expires: POSIX seconds; None if it never does.
+        noticed: Rows of (rule, mode, decision, [(field, how often)]): what the guard
+            saw in it, without values.
     """
 
     item: str
@@ -42,6 +49,8 @@ class Waiting:
     times: int = 1
     entity: Any = None
     before: Any = None
+    expires: float | None = None
+    noticed: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
         return f"Waiting({self.item} {self.kind} {self.reason})"
@@ -59,7 +68,8 @@ def waiting(tx: Transaction, flow_id: int, *, limit: int = 1000) -> list[Waiting
 def _held(tx: Transaction, flow_id: int, limit: int) -> list[Waiting]:
     rows = tx.all(
         "SELECT h.hold_id, i.op, h.reason, h.rule, h.detail, i.ref, "
-        "h.created, i.payload FROM hold h JOIN parcel p ON p.parcel_id=h.parcel_id "
+        "h.created, i.payload, h.expires FROM hold h "
+        "JOIN parcel p ON p.parcel_id=h.parcel_id "
         "JOIN intent i ON i.parcel_id=p.parcel_id "
         "WHERE h.flow_id=? AND h.decided IS NULL AND p.state=? "
         "ORDER BY h.hold_id LIMIT ?",
@@ -87,10 +97,11 @@ def _held(tx: Transaction, flow_id: int, limit: int) -> list[Waiting]:
                 _why(reason, rule, detail),
                 _ref(ref),
                 created,
+                expires=expires,
             ),
             payload,
         )
-        for hold_id, op, reason, rule, detail, ref, created, payload in rows
+        for hold_id, op, reason, rule, detail, ref, created, payload, expires in rows
     ] + [
         Waiting(
             f"p{parcel_id}.{pos}",
@@ -103,6 +114,32 @@ def _held(tx: Transaction, flow_id: int, limit: int) -> list[Waiting]:
             sent or 0.0,
         )
         for parcel_id, pos, op, error, ref, sent in clashes
+    ]
+
+
+def expired(tx: Transaction, flow_id: int, *, limit: int = 1000) -> list[Waiting]:
+    """What nobody decided in time in the last 30 days: it was not sent (guard 34)."""
+    rows = tx.all(
+        "SELECT h.hold_id, i.op, h.reason, h.rule, h.detail, i.ref, h.expires "
+        "FROM hold h JOIN intent i ON i.parcel_id=h.parcel_id "
+        "WHERE h.flow_id=? AND h.decided='expire' AND h.expires>? "
+        "ORDER BY h.hold_id LIMIT ?",
+        flow_id,
+        tx.now() - LISTED,
+        limit,
+    )
+    return [
+        Waiting(
+            f"h{hold_id}",
+            "expired",
+            flow_id,
+            op,
+            reason,
+            _why(reason, rule, detail),
+            _ref(ref),
+            over,
+        )
+        for hold_id, op, reason, rule, detail, ref, over in rows
     ]
 
 
@@ -173,7 +210,12 @@ def _shown(item: Waiting, payload: str | None) -> Waiting:
     entity = held.get("entity")
     if entity and "audience" in held:  # a reply goes to fewer than its record says
         entity = {**entity, "audience": held["audience"]}
-    return replace(item, entity=entity, before=held.get("before"))
+    return replace(
+        item,
+        entity=entity,
+        before=held.get("before"),
+        noticed=tuple(held.get("noticed", ())),
+    )
 
 
 def _ref(text: str | None) -> tuple[str, str | None] | None:

@@ -93,8 +93,23 @@ class Retry:
         """Run ``work``, again where that is safe, and return its result.
 
         Raises:
-            Whatever the last attempt raised.
+            Whatever the last attempt raised; if a gate refused it, the one before,
+            which says why.
         """
+        failed: NotApplied | None = None
+        over = False
+
+        def attempt() -> T:
+            nonlocal failed, over
+            try:
+                return work()
+            except NotApplied as error:
+                if failed is not None and _refused(error):
+                    over = True
+                    raise failed from None
+                failed = error
+                raise
+
         self.budget.earn()
         retrying = Retrying(
             stop=stop_any(  # in this order: the last attempt must not be paid for
@@ -103,23 +118,28 @@ class Retry:
                 _OutOfBudget(self.budget),
             ),
             wait=self._wait,
-            retry=retry_if_exception(self._may_repeat),
+            retry=retry_if_exception(lambda e: not over and self._may_repeat(e)),
             sleep=sleep_using_event(self.stop),
             reraise=True,
         )
-        return retrying(work)
+        return retrying(attempt)
 
     def _may_repeat(self, error: BaseException) -> bool:
         return (
             isinstance(error, NotApplied)
             and (error.retry_after or 0.0) <= PATIENCE
-            and not error.code.startswith(("breaker.", "quota."))
+            and not _refused(error)
         )
 
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         asked = error.retry_after if isinstance(error, NotApplied) else None
         return max(asked or 0.0, self._jitter(state))
+
+
+def _refused(error: NotApplied) -> bool:
+    """Whether a gate of ours refused the call: nothing was asked."""
+    return error.code.startswith(("breaker.", "quota."))
 
 
 class _OutOfBudget(stop_base):

@@ -6,13 +6,13 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from moatbridge.config import load
-from moatbridge.errors import ConfigurationError, GuardStopped, NotApplied
+from moatbridge.errors import ConfigurationError, NotApplied
 from moatbridge.flow.control import request_pass
 from moatbridge.flow.judging import approvals, approve
 from moatbridge.flow.plans import Plan, load_plan
-from moatbridge.guard import Approval, check_approval, person
-from moatbridge.ledger import audit, killswitch, review, runs
-from moatbridge.run.deciding import carry_out
+from moatbridge.guard import Approval, check_approval
+from moatbridge.ledger import audit, counts, killswitch, notices, review, runs
+from moatbridge.run.deciding import carry_out, refuse_own
 from moatbridge.run.following import Tail, follows, refuse_if_killed
 from moatbridge.run.local import LocalRunner
 from moatbridge.run.principals import principal
@@ -234,8 +234,10 @@ class Bridge(Reconciles, Retracts, Waits):
             )
             self._refuse_if_killed(flow, run_id)
         with self.ledger.read() as tx:
-            state = runs.get(tx, run_id).state
-            outcome = runs.outcome(tx, run_id)
+            run = runs.get(tx, run_id)
+            state, outcome = run.state, runs.outcome(tx, run_id)
+            noticed = notices.of_pass(tx, flow_id, run.generation, since=run.created)
+            by_guard = counts.noticed(tx, flow_id, run_id=run_id)
         waiting = self._waiting(flow_id)
         plan = (
             load_plan(self.route(flow), self.ledger, run_id)
@@ -243,7 +245,10 @@ class Bridge(Reconciles, Retracts, Waits):
             else None
         )
         again = self._next_try(flow_id)
-        return RunResult(flow, run_id, state, outcome, waiting, plan, again)
+        said = tuple(notice.words for notice in noticed)
+        return RunResult(
+            flow, run_id, state, outcome, waiting, plan, again, said, by_guard
+        )
 
     def _follow(
         self,
@@ -253,6 +258,7 @@ class Bridge(Reconciles, Retracts, Waits):
     ) -> RunResult:
         """Read the tail to its end and deliver it, answers included."""
         route = self.route(flow)
+        begun = self.ledger.now()
         tail = Tail(self, route)
         self._drive(
             flow,
@@ -267,9 +273,12 @@ class Bridge(Reconciles, Retracts, Waits):
         tail.refuse_if_killed()
         waiting = self._waiting(route.row.flow_id)
         again, state = self._next_try(route.row.flow_id), tail.state()
+        with self.ledger.read() as tx:
+            noticed = notices.of_tail(tx, route.row.flow_id, since=begun)
         return RunResult(
-            flow, tail.run_id, state, tail.outcome(), waiting, next_try=again
-        )
+            flow, tail.run_id, state, tail.outcome(), waiting, next_try=again,
+            notices=tuple(notice.words for notice in noticed), noticed=tail.noticed(),
+        )  # fmt: skip
 
     def review(self, flow: str) -> list[Waiting]:
         """Everything of a flow that waits for a person."""
@@ -284,6 +293,7 @@ class Bridge(Reconciles, Retracts, Waits):
         *,
         reason: str = "",
         actor: str | None = None,
+        false_alarm: bool = False,
     ) -> None:
         """Carry out a person's decision on one waiting item; see `review.decide`.
 
@@ -293,23 +303,20 @@ class Bridge(Reconciles, Retracts, Waits):
             action: What to do with it.
             reason: Why.
             actor: Who decides; None for the user of this process.
+            false_alarm: The rules that hold an approved item were wrong about it.
 
         Raises:
             GuardStopped: ``guard.approval``: four eyes are asked for, and this person
-                started the run that the item belongs to.
+                started the run that the item belongs to, or is its author.
         """
         route, who = self.route(flow), actor or principal()
         with self.ledger.write() as tx:
-            starter = review.starter_of(tx, route.row.flow_id, item)
-            own = action == "approve" and person(starter or "") == person(who)
-            if own and route.rules.four_eyes:
-                raise GuardStopped(
-                    f"{item} was staged by a run that you started; another person must "
-                    "approve it. Nothing was sent.",
-                    code="guard.approval",
-                    exit_code=11,
-                )
-            carry_out(tx, self, flow, item, action, actor=who, reason=reason)
+            if action == "approve" and route.rules.four_eyes:
+                refuse_own(tx, route.row.flow_id, item, who)
+            carry_out(
+                tx, self, flow, item, action, actor=who, reason=reason,
+                false_alarm=false_alarm,
+            )  # fmt: skip
 
     def switch_off(self, scope: str, reason: str) -> None:
         """Pull the kill switch: ``all``, ``flow:NAME`` or ``system:NAME``."""

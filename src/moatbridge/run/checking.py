@@ -58,6 +58,7 @@ class SystemCheck:
         read: Stream -> records in the first batch of a pass, where that was tried.
         tls: TLS settings in force.
         deadline: Total times in force, in seconds.
+        facts: What was found out about the server (`Probe.limits`).
         warnings: Sentences.
         problem: Why it cannot be used.
     """
@@ -71,6 +72,7 @@ class SystemCheck:
     read: dict[str, int] = field(default_factory=dict)
     tls: dict[str, Any] = field(default_factory=dict)
     deadline: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     problem: Trouble | None = None
 
@@ -199,6 +201,7 @@ def _system(bridge: Bridge, name: str, whole: bool) -> SystemCheck:
             base |= {
                 "product": probe.product,
                 "account": probe.account,
+                "facts": dict(probe.limits),
                 "streams": {
                     s.name: tuple(sorted(_abilities(probe, s))) for s in streams
                 },

@@ -26,6 +26,7 @@ from moatbridge.flow.schedule import begin_due_pass
 from moatbridge.ledger import workers
 from moatbridge.run.hints import Hints
 from moatbridge.run.slots import Slots
+from moatbridge.run.wakes import Wakes
 
 if TYPE_CHECKING:
     import threading
@@ -52,6 +53,7 @@ _OLDER: Final = "ledger.rolled-back"
 _HOLD: Final = 5.0
 _OPENERS: Final = 4
 _HINTS_END: Final = 2.0
+_BREATH: Final = 0.02
 
 Ending = Literal["stopped", "refused", "stuck"]
 
@@ -118,6 +120,9 @@ class Dispatcher:
         self._begun = bridge.ledger.now()
         self._told = -math.inf
         self._hints = Hints(bridge)
+        self._wakes = Wakes(bridge.ledger, self._woken)
+        self._mine: set[int] = set()
+        self._look = False
 
     @property
     def lost(self) -> int:
@@ -131,10 +136,12 @@ class Dispatcher:
             ``stopped``; ``refused``: no flow can run as configured; ``stuck``: too
             many slots are lost.
         """
+        self._wakes.start()
         try:
             return self._run()
         finally:
             self._hints.stop()
+            self._wakes.stop()
             with suppress(MoatbridgeError), self._bridge.ledger.write() as tx:
                 workers.leave(tx, self._bridge.ledger.scope, self._owner)
 
@@ -143,6 +150,7 @@ class Dispatcher:
         until = time.monotonic() + seconds
         whole = self._slots.join(seconds)
         self._hints.join(_HINTS_END)
+        self._wakes.join(_HINTS_END)
         self._openers.join(min(_HINTS_END, max(0.0, until - time.monotonic())))
         return whole
 
@@ -180,13 +188,27 @@ class Dispatcher:
         with ledger.write() as tx:
             workers.tell(tx, ledger.scope, me)
 
+    def nudge(self) -> None:
+        """Look at once, or see that it is over; from any thread or signal handler."""
+        self._look = True  # a lock could be held by whom a signal interrupts
+        self._slots.nudge()
+
+    def _woken(self, flow_id: int | None) -> None:
+        """Somebody gave a flow work; None: perhaps."""
+        if flow_id is None or flow_id in self._mine:
+            self.nudge()
+
     def _pause(self, seconds: float) -> None:
-        """Until a slice ends, at most so long."""
-        until = time.monotonic() + seconds
-        while not self._stop.is_set() and time.monotonic() < until:
-            if not self._slots.running:
-                self._stop.wait(max(0.0, min(0.2, until - time.monotonic())))
-            elif ended := self._slots.collect(min(0.2, until - time.monotonic())):
+        """Until a slice ends or somebody else gives work, at most so long."""
+        begun = time.monotonic()
+        until = begun + seconds
+        while not self._stop.is_set() and (now := time.monotonic()) < until:
+            if self._look:
+                # Not more often than this, however much there is to hear.
+                self._stop.wait(max(0.0, begun + _BREATH - now))
+                self._look = False
+                return
+            if ended := self._slots.collect(min(0.2, until - now)):
                 self._notice(ended)
                 return
 
@@ -213,6 +235,7 @@ class Dispatcher:
     def _opened(self, flow: _Flow, error: BaseException | None) -> None:
         if error is None:
             flow.open, flow.refused = True, False
+            self._mine.add(self._bridge.route(flow.name).row.flow_id)
             if flow.reads:
                 self._hints.listen(flow.name)
             return

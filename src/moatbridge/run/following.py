@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from moatbridge.errors import NotApplied
 from moatbridge.flow.opening import only_follows
 from moatbridge.flow.standing import DECIDED
-from moatbridge.ledger import flows, parcels, partitions, runs, tries
+from moatbridge.ledger import counts, flows, parcels, partitions, runs, tries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +75,7 @@ class Tail:
         with bridge.ledger.write() as tx:
             self.run_id: int = runs.live(tx, route.row.flow_id)
             self._before = runs.outcome(tx, self.run_id)
+            self._noticed = counts.noticed(tx, self._flows[0], run_id=self.run_id)
             for flow_id in self._all:
                 partitions.resume(tx, flow_id)
                 bridge.ledger.leases.wake(tx, flow_id, "control")
@@ -165,6 +166,13 @@ class Tail:
                 if more > 0:
                     found.setdefault(op, {})[state] = more
         return found
+
+    def noticed(self) -> dict[str, int]:
+        """What the guard noticed in what this look sent: see `RunResult.noticed`."""
+        with self._bridge.ledger.read() as tx:
+            after = counts.noticed(tx, self._flows[0], run_id=self.run_id)
+        more = {k: n - self._noticed.get(k, 0) for k, n in after.items()}
+        return {name: number for name, number in more.items() if number > 0}
 
     def refuse_if_killed(self) -> None:
         """See `refuse_if_killed`; only if something waits to be sent."""

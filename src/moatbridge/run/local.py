@@ -155,7 +155,7 @@ class LocalRunner:
 
     def stop(self) -> None:
         """End: slices stop at their next batch boundary and give their leases back."""
-        self._stop.set()
+        self.ask_to_stop()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -163,6 +163,8 @@ class LocalRunner:
     def ask_to_stop(self) -> None:
         """As `stop`, but return at once."""
         self._stop.set()
+        if self._dispatcher is not None:
+            self._dispatcher.nudge()
 
 
 class _Drive:

@@ -23,6 +23,9 @@ class RunResult:
         waiting: Items that wait for a person: held, parked, rejected.
         plan: The plan, when the run waits for a person.
         next_try: When what could not be delivered is tried again; None: nothing waits.
+        noticed: ``MODE.RULE`` -> changes that were sent although a rule of the guard
+            warned of them or observed them; ``mask.RULE``: it masked something.
+        notices: What the source's adapter noticed while it read (`Adapter.notices`).
     """
 
     flow: str
@@ -32,6 +35,8 @@ class RunResult:
     waiting: dict[str, int] = field(default_factory=dict)
     plan: Plan | None = None
     next_try: NextTry | None = None
+    notices: tuple[str, ...] = ()
+    noticed: dict[str, int] = field(default_factory=dict)
 
     @property
     def delivered(self) -> int:

@@ -56,7 +56,8 @@ class Slots(Generic[T]):
         self._name = name
         self._running: dict[Hashable, tuple[Heart, threading.Thread]] = {}
         self._lost: dict[int, Heart] = {}
-        self._ended: SimpleQueue[tuple[Heart, Ended[T]]] = SimpleQueue()
+        self._ended: SimpleQueue[tuple[Heart, Ended[T]] | None] = SimpleQueue()
+        self._nudged = False
 
     @property
     def running(self) -> set[Hashable]:
@@ -85,19 +86,30 @@ class Slots(Generic[T]):
     def collect(self, timeout: float) -> list[Ended[T]]:
         """What came back; waits up to so many seconds for the first of it.
 
-        What had lost its slot is not told; it gets the slot back.
+        What had lost its slot is not told; it gets the slot back. A `nudge` ends the
+        wait.
         """
         found: list[Ended[T]] = []
         until = time.monotonic() + timeout
         while True:
             left = 0.0 if found else max(0.0, until - time.monotonic())
             try:
-                heart, ended = self._ended.get(timeout=left) if left else self._now()
+                came = self._ended.get(timeout=left) if left else self._now()
             except Empty:
                 return found
+            if came is None:
+                self._nudged = False
+                return found
+            heart, ended = came
             if self._lost.pop(id(heart), None) is None:
                 self._running.pop(ended.key, None)
                 found.append(ended)
+
+    def nudge(self) -> None:
+        """End a wait in `collect`, now or next; from any thread or signal handler."""
+        if not self._nudged:
+            self._nudged = True
+            self._ended.put(None)
 
     def give_up(self) -> list[Lost]:
         """Take the slots of what is stuck away; returns what lost one just now."""
@@ -119,7 +131,7 @@ class Slots(Generic[T]):
             self.give_up()
         return not self._running
 
-    def _now(self) -> tuple[Heart, Ended[T]]:
+    def _now(self) -> tuple[Heart, Ended[T]] | None:
         return self._ended.get_nowait()
 
     def _work(self, key: Hashable, heart: Heart, work: Callable[[], Any]) -> None:

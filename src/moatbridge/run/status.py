@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.errors import MoatbridgeError
 from moatbridge.guard import Kill, KillState, evaluate, file_there
-from moatbridge.ledger import Ledger, killswitch, review, runs
+from moatbridge.ledger import Ledger, counts, killswitch, notices, review, runs
 from moatbridge.ledger.states import LinkState, State
 from moatbridge.ledger.tries import NextTry, next_try
 from moatbridge.run.partition_status import (
@@ -33,11 +33,13 @@ if TYPE_CHECKING:
 __all__ = [
     "UNSERVED",
     "FlowStatus",
+    "NoticeStatus",
     "PartitionStatus",
     "PassStatus",
     "RetractStatus",
     "Status",
     "WorkerStatus",
+    "expired",
     "flow_id_of",
     "kill_state",
     "status",
@@ -63,6 +65,14 @@ class PassStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class NoticeStatus:
+    """A sentence of the source's adapter, and when it was said last (POSIX time)."""
+
+    at: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class FlowStatus:
     """One configured flow.
 
@@ -81,6 +91,10 @@ class FlowStatus:
         oldest_unsent: Seconds since the oldest run that still has something to send.
         partitions: Those that are not over.
         next_try: When what could not be delivered is tried again; None: nothing waits.
+        noticed: ``MODE.RULE`` -> changes sent within 24 hours although a rule of the
+            guard warned of them or observed them; ``mask.RULE``: it masked something.
+        expired: Held items that nobody decided in time, of the last 30 days.
+        notices: What the source's adapter noticed within a week (`Adapter.notices`).
     """
 
     flow: str
@@ -97,6 +111,9 @@ class FlowStatus:
     oldest_unsent: float | None = None
     partitions: tuple[PartitionStatus, ...] = ()
     next_try: NextTry | None = None
+    noticed: dict[str, int] = field(default_factory=dict)
+    expired: int = 0
+    notices: tuple[NoticeStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +175,13 @@ def waiting(ledger: Ledger, flow: str) -> list[Waiting]:
         return [] if flow_id is None else review.waiting(tx, flow_id)
 
 
+def expired(ledger: Ledger, flow: str) -> list[Waiting]:
+    """What of a flow nobody decided in time, of the last 30 days."""
+    with ledger.read() as tx:
+        flow_id = flow_id_of(tx, ledger, flow)
+        return [] if flow_id is None else review.expired(tx, flow_id)
+
+
 def flow_id_of(tx: Transaction, ledger: Ledger, flow: str) -> int | None:
     """The flow's id in the ledger; None if it never ran."""
     found = tx.value(
@@ -198,7 +222,19 @@ def _flow(
             oldest_unsent=None if unsent is None else now - unsent,
             partitions=partitions_of(tx, config, name, flow_id, served=served),
             next_try=next_try(tx, flow_id),
+            noticed=counts.noticed(tx, flow_id, hours=24),
+            expired=len(review.expired(tx, flow_id)),
+            notices=_notices(tx, flow_id),
         )
+
+
+def _notices(tx: Transaction, flow_id: int) -> tuple[NoticeStatus, ...]:
+    """Of the newest pass, and of the tail."""
+    found = tx.value(
+        "SELECT max(generation) FROM run WHERE flow_id=? AND kind='pass'", flow_id
+    )
+    noticed = (*notices.of_pass(tx, flow_id, found), *notices.of_tail(tx, flow_id))
+    return tuple(NoticeStatus(*each) for each in noticed)
 
 
 def _kinds(items: list[Waiting]) -> dict[str, int]:

@@ -73,7 +73,7 @@ def quick_decode(
     built = _literal_entity(list(zip(steps, values, strict=True)))
     code.line(f"if {' and '.join(conditions) or 'True'}: return {built}")
     code.depth = 1
-    code.line("except Exception: pass")
+    code.line("except (Exception, SystemExit): pass")
     code.line("return careful(r)")
     made: Callable[..., Any] = code.make("decode")
     return made

@@ -28,7 +28,7 @@ def encoder(
             return quick(entity, before)
         except (NotApplied, TranslationError):
             raise
-        except Exception:  # noqa: BLE001 - the careful version says what it was
+        except (Exception, SystemExit):  # noqa: BLE001 - the careful version says what it was
             if not careful:
                 careful.append(_encode(written, backs, new=new, careful=True))
         return careful[0](entity, before)

@@ -73,14 +73,14 @@ def guarded(
             words, code = "its parent is not an object", "value"
         except TranslationError:
             raise
-        except Exception as error:  # noqa: BLE001 - a converter may fail in any way
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - in any way at all
             words, code = _words(error)
         raise _error(path, words, converters, code)
 
     return run
 
 
-def _words(error: Exception) -> tuple[str, str]:
+def _words(error: BaseException) -> tuple[str, str]:
     if isinstance(error, Undeclared):
         return f"the function asked for {error}; add it to reads", "reads"
     if isinstance(error, Fault):
