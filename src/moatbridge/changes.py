@@ -167,7 +167,7 @@ class Intent:
             (``emails[type=work].value``); a writer leaves everything else alone.
         before: The target record as it was when this intent was judged, if known.
         before_version: Its version: write only if the target still has this one.
-        fence: Fencing token of the lane's lease; adapters that can, carry it along.
+        fence: Fencing token of the lane's lease, for targets that can compare it.
         attempt: 1 for the first attempt.
         progress: What the last receipt of this intent left (`Receipt.progress`).
         secrets: Values that are never stored (a password to set).

@@ -183,6 +183,22 @@ def test_beyond_the_backlog_the_sender_keeps_it(tmp_path):
     assert len(World(tmp_path).inbox()) == 3
 
 
+def test_below_its_share_of_the_disk_the_sender_keeps_it(tmp_path):
+    write_config(tmp_path, min_free=0.999999999999)
+    with open_bridge(tmp_path) as bridge:
+        gateway = Gateway(bridge)
+
+        async def scene():
+            async with gateway.lifespan():
+                answer = await send(gateway.app, "m1", person("ada"))
+                return answer, await ask(gateway.app, "/readyz")
+
+        answer, ready = asyncio.run(scene())
+    assert (answer[0], answer[1]["retry-after"]) == (503, "30")
+    assert (ready[0], json.loads(ready[2])["codes"]) == (503, ["gateway.disk"])
+    assert World(tmp_path).inbox() == []
+
+
 def test_a_flood_beyond_threads_and_queue_is_told_to_come_back(tmp_path):
     write_config(tmp_path, gateway="threads = 1\nqueue = 2")
     with open_bridge(tmp_path) as bridge:

@@ -105,6 +105,39 @@ class MentionsHarness(PlatformHarness):
                 )
 
 
+class ReactionsHarness(PlatformHarness):
+    stream = "reactions"
+    unique = "object"
+
+    def sample(self, count):
+        return [
+            {
+                "type": "Like",
+                "object": self.platform.post(self.platform.bot, text)["id"],
+            }
+            for text in (f"Order {secrets.token_hex(6)}" for _ in range(count))
+        ]
+
+    def seed(self, records):
+        for record in records:
+            self._react(record["object"], "favourite", "ada")
+
+    def read_all(self):
+        liked = [s for s in self.platform.statuses() if s["favourites_count"]]
+        return [{"type": "Like", "object": status["id"]} for status in liked]
+
+    def remove(self, values):
+        for value in values:
+            for who in (self.platform.bot, "ada"):
+                self._react(value, "unfavourite", who)
+
+    def broken(self):
+        return {"type": "Dislike", "object": "1"}
+
+    def _react(self, ident, verb, who):
+        self.platform.call("POST", f"/api/v1/statuses/{ident}/{verb}", who=who)
+
+
 def _text(status):
     return status["content"].removeprefix("<p>").removesuffix("</p>")
 
@@ -127,3 +160,42 @@ class TestMentions(AdapterConformance):
     @pytest.fixture
     def harness(self, platform):
         return MentionsHarness(platform)
+
+
+unchangeable = pytest.mark.xfail(
+    strict=True, reason="a reaction is given or taken back, never changed"
+)
+
+
+class TestReactions(AdapterConformance):
+    adapter = MastodonAdapter
+    features = frozenset({"network", "credentials", "keyed"})
+    lacks = frozenset({"CanScan", "CanFind", "CanFetch"})
+
+    @pytest.fixture
+    def harness(self, platform):
+        return ReactionsHarness(platform)
+
+    @unchangeable
+    def test_updates_only_what_is_named(self, stage):
+        super().test_updates_only_what_is_named(stage)
+
+    @unchangeable
+    def test_a_cleared_value_is_really_cleared(self, stage):
+        super().test_a_cleared_value_is_really_cleared(stage)
+
+    @unchangeable
+    def test_updating_a_missing_record_is_rejected_as_gone(self, stage):
+        super().test_updating_a_missing_record_is_rejected_as_gone(stage)
+
+    @unchangeable
+    def test_repeating_an_update_has_no_second_effect(self, stage):
+        super().test_repeating_an_update_has_no_second_effect(stage)
+
+    @unchangeable
+    def test_a_mixed_batch_has_a_receipt_each(self, stage):
+        super().test_a_mixed_batch_has_a_receipt_each(stage)
+
+    @unchangeable
+    def test_a_late_repeat_of_a_create_undoes_nothing(self, stage):
+        super().test_a_late_repeat_of_a_create_undoes_nothing(stage)

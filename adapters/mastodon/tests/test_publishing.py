@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from mastodon import Mastodon as MastodonPy
@@ -12,10 +13,9 @@ from mastodon import Mastodon as MastodonPy
 from moatbridge.changes import Ref
 from moatbridge.errors import ConfigurationError
 from moatbridge.testing.stage import intent
+from moatbridge_mastodon.config import KINDS
 from servers.mastodon import note, opening, publish, status
 from servers.scripted_http import Answer
-
-PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 64
 
 
 def test_visibility_is_always_sent_and_never_wider(platform, connect):
@@ -192,82 +192,6 @@ def test_a_resolved_mention_pings_its_person_only(platform, connect):
     assert platform.inbox("grace") == []
 
 
-def picture(folder, name="chart.png", content=PNG):
-    (folder / name).write_bytes(content)
-    sha256 = hashlib.sha256(content).hexdigest()
-    blob = {"ref": name, "sha256": sha256, "size": len(content)}
-    return {"type": "Image", "name": "Orders by month", "blob": blob}
-
-
-def test_media_carry_their_alternative_text(platform, connect, tmp_path):
-    adapter = connect(platform, media_folder=str(tmp_path))
-    receipt = publish(adapter, note("chart", attachment=[picture(tmp_path)]))
-    assert receipt.outcome == "applied", receipt
-    status = platform.call("GET", f"/api/v1/statuses/{receipt.ref.id}")
-    assert [m["description"] for m in status["media_attachments"]] == [
-        "Orders by month"
-    ]
-
-
-def test_an_image_without_alternative_text_is_rejected(platform, connect, tmp_path):
-    silent = {**picture(tmp_path), "name": None}
-    record = note("chart", attachment=[silent])
-    receipt = publish(connect(platform, media_folder=str(tmp_path)), record)
-    assert receipt.code == "mastodon.alt-text"
-    kind = connect(platform, media_folder=str(tmp_path), allow_missing_alt=True)
-    assert publish(kind, record).outcome == "applied"
-
-
-@pytest.mark.parametrize(
-    "name", ["../secret.png", "/etc/passwd", "link.png", "", ".", "folder"]
-)
-def test_nothing_outside_the_media_folder_is_read(platform, connect, tmp_path, name):
-    inside = tmp_path / "media"
-    inside.mkdir()
-    (inside / "folder").mkdir()
-    (tmp_path / "secret.png").write_bytes(PNG)
-    (inside / "link.png").symlink_to(tmp_path / "secret.png")
-    bad = {"type": "Image", "name": "x", "blob": {"ref": name}}
-    receipt = publish(
-        connect(platform, media_folder=str(inside)), note("chart", attachment=[bad])
-    )
-    assert (receipt.outcome, receipt.code) == ("rejected", "mastodon.media")
-
-
-def test_a_changed_file_is_not_published(platform, connect, tmp_path):
-    bad = picture(tmp_path)
-    (tmp_path / "chart.png").write_bytes(PNG + b"1")
-    receipt = publish(
-        connect(platform, media_folder=str(tmp_path)), note("chart", attachment=[bad])
-    )
-    assert receipt.code == "mastodon.media"
-
-
-def test_a_file_the_platform_still_works_on_is_uploaded_once(peer, connect, tmp_path):
-    uploads, asked_about = [], []
-
-    def script(asked):
-        if asked.path.endswith("/api/v2/media"):
-            uploads.append(asked)
-            return Answer(202, {"id": "5", "url": None})
-        if "/api/v1/media/5" in asked.path:
-            asked_about.append(asked)
-            return Answer(206 if len(asked_about) < 2 else 200, {"id": "5"})
-        if asked.method == "POST":
-            assert asked.body["media_ids"] == ["5"]
-            return Answer(200, status(asked.body["status"], visibility="private"))
-        return opening(asked)
-
-    adapter = connect(peer(script), media_folder=str(tmp_path))
-    record, progress, outcomes = note("chart", attachment=[picture(tmp_path)]), None, []
-    for attempt in range(1, 4):
-        receipt = publish(adapter, record, progress=progress, attempt=attempt)
-        outcomes.append(receipt.outcome)
-        progress = receipt.progress or progress
-    assert outcomes == ["not_applied", "not_applied", "applied"]
-    assert len(uploads) == 1
-
-
 def test_a_rate_limit_waits_as_long_as_the_platform_says(platform, connect):
     platform.fault("POST", "/api/v1/statuses", type="ratelimit", status=429)
     receipt = publish(connect(platform), note("later"))
@@ -281,6 +205,64 @@ def test_a_rate_limit_waits_as_long_as_the_platform_says(platform, connect):
 def test_statuses_become_receipts(platform, connect, status_code, outcome):
     platform.fault("POST", "/api/v1/statuses", type="status", status=status_code)
     assert publish(connect(platform), note("x")).outcome == outcome
+
+
+REFUSED = {"error": "This action is not allowed"}
+
+
+def refusing(asks):
+    """A peer that answers 403 to every write; ``asks`` notes them."""
+
+    def script(asked):
+        if asked.path.endswith(("/verify_credentials", "/instance")):
+            return opening(asked)
+        asks.append((asked.method, asked.path.partition("/api/v1")[2]))
+        return Answer(403, REFUSED)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("stream", "record", "probe"),
+    [
+        ("posts", note("x"), ("DELETE", "/statuses/0")),
+        ("reactions", {"type": "Like", "object": "7"}, ("POST", "/statuses/0/unfavourite")),
+    ],
+)  # fmt: skip
+def test_an_account_that_lost_its_rights_stops_the_system_not_the_record(
+    peer, connect, stream, record, probe
+):
+    asks = []
+    adapter = connect(peer(refusing(asks)))
+    with pytest.raises(ConfigurationError) as caught:
+        adapter.write(stream, [intent("create", None, record)])
+    assert caught.value.code == "mastodon.no-rights"
+    assert asks[1:] == [probe]
+
+
+def test_a_token_without_the_scope_is_told_by_the_platforms_own_words(peer, connect):
+    asks = []
+
+    def script(asked):
+        if asked.method == "GET":
+            return opening(asked)
+        asks.append(asked.path)
+        return Answer(403, {"error": "This action is outside the authorized scopes"})
+
+    with pytest.raises(ConfigurationError) as caught:
+        publish(connect(peer(script)), note("x"))
+    assert caught.value.code == "mastodon.no-rights"
+    assert len(asks) == 1
+
+
+def test_one_record_without_rights_is_rejected_and_nothing_stops(platform, connect):
+    adapter = connect(platform)
+    kept = publish(adapter, note("stays")).ref
+    platform.fault("POST", "/api/v1/statuses", type="status", status=403)
+    receipt = publish(adapter, note("x"))
+    assert (receipt.outcome, receipt.code) == ("rejected", "mastodon.rights")
+    assert publish(adapter, note("y")).outcome == "applied"
+    assert {each["id"] for each in platform.statuses()} > {kept.id}
 
 
 def test_a_revoked_token_stops_the_system_not_the_record(platform, connect):
@@ -340,3 +322,55 @@ def test_a_reaction_is_given_and_taken_back(platform, connect):
     assert gone.outcome == "applied"
     seen = platform.call("GET", f"/api/v1/statuses/{status_id}")
     assert seen["favourites_count"] == 0
+
+
+def test_a_reaction_is_never_turned_into_another(platform, connect):
+    adapter = connect(platform)
+    status_id = platform.post("ada", "coffee?")["id"]
+    like = {"type": "Like", "object": status_id}
+    ref = adapter.write("reactions", [intent("create", None, like)])[0].ref
+    boost = intent("update", ref, {**like, "type": "Announce"})
+    receipt = adapter.write("reactions", [boost])[0]
+    assert (receipt.outcome, receipt.code) == ("rejected", "mastodon.reaction")
+    assert platform.call("GET", f"/api/v1/statuses/{status_id}")["reblogs_count"] == 0
+
+
+def test_discover_suggests_each_stream_of_the_account(platform, connect):
+    found = connect(platform).discover()
+    kinds = {each.value: each.stream for each in found.items if each.setting == "kind"}
+    assert kinds == {kind: kind for kind in KINDS}
+
+
+def test_discover_warns_of_an_account_that_anybody_may_follow(peer, connect):
+    def script(asked):
+        if asked.path.endswith("/verify_credentials"):
+            return Answer(200, {"id": "1", "acct": "erp", "locked": False})
+        return opening(asked)
+
+    found = connect(peer(script), followers_are_org=True).discover()
+    assert any("not locked" in warning for warning in found.warnings)
+
+
+def test_discover_asks_whether_a_locked_accounts_followers_are_the_company(
+    peer, connect
+):
+    found = connect(peer(opening)).discover()
+    [asked] = [each for each in found.items if each.setting == "followers_are_org"]
+    assert (asked.value, asked.confidence < 0.8) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"), [(5, "behind"), (-5, "ahead of"), (0.5, ""), (-0.5, "")]
+)
+def test_a_clock_that_goes_wrong_is_told(peer, connect, minutes, words):
+    def script(asked):
+        moment = datetime.now(UTC) + timedelta(minutes=minutes)
+        said = opening(asked)
+        return Answer(
+            said.status, said.body, {"Date": format_datetime(moment, usegmt=True)}
+        )
+
+    warnings = connect(peer(script)).probe().warnings
+    told = [each for each in warnings if each.startswith("our clock is")]
+    assert len(told) == bool(words)
+    assert all(words in each for each in told)

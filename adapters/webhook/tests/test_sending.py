@@ -158,14 +158,15 @@ def test_cloudevents_in_structured_mode(receiver, connect):
     adapter = connect(
         receiver.base_url, [receiver.key], format="cloudevents", source="urn:acme"
     )
-    sent = intent("create", None, NOTE)
+    sent = intent("create", None, {**NOTE, "label": "internal"})
     adapter.write("posts", [sent])
     event = receiver.events()[0]
     assert event["headers"]["content-type"] == "application/cloudevents+json"
     assert event["body"] == {
         "specversion": "1.0", "id": sent.key, "source": "urn:acme", "type": "post.created",
         "subject": sent.key, "time": NOTE["published"], "datacontenttype": "application/json",
-        "data": {**NOTE, "id": sent.key},
+        "partitionkey": sent.key, "dataclassification": "internal",
+        "data": {**NOTE, "label": "internal", "id": sent.key},
     }  # fmt: skip
 
 
@@ -363,3 +364,40 @@ def test_the_oracle_accepts_our_signature_and_no_other_body(chat, connect):
     assert Webhook(key).verify(body, asked.headers) == asked.body
     with pytest.raises(Exception, match="No matching"):
         Webhook(key).verify(body + " ", asked.headers)
+
+
+def forbidding(head):
+    """A peer that answers 403 to events and ``head()`` to HEAD."""
+
+    def script(asked):
+        return Answer(head()) if asked.method == "HEAD" else Answer(403, {})
+
+    return ScriptedHttp(script, heads=True)
+
+
+def test_a_receiver_that_forbids_everything_stops_the_system_not_the_record(connect):
+    statuses = iter([200, 403])
+    with forbidding(lambda: next(statuses)) as peer:
+        adapter = connect(peer.base_url, [new_key()])
+        with pytest.raises(ConfigurationError) as caught:
+            adapter.write("posts", [intent("create", None, NOTE)])
+    assert caught.value.code == "webhook.no-rights"
+
+
+@pytest.mark.parametrize("head", [200, 403, 404])
+def test_an_event_that_is_forbidden_is_rejected_alone(connect, head):
+    with forbidding(lambda: head) as peer:
+        adapter = connect(peer.base_url, [new_key()])
+        receipt = adapter.write("posts", [intent("create", None, NOTE)])[0]
+    assert (receipt.outcome, receipt.code) == ("rejected", "webhook.rights")
+
+
+@pytest.mark.parametrize("form", ["standard", "cloudevents"])
+def test_html_leaves_harmless(receiver, connect, form):
+    adapter = connect(receiver.base_url, [receiver.key], format=form)
+    markup = {"content": "<p>a</p><script>x</script>", "mediaType": "text/html"}
+    plain = {"content": "if a <b> then", "mediaType": "text/plain"}
+    for record in (markup, plain):
+        adapter.write("posts", [intent("create", None, {**NOTE, **record})])
+    shown = [event["body"]["data"]["content"] for event in receiver.events()]
+    assert shown == ["<p>a</p>", "if a <b> then"]

@@ -31,7 +31,7 @@ def check(entity: Mapping[str, Any], kind: str | type | EntityType) -> list[Prob
     """
     described = entity_type(kind)
     problems = list(_object(entity, described.shape, ""))
-    problems += _extensions(entity.get("extensions"))
+    problems += extension_problems(entity.get("extensions"))
     if described.name == "Post":
         known = {each.path for each in problems}
         problems += [p for p in post_problems(entity) if p.path not in known]
@@ -115,7 +115,8 @@ def _leaf(value: Any, shape: Shape, at: str) -> Iterator[Problem]:
         yield Problem(at, code, f"{expected} ({fault})")
 
 
-def _extensions(value: Any) -> Iterator[Problem]:
+def extension_problems(value: Any) -> Iterator[Problem]:
+    """What is wrong with an entity's ``extensions`` as a whole (entities 29)."""
     if not isinstance(value, dict):
         return
     if len(value) > MAX_NAMESPACES:

@@ -37,7 +37,7 @@ def post_problems(post: Mapping[str, Any]) -> Iterator[Problem]:
     if isinstance(language, str) and not _LANGUAGE.fullmatch(language):
         yield Problem("language", "text", "a BCP 47 language tag such as de-CH")
     yield from _attachments(post.get("attachment"))
-    yield from _business(post.get("business"))
+    yield from business_problems(post.get("business"))
 
 
 def _attachments(attachments: Any) -> Iterator[Problem]:
@@ -52,7 +52,8 @@ def _attachments(attachments: Any) -> Iterator[Problem]:
             yield Problem(f"{at}.blob.sha256", "text", "64 hexadecimal digits")
 
 
-def _business(business: Any) -> Iterator[Problem]:
+def business_problems(business: Any) -> Iterator[Problem]:
+    """What is wrong with a post's business data, whatever else it is (entities 27)."""
     if not isinstance(business, dict):
         return
     kind = business.get("type")

@@ -18,6 +18,7 @@ from moatbridge.gateway.counting import Counters
 from moatbridge.gateway.health import Readiness, healthz
 from moatbridge.gateway.hygiene import Hygiene
 from moatbridge.gateway.inbox import ROUTE, Inbox
+from moatbridge.gateway.metrics import Metrics
 from moatbridge.gateway.mounting import Under
 from moatbridge.gateway.receivers import Pool, Receiver
 from moatbridge.gateway.writer import InboxWriter
@@ -126,9 +127,11 @@ class Gateway:
 
     def _routed(self) -> ASGIApp:
         ready = Readiness(self._config.ready_token, self._pool, self._look)
+        metrics = Metrics(ready, self.counters, self._pool, self._look)
         routes = [
             Route("/healthz", healthz),
             Route("/readyz", ready.__call__),
+            Route("/metrics", metrics.__call__),
             *(
                 Route(path, _Endpoint(self._inboxes))
                 for path in (ROUTE, ROUTE + "/{rest:path}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from starlette.responses import JSONResponse, Response
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from moatbridge.adapter import Secret
     from moatbridge.gateway.receivers import Pool
+
+    Look: TypeAlias = Callable[[], tuple[dict[str, Any], list[str]]]
 
 
 async def healthz(request: Request) -> Response:
@@ -41,7 +43,7 @@ class Readiness:
         self,
         token: Secret | None,
         pool: Pool,
-        look: Callable[[], tuple[dict[str, Any], list[str]]],
+        look: Look,
     ) -> None:
         self._token = token
         self._pool = pool
@@ -50,7 +52,7 @@ class Readiness:
     async def __call__(self, request: Request) -> Response:
         """200, or 503 with a list of codes; 401 for strangers."""
         request.scope["state"]["route"] = "/readyz"
-        if not self._may_ask(request.scope):
+        if not self.may_ask(request.scope):
             return Response(
                 status_code=HTTPStatus.UNAUTHORIZED,
                 headers={"www-authenticate": "Bearer"},
@@ -62,7 +64,8 @@ class Readiness:
         status = HTTPStatus.SERVICE_UNAVAILABLE if codes else HTTPStatus.OK
         return JSONResponse({"ready": not codes, "codes": codes, **facts}, status)
 
-    def _may_ask(self, scope: Scope) -> bool:
+    def may_ask(self, scope: Scope) -> bool:
+        """Whether this request comes from here, or brings the token."""
         given = header(scope, b"authorization")
         if self._token is not None:
             wanted = f"Bearer {self._token.get_secret_value()}"

@@ -16,7 +16,7 @@ from moatbridge.http.credentials import (
     HeaderAuth,
     MutualTls,
 )
-from moatbridge.http.rate import RateInfo, rate_info
+from moatbridge.http.rate import RateInfo, clock_warnings, rate_info
 from moatbridge.http.settings import HttpConfig
 from moatbridge.http.status import Judgement, check_read, check_write, judge
 from moatbridge.http.strict_json import parse_json
@@ -38,6 +38,7 @@ __all__ = [
     "Response",
     "check_read",
     "check_write",
+    "clock_warnings",
     "judge",
     "parse_json",
     "rate_info",

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json as json_text
 import logging
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -24,12 +25,12 @@ from moatbridge.errors import (
     OutcomeUnknown,
 )
 from moatbridge.http.credentials import Credentials
-from moatbridge.http.rate import RateInfo, rate_info
+from moatbridge.http.rate import RateInfo, clock_ahead, rate_info
 from moatbridge.http.strict_json import TooManyValues, parse_json
 from moatbridge.http.url import BaseUrl, host_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import httpx2
 
@@ -84,6 +85,12 @@ class HttpClient:
         config: Base URL, credentials, limits. The secret is resolved now.
         media_type: Sent as ``Content-Type``, and first in ``Accept``.
         on_rate: Called with the rate information of every answer that holds any.
+
+    Attributes:
+        base: The base URL, taken apart.
+        requests: How many were sent.
+        clock_ahead: Seconds that our clock is ahead of the peer's, as the last answer
+            with a ``Date`` says.
     """
 
     def __init__(
@@ -96,6 +103,7 @@ class HttpClient:
     ) -> None:
         self.base: BaseUrl = config.base
         self.requests: int = 0
+        self.clock_ahead: float | None = None
         self._net = net
         self._max_response = config.max_response
         self._on_rate = on_rate
@@ -113,6 +121,7 @@ class HttpClient:
         json: Any = None,
         headers: Mapping[str, str] | None = None,
         safe: bool | None = None,
+        chunks: Iterable[bytes] | None = None,
     ) -> Response:
         """Send one request and read its whole answer.
 
@@ -124,6 +133,8 @@ class HttpClient:
             json: Body, sent as UTF-8 JSON; None sends none. Bytes go as they are.
             headers: More headers.
             safe: True if repeating cannot do harm; by default GET, HEAD, OPTIONS.
+            chunks: Body in pieces, instead of ``json``, sent as they come: for what is
+                too large to be held. Name its ``Content-Length`` in the headers.
 
         Raises:
             ConfigurationError: ``http.auth`` (401), ``http.redirect``, ``http.not-api``
@@ -134,7 +145,8 @@ class HttpClient:
         """
         url = self.base.build(template, params, query)
         repeatable = method in SAFE_METHODS if safe is None else safe
-        return self._send(_Call(method, template, url, repeatable), json, headers)
+        content = _content(json) if chunks is None else chunks
+        return self._send(_Call(method, template, url, repeatable), content, headers)
 
     def follow(self, link: str, template: str) -> Response:
         """GET a link from an answer, if it lies below the base URL.
@@ -188,9 +200,11 @@ class HttpClient:
         self.close()
 
     def _send(
-        self, call: _Call, json: Any, headers: Mapping[str, str] | None
+        self,
+        call: _Call,
+        content: bytes | Iterable[bytes] | None,
+        headers: Mapping[str, str] | None,
     ) -> Response:
-        content = _content(json)
         sent_headers = dict(headers or {}) | self._credentials.headers(self.base.origin)
         if content is not None:
             sent_headers.setdefault("Content-Type", self._media_type)
@@ -215,6 +229,8 @@ class HttpClient:
     def _read(self, call: _Call, answer: httpx2.Response) -> Response:
         headers = _headers(call, answer)
         rate = rate_info(headers)
+        ahead = clock_ahead(headers, datetime.now(UTC))
+        self.clock_ahead = self.clock_ahead if ahead is None else ahead
         if not rate.silent:
             self._told(rate)
         status = answer.status_code

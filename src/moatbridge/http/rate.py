@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 LONGEST_WAIT: Final = 86_400.0
 """Seconds. A peer cannot put us to sleep for longer than a day."""
 
+SKEW: Final = 60.0
+"""Seconds that clocks may differ without a warning (platforms 9)."""
+
 _EPOCH_FLOOR: Final = 1_000_000_000
 """A reset value above this is a point in time, below it a number of seconds."""
 
@@ -66,6 +69,30 @@ def rate_info(headers: Mapping[str, str], now: datetime | None = None) -> RateIn
             clock,
         ),
     )
+
+
+def clock_ahead(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds that our clock is ahead of the peer's, by its ``Date``; None: unsaid.
+
+    Args:
+        headers: Names in lower case.
+        now: Our clock when the answer came.
+    """
+    date = _date(headers.get("date", ""))
+    return None if date is None else (now - date).total_seconds()
+
+
+def clock_warnings(ahead: float | None) -> tuple[str, ...]:
+    """For `Probe.warnings`: our clock and the peer's differ by over a minute.
+
+    Args:
+        ahead: `HttpClient.clock_ahead`.
+    """
+    if ahead is None or abs(ahead) <= SKEW:
+        return ()
+    side = "ahead of" if ahead > 0 else "behind"
+    words = f"our clock is {abs(ahead):.0f} s {side} the peer's"
+    return (f"{words}: signatures may be refused and changes be missed",)
 
 
 def _named(headers: Mapping[str, str], what: str) -> str | None:

@@ -23,7 +23,8 @@ class HttpConfig(AdapterConfig):
         proxy: ``http://host:port`` of a forward proxy; the environment's are ignored.
         max_response: Bytes of one answer after decompression.
         user_agent: Sent with each request; None says ``moatbridge``.
-        insecure_cleartext: Allow ``http://``. Audited by the core.
+        insecure_cleartext: Allow ``http://``: whoever stands on the way reads and
+            changes everything, the credentials too.
     """
 
     base_url: str

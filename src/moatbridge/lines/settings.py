@@ -13,7 +13,8 @@ class LineConfig(AdapterConfig):
     Args:
         host: Name or address of the server.
         port: Its TCP port.
-        insecure_cleartext: Speak without TLS. Audited by the core.
+        insecure_cleartext: Speak without TLS: whoever stands on the way reads and
+            changes everything.
         max_line: Bytes of one line of an answer.
         max_lines: Lines of one answer.
     """

@@ -174,6 +174,7 @@ class BoundTranslator:
             self.resolved.backs,
             on_error=self.translator.on_error,
             limit=self.translator.max_text,
+            entity=self.entity,
         )
 
     @cached_property

@@ -25,7 +25,7 @@ from moatbridge.adapter import (
     WriteTraits,
 )
 from moatbridge.errors import ConfigurationError, NotApplied
-from moatbridge.http import HttpClient
+from moatbridge.http import HttpClient, clock_warnings
 from moatbridge_mastodon.config import KINDS, MastodonConfig, MastodonStreamConfig
 from moatbridge_mastodon.instance import Instance, read_instance
 from moatbridge_mastodon.reading import Reader
@@ -126,7 +126,7 @@ class MastodonAdapter(
                 "deletes": "30 in 30 minutes",
                 "posts": "300 in 5 minutes",
             },
-            warnings=instance.warnings(self.config),
+            warnings=(*instance.warnings(self.config), *self._clock()),
             quota={"read": RATE, "write": RATE},
         )
 
@@ -251,6 +251,9 @@ class MastodonAdapter(
             raise ConfigurationError(
                 f"Stream {stream} cannot do that ({ability}).", code="mastodon.stream"
             )
+
+    def _clock(self) -> tuple[str, ...]:
+        return clock_warnings(self._client.clock_ahead) if self._client else ()
 
     def _opened(self) -> Instance:
         if self._instance is None or self._client is None:

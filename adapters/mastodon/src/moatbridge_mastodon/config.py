@@ -27,6 +27,9 @@ class MastodonConfig(HttpConfig):
         allow_missing_alt: Publish images that have no alternative text.
         media_folder: Folder that attachments' ``blob.ref`` names files in; a relative
             one starts at the configuration file's.
+        strip_metadata: Take out of photos what they tell beside the picture (place,
+            device, owner; JPEG, PNG, WebP, GIF); other image formats are refused then.
+            Films and sound go as they are.
         stream_hints: Listen to the streaming API, so that replies are read at once.
         page_size: Records in one page; the platform serves 40 at most.
         max_media: Bytes of one uploaded file; the platform's own limit holds too.
@@ -40,6 +43,7 @@ class MastodonConfig(HttpConfig):
     default_sensitive: bool = False
     allow_missing_alt: bool = False
     media_folder: str | None = None
+    strip_metadata: bool = True
     stream_hints: bool = True
     page_size: int = Field(default=40, ge=1, le=40)
     max_media: int = Field(default=16 * MIB, ge=1, le=256 * MIB)

@@ -38,6 +38,7 @@ class Instance:
     url_characters: int = _URL
     max_attachments: int = _ATTACHMENTS
     max_image: int | None = None
+    max_video: int | None = None
     media_types: frozenset[str] = frozenset()
 
     def warnings(self, config: MastodonConfig) -> tuple[str, ...]:
@@ -95,6 +96,7 @@ def _instance(about: Mapping[str, Any], me: Mapping[str, Any]) -> Instance:
         max_attachments=_positive(statuses.get("max_media_attachments"))
         or _ATTACHMENTS,
         max_image=_positive(media.get("image_size_limit")),
+        max_video=_positive(media.get("video_size_limit")),
         media_types=frozenset(map(str, kinds))
         if isinstance(kinds, list)
         else frozenset(),

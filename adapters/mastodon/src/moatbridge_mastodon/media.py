@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
+import itertools
 import secrets
-import stat
 from typing import TYPE_CHECKING, Any, Final
 
+from moatbridge.entities import Fault
+from moatbridge.entities.media import media_type_of
+from moatbridge.entities.pictures import without_metadata
 from moatbridge.http import check_read
 from moatbridge_mastodon.composing import Refused
+from moatbridge_mastodon.files import File, opened
 from moatbridge_mastodon.statuses import identifier
 
 if TYPE_CHECKING:
@@ -23,13 +25,17 @@ WAIT: Final = 2.0
 """Seconds until a file that the platform still works on is asked about again."""
 
 _READY: Final = 200
-_MAGIC: Final = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-    (b"%PDF-", "application/pdf"),
-)
+_PLAYED: Final = frozenset({"image", "video", "audio"})
+_SAME: Final = (
+    frozenset({"audio/mpeg", "audio/mp3"}),
+    frozenset({"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"}),
+    frozenset({
+        "video/mp4", "audio/mp4", "audio/m4a", "audio/x-m4a", "video/quicktime",
+    }),
+    frozenset({"video/webm", "audio/webm"}),
+    frozenset({"audio/ogg", "video/ogg", "audio/vorbis", "audio/opus"}),
+)  # fmt: skip
+"""Names of what first bytes cannot tell apart: one container, sound or film in it."""
 
 
 class NotReady(Exception):
@@ -68,7 +74,8 @@ class Uploads:
 
         Raises:
             Refused: ``attachments`` (too many), ``alt-text``, ``media`` (missing, too
-                large, another content than was said, a type not taken here).
+                large, another content than was said, a type not taken here),
+                ``metadata`` (a photo whose metadata cannot be taken out).
             NotReady: The platform is not done with one of them.
         """
         files = [each for each in attachments or () if each.get("type") != "Link"]
@@ -84,9 +91,12 @@ class Uploads:
         sha256 = str(blob.get("sha256") or "").lower()
         if known := self.done.get(sha256):
             return self._ready(known)
-        content = self._content(blob)
-        ident, ready = self._upload(content, attachment)
-        self.done[sha256 or hashlib.sha256(content).hexdigest()] = ident
+        with opened(self._config.media_folder, blob.get("ref")) as file:
+            kind = self._kind(file, attachment)
+            digest = self._checked(file, blob, kind)
+            content = self._stripped(file, kind)
+            ident, ready = self._upload(content or file, kind, attachment)
+        self.done[sha256 or digest] = ident
         if not ready:
             raise NotReady({"media": self.done})
         return ident
@@ -99,19 +109,19 @@ class Uploads:
         return ident
 
     def _upload(
-        self, content: bytes, attachment: Mapping[str, Any]
+        self, content: bytes | File, kind: str, attachment: Mapping[str, Any]
     ) -> tuple[str, bool]:
-        kind = _type_of(content)
-        allowed = self._instance.media_types
-        if kind is None or (allowed and kind not in allowed):
-            raise Refused("media")
-        said = str(attachment.get("mediaType") or kind).partition(";")[0]
-        if said.strip().lower() != kind:
-            raise Refused("media")  # not what the guard let pass
-        body, header = _multipart(content, kind, str(attachment.get("name") or ""))
+        head, tail, headers = _multipart(kind, str(attachment.get("name") or ""))
+        pieces = [content] if isinstance(content, bytes) else content.pieces()
+        size = len(content) if isinstance(content, bytes) else content.size
+        headers["Content-Length"] = str(len(head) + size + len(tail))
         # An upload that nobody refers to is no effect: it may be repeated.
         answer = self._client.request(
-            "POST", "/api/v2/media", json=body, headers=header, safe=True
+            "POST",
+            "/api/v2/media",
+            chunks=itertools.chain([head], pieces, [tail]),
+            headers=headers,
+            safe=True,
         )
         check_read(answer, area="mastodon")
         ident = identifier(answer.mapping.get("id"))
@@ -119,77 +129,66 @@ class Uploads:
             raise Refused("media")
         return ident, answer.status == _READY
 
-    def _content(self, blob: Mapping[str, Any]) -> bytes:
-        content = _read(self._config.media_folder, blob.get("ref"), self._limit)
-        if blob.get("size") not in {None, len(content)}:
+    def _kind(self, file: File, attachment: Mapping[str, Any]) -> str:
+        """Its type, by the first bytes: what a name or a header says is not believed.
+
+        Where the bytes cannot tell sound from film, what is said decides.
+        """
+        found = media_type_of(file.head) or ""
+        said = str(attachment.get("mediaType") or found).partition(";")[0]
+        said = said.strip().lower()
+        if said != found and not any({said, found} <= same for same in _SAME):
+            raise Refused("media")  # not what the guard let pass
+        allowed = self._instance.media_types
+        kind = found if found in allowed else said
+        if allowed and kind not in allowed:
             raise Refused("media")
-        said = blob.get("sha256")
-        if said and hashlib.sha256(content).hexdigest() != str(said).lower():
+        if kind.partition("/")[0] not in _PLAYED or kind == "image/svg+xml":
             raise Refused("media")
-        return content
+        return kind
 
-    @property
-    def _limit(self) -> int:
-        return min(self._config.max_media, self._instance.max_image or 1 << 40)
+    def _checked(self, file: File, blob: Mapping[str, Any], kind: str) -> str:
+        """The digest of the file, which is what was announced."""
+        instance = self._instance
+        image = kind.startswith("image/")
+        theirs = instance.max_image if image else instance.max_video
+        if file.size > min(self._config.max_media, theirs or file.size):
+            raise Refused("media")
+        if blob.get("size") not in {None, file.size}:
+            raise Refused("media")
+        said, found = blob.get("sha256"), file.digest()
+        if said and found != str(said).lower():
+            raise Refused("media")
+        return found
 
-
-def _read(folder: str | None, name: Any, limit: int) -> bytes:
-    """A file of the folder itself: no path, no link, no device."""
-    if not folder or not isinstance(name, str) or name in {"", ".", ".."}:
-        raise Refused("media")
-    if "/" in name or "\0" in name:
-        raise Refused("media")
-    try:
-        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def _stripped(self, file: File, kind: str) -> bytes | None:
+        """A photo without its metadata; None: the file goes as it is."""
+        if not (self._config.strip_metadata and kind.startswith("image/")):
+            return None
         try:
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            handle = os.open(name, flags, dir_fd=root)
-        finally:
-            os.close(root)
-    except OSError:
-        raise Refused("media") from None
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise Refused("media")
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            content = file.read(limit + 1)
-    finally:
-        os.close(handle)
-    if len(content) > limit:
-        raise Refused("media")
-    return content
+            return without_metadata(b"".join(file.pieces()), kind)
+        except Fault:
+            raise Refused("metadata") from None
 
 
-def _type_of(content: bytes) -> str | None:
-    """By the first bytes: what a name or a header says is not believed."""
-    for magic, kind in _MAGIC:
-        if content.startswith(magic):
-            return kind
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return "image/webp"
-    if content[4:8] == b"ftyp":
-        return "video/mp4"
-    return None
+def _multipart(kind: str, alt: str) -> tuple[bytes, bytes, dict[str, str]]:
+    """What stands round a file as ``multipart/form-data``, with our own file name.
 
-
-def _multipart(content: bytes, kind: str, alt: str) -> tuple[bytes, dict[str, str]]:
-    """``multipart/form-data`` with our own file name (RFC 7578)."""
+    Source: RFC 7578.
+    """
     boundary = secrets.token_hex(16)
     name = "upload." + kind.partition("/")[2]
-    parts = [
-        f"--{boundary}\r\n"
-        f'Content-Disposition: form-data; name="file"; filename="{name}"\r\n'
-        f"Content-Type: {kind}\r\n\r\n".encode(),
-        content,
-        b"\r\n",
-    ]
+    text = ""
     if alt:
-        parts.append(
+        text = (
             f"--{boundary}\r\n"
             'Content-Disposition: form-data; name="description"\r\n'
-            f"Content-Type: text/plain; charset=utf-8\r\n\r\n{alt}\r\n".encode()
+            f"Content-Type: text/plain; charset=utf-8\r\n\r\n{alt}\r\n"
         )
-    parts.append(f"--{boundary}--\r\n".encode())
-    return b"".join(parts), {
-        "Content-Type": f"multipart/form-data; boundary={boundary}"
-    }
+    head = (
+        f"{text}--{boundary}\r\n"
+        f'Content-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        f"Content-Type: {kind}\r\n\r\n"
+    )
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    return head.encode(), f"\r\n--{boundary}--\r\n".encode(), headers

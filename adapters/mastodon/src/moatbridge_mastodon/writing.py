@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.changes import Receipt, Record, Ref
@@ -11,6 +12,7 @@ from moatbridge.http import judge
 from moatbridge_mastodon.composing import Refused, draft, same_text
 from moatbridge_mastodon.media import WAIT, NotReady, Uploads
 from moatbridge_mastodon.reading import REACTIONS, reaction_id
+from moatbridge_mastodon.rights import check_rights
 from moatbridge_mastodon.statuses import acct_of, identifier, plain_text, version_of
 
 if TYPE_CHECKING:
@@ -67,7 +69,16 @@ class Writer:
         except ConfigurationError:
             raise
         except MoatbridgeError as error:
+            if isinstance(error, Rejected) and error.kind == "rights":
+                check_rights(self._client, None)  # an upload was refused
             return _failed(error, intent)
+
+    def _refused(
+        self, answer: Response, intent: Intent, *, reactions: bool = False
+    ) -> Receipt:
+        if answer.status == HTTPStatus.FORBIDDEN:
+            check_rights(self._client, answer.body, reactions=reactions)
+        return _refused(answer, intent)
 
     # --- statuses -------------------------------------------------------------------
 
@@ -94,7 +105,7 @@ class Writer:
 
     def _published(self, answer: Response, intent: Intent, said: Draft) -> Receipt:
         if not answer.ok:
-            return _refused(answer, intent)
+            return self._refused(answer, intent)
         status = answer.mapping
         ident = identifier(status.get("id"))
         if not ident or not isinstance(status.get("content"), str):
@@ -130,7 +141,7 @@ class Writer:
             "PUT", "/api/v1/statuses/{id}", params={"id": ident}, json=body
         )
         if not answer.ok:
-            return _refused(answer, intent)
+            return self._refused(answer, intent)
         if _strangers(answer.mapping, said):
             return self._undo(ident, "audience")
         return _applied(answer.mapping, ident)
@@ -148,7 +159,7 @@ class Writer:
         )
         if answer.ok or answer.status in _GONE:
             return Receipt("applied", intent.ref)
-        return _refused(answer, intent)
+        return self._refused(answer, intent)
 
     def _uploads(self, intent: Intent) -> Uploads:
         return Uploads(self._client, self._config, self._instance, intent.progress)
@@ -158,23 +169,24 @@ class Writer:
     def _react(self, intent: Intent) -> Receipt:
         kind, status = self._reaction(intent)
         verb = _DO[kind] if intent.op != "delete" else f"un{_DO[kind]}"
-        # Doing it twice changes nothing, so an answer that was lost may be repeated.
+        # Doing it twice changes nothing, but an answer that was lost says nothing
+        # about the first time: the core repeats it.
         answer = self._client.request(
-            "POST",
-            "/api/v1/statuses/{id}/" + verb,
-            params={"id": status},
-            safe=True,
+            "POST", "/api/v1/statuses/{id}/" + verb, params={"id": status}
         )
         if not answer.ok and not (intent.op == "delete" and answer.status == 404):  # noqa: PLR2004 - HTTP's own number
-            return _refused(answer, intent)
+            return self._refused(answer, intent, reactions=True)
         ref = Ref(reaction_id(kind, self._instance.acct, status))
         return Receipt("applied", intent.ref or ref)
 
     def _reaction(self, intent: Intent) -> tuple[str, str]:
         record = intent.record or {}
         kind, status = str(record.get("type")), identifier(record.get("object"))
-        if intent.op == "delete" and intent.ref is not None:
-            kind, _acct, status = (*intent.ref.id, "", "", "")[:3]
+        if intent.ref is not None:
+            there = (*intent.ref.id, "", "", "")[::2][:2]
+            if intent.op != "delete" and there != (kind, status):
+                raise Refused("reaction")  # it would be another one beside it
+            kind, status = there
         if kind not in REACTIONS.values() or not status:
             raise Refused("reaction")
         if record.get("actor") not in {None, self._instance.acct}:

@@ -22,7 +22,7 @@ from moatbridge.adapter import (
     WriteTraits,
 )
 from moatbridge.errors import ConfigurationError, NotApplied
-from moatbridge.http import HttpClient
+from moatbridge.http import HttpClient, clock_warnings
 from moatbridge_scim.config import DEFAULT_TYPES, ScimConfig, ScimStreamConfig
 from moatbridge_scim.peer import read_peer
 from moatbridge_scim.reading import Reader
@@ -95,7 +95,8 @@ class ScimAdapter(
     def probe(self) -> Probe:
         """Identity, limits, and what the peer does badly."""
         peer = self._opened()
-        warnings = list(self._warnings)
+        ahead = self._client.clock_ahead if self._client else None
+        warnings = [*self._warnings, *clock_warnings(ahead)]
         if not peer.abilities.etag:
             warnings.append("no ETags: every update is fetched and compared first")
         for name, served in self._served.items():

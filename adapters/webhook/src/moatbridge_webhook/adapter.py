@@ -6,6 +6,7 @@ Sources: Standard Webhooks 1.0.0, CloudEvents 1.0. The rules are platforms 26-30
 from __future__ import annotations
 
 import hashlib
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.adapter import (
@@ -19,7 +20,7 @@ from moatbridge.adapter import (
 )
 from moatbridge.entities import entity_type
 from moatbridge.errors import ConfigurationError, NotApplied
-from moatbridge.http import HttpClient
+from moatbridge.http import HttpClient, clock_warnings
 from moatbridge_webhook.config import CHAT, WebhookConfig, WebhookStreamConfig
 from moatbridge_webhook.fields import native_fields
 from moatbridge_webhook.receiving import Reader
@@ -74,7 +75,7 @@ class WebhookAdapter(Adapter[WebhookConfig], CanWrite, CanReceive):
             self._client = HttpClient(self.net, self.config)
             try:
                 self._sender = Sender(self._client, self.config)
-                _knock(self._client)
+                self._sender.welcome = _knock(self._client)
             except BaseException:
                 self.close()
                 raise
@@ -91,7 +92,8 @@ class WebhookAdapter(Adapter[WebhookConfig], CanWrite, CanReceive):
         """Where events go; a webhook tells nothing about itself."""
         self._must_be_open()
         config = self.config
-        warnings = []
+        ahead = self._client.clock_ahead if self._client else None
+        warnings = list(clock_warnings(ahead))
         if self._sends() and config.format not in CHAT and config.key_ttl is None:
             warnings.append(
                 "key_ttl is not set: what became of an unanswered event is for a "
@@ -186,13 +188,18 @@ class WebhookAdapter(Adapter[WebhookConfig], CanWrite, CanReceive):
             raise NotApplied("The connection is not open.", code="webhook.closed")
 
 
-def _knock(client: HttpClient) -> None:
-    """Any answer will do: it shows that something speaks HTTP there."""
+def _knock(client: HttpClient) -> bool:
+    """Any answer will do: it shows that something speaks HTTP there.
+
+    Returns:
+        Whether we are welcome: the answer was neither 401, 403 nor a page of its own.
+    """
     try:
-        client.request("HEAD", "")
+        return client.request("HEAD", "").status != HTTPStatus.FORBIDDEN
     except ConfigurationError as error:
         if not error.code.startswith("http."):
             raise  # a certificate, an address that is not allowed
+        return False
 
 
 def _received(name: str, settings: WebhookStreamConfig) -> Stream:

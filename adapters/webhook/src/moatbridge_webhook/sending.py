@@ -38,6 +38,10 @@ class Sender:
         client: Open.
         config: Format, keys, limits. The keys are read now.
 
+    Attributes:
+        welcome: The receiver answered our first question (HEAD) with no 403, so that a
+            later 403 to it means that all our rights are gone.
+
     Raises:
         ConfigurationError: ``webhook.key``, ``webhook.ed25519``, ``secret.*``.
     """
@@ -45,6 +49,7 @@ class Sender:
     def __init__(self, client: HttpClient, config: WebhookConfig) -> None:
         self._client = client
         self._config = config
+        self.welcome: bool = False
         self._keys = [signing_key(secret) for secret in config.signing_keys]
         hook = config.hook.get_secret_value().strip("/") if config.hook else ""
         self._params = {f"part{n}": p for n, p in enumerate(hook.split("/")) if hook}
@@ -115,6 +120,8 @@ class Sender:
             return Receipt("applied", ref)
         if answer.status == HTTPStatus.GONE:
             raise switched_off()
+        if answer.status == HTTPStatus.FORBIDDEN:
+            self._check_rights()
         wait = answer.rate.retry_after
         verdict = judge(answer.status, intent.op, retry_after=wait)
         if answer.status in _SLOW:
@@ -123,6 +130,23 @@ class Sender:
         outcome: Any = "rejected" if _lost(answer, intent) else verdict.outcome
         reason = "gone" if _lost(answer, intent) else verdict.reason
         return Receipt(outcome, ref, retry_after=wait, code=f"webhook.{reason}")
+
+    def _check_rights(self) -> None:
+        """After a 403: does the receiver still talk to us at all? (platforms 4)."""
+        if not self.welcome:
+            return  # it never said more than 403 to HEAD; nothing can be learnt
+        try:
+            status = self._client.request("HEAD", "").status
+        except MoatbridgeError as error:
+            if error.code == "http.auth":
+                raise
+            return
+        if status == HTTPStatus.FORBIDDEN:
+            raise ConfigurationError(
+                "The receiver answers 403 to everything of ours now. Nothing is sent "
+                "until a person checks auth with them and resumes the system.",
+                code="webhook.no-rights",
+            )
 
 
 def switched_off() -> MoatbridgeError:
