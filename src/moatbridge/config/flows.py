@@ -60,7 +60,7 @@ class FlowConfig(Table):
         rescan: Interval of full passes; None: 7 d if the source follows, else `every`.
         every: Poll interval, 100 ms at least.
         settle_when: When the source is told that what was read is safe.
-        lanes: Parallel groups of delivery order, each with one call at a time; None: one.
+        lanes: Parallel groups of delivery order, a call at a time in each; None: one.
         on_unresolved: What to do with a reference to a record not carried yet.
         on_drift: What to do when a side changes a field it does not own.
         owner: Entity path -> address of the stream that owns it, ``latest``, ``hold``
