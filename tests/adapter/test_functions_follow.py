@@ -164,6 +164,38 @@ def test_what_the_network_does_to_a_page_is_not_applied():
     assert caught.value.code == "box.unreachable"
 
 
+def generated(_log, _after):
+    yield {"id": "1", "name": "Ada", "mail": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (generated, "it returned generator"),
+        (lambda _log, _after: None, "it returned NoneType"),
+        (lambda _log, _after: ([], "1", "2"), "it returned tuple"),
+        (lambda _log, _after: (None, "1"), "the first was NoneType"),
+    ],
+)
+def test_a_page_that_is_no_pair_names_the_function(changes, said):
+    """A generator ended in a bare TypeError."""
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        told(opened(None, **{**FOLLOWED, "changes": changes}), {"at": "1"})
+    assert caught.value.code == "adapter.functions"
+    assert "`changes` of people" in caught.value.message
+
+
+def test_a_pair_whose_position_is_only_now_torn_off_is_not_applied():
+    class Torn(list):
+        def __len__(self):
+            raise ConnectionResetError
+
+    changes = lambda _log, _after: Torn()  # noqa: E731
+    with pytest.raises(NotApplied) as caught:
+        told(opened(None, **{**FOLLOWED, "changes": changes}), {"at": "1"})
+    assert caught.value.code == "box.unreachable"
+
+
 @pytest.mark.parametrize("lost", ["read", "get", "changes"])
 def test_following_without_a_way_back_is_refused(lost):
     given = {name: each for name, each in FOLLOWED.items() if name != lost}

@@ -186,3 +186,63 @@ def test_no_bait_takes_long():
             without_metadata(data, "image/jpeg")
         except Fault:
             continue
+
+
+def frame(*more):
+    """One picture of a film."""
+    alpha = riff(b"ALPH", b"odd")
+    return riff(b"ANMF", bytes(16) + alpha + riff(b"VP8 ", b"odd") + b"".join(more))
+
+
+def test_frames_of_a_film_lose_what_is_hidden_in_them():
+    for hidden in (b"XMP ", b"EXIF", b"UNKN", b"ANMF"):
+        film = webp(frame(riff(hidden, SECRET), riff(b"odd ", SECRET + b"x")), flags=2)
+        assert without_metadata(film, "image/webp") == webp(frame(), flags=2)
+    with pytest.raises(Fault):
+        without_metadata(webp(riff(b"ANMF", b"short")), "image/webp")
+
+
+def test_the_small_picture_inside_a_jpeg_goes():
+    clean = jpeg()
+    jfif = segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\x02\x03" + SECRET)
+    whole = clean[:2] + jfif + clean[20:]
+    assert without_metadata(whole, "image/jpeg") == clean
+    adobe = b"Adobe" + bytes(7)
+    long, short = segment(0xEE, adobe + SECRET), segment(0xEE, adobe)
+    assert without_metadata(jpeg(long), "image/jpeg") == jpeg(short)
+    for cut in (segment(0xE0, b"JFIF\0" + b"GPS"), segment(0xEE, b"Adobe" + b"GPS")):
+        assert without_metadata(jpeg(cut), "image/jpeg") == clean
+
+
+@pytest.mark.parametrize("code", [0x02, 0xBF, 0xC8, 0xF0, 0xF7, 0xFD])
+def test_segments_that_show_nothing_go(code):
+    whole = jpeg(segment(code, SECRET))
+    assert without_metadata(whole, "image/jpeg") == jpeg()
+
+
+@pytest.mark.parametrize("code", [0x00, 0x01, 0xD3, 0xD8])
+def test_a_marker_without_a_length_where_none_belongs_is_refused(code):
+    with pytest.raises(Fault):
+        without_metadata(jpeg(segment(code, SECRET)), "image/jpeg")
+
+
+def test_chunks_of_a_png_that_hold_more_than_they_may_go():
+    for kind in (b"sPLT", b"gAMA", b"pHYs", b"tRNS", b"acTL"):
+        hidden = chunk(kind, SECRET * 20)
+        assert without_metadata(png(hidden), "image/png") == png()
+    for kind in (b"PRVt", b"CgBI", b"IEND"):
+        with pytest.raises(Fault):
+            without_metadata(png(chunk(kind, SECRET)), "image/png")
+
+
+def test_blocks_of_a_gif_that_hold_more_than_they_may_go():
+    more = bytes((len(SECRET),)) + SECRET + b"\0"
+    loops = b"!\xff\x0bNETSCAPE2.0\x03\x01\0\0"
+    shown = without_metadata(gif(loops + more), "image/gif")
+    assert shown == gif(loops + b"\0")
+    for hidden in (
+        b"!\xff\x0bNETSCAPE2.0" + more,
+        b"!\xf9" + more,
+        b"!\xf9\x04\0\0\0\0" + more,
+    ):
+        assert without_metadata(gif(hidden), "image/gif") == gif()

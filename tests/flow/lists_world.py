@@ -173,4 +173,30 @@ class Model:
             self.base, self.a = dict(self.b), both
 
 
-__all__ = ["BOTH", "HERE", "OWNER", "THERE", "GroupWorld", "ListWorld", "Model"]
+def agreed(world, *keys):
+    """Both sides hold these addresses."""
+    for key in keys:
+        world.edit("a", key, "-")
+    world.passing(2)
+    assert world.lists() == (dict.fromkeys(keys, "-"),) * 2
+    return world
+
+
+def quiet(world):
+    before = world.effects()
+    world.passing(2)
+    assert world.effects() == before
+    assert world.items() == []
+
+
+__all__ = [
+    "BOTH",
+    "HERE",
+    "OWNER",
+    "THERE",
+    "GroupWorld",
+    "ListWorld",
+    "Model",
+    "agreed",
+    "quiet",
+]

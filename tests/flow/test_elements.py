@@ -68,9 +68,7 @@ class Sides:
         views = shown([turned(each) for each in mine], lambda es: held(target, es))
         ours = [Ours(content(e), v) for e, v in zip(mine, views, strict=True)]
         says = frozenset({"type", "value", "display"}) if source == "a" else None
-        done = merge(
-            ours, theirs, self.oriented(source), first=source == "a", says=says
-        )
+        done = self.merged(target, ours, theirs, says)
         agreed = done.agreed
         if by_content(done.elements) != by_content(theirs):
             self.writes += 1
@@ -79,6 +77,12 @@ class Sides:
             agreed = [(s, spelled.get(t, t)) for s, t in agreed]
         self.agreed = agreed if source == "a" else [(b, a) for a, b in agreed]
         self.expect(source, target)
+
+    def merged(self, target, ours, theirs, says):
+        source = "b" if target == "a" else "a"
+        return merge(
+            ours, theirs, self.oriented(source), first=source == "a", says=says
+        )
 
     def oriented(self, source):
         return self.agreed if source == "a" else [(b, a) for a, b in self.agreed]

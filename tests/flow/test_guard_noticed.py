@@ -201,6 +201,33 @@ def test_a_false_alarm_is_counted_for_each_rule_that_held_it(make):
     ]
 
 
+def test_what_rules_warned_of_in_an_approved_item_is_counted_too(make):
+    """The rule that held it decided, and is not counted; the others were let go."""
+    world = make()
+    item = hold_one(world)
+    world.bridge.decide("orders", item.item, "approve", actor="boss")
+    world.run("orders")
+    assert any(CARD in text for text in world.posts())
+    assert seen(world).noticed == {"warn.card": 1}
+    assert [json.loads(e)["rules"] for e in world.audit("let-go")] == [{"warn.card": 1}]
+
+
+def test_only_rules_are_counted_as_false_alarms(make):
+    """What is held again because it is late is held by no rule."""
+    world = make()
+    item = hold_one(world)
+    world.bridge.decide("orders", item.item, "approve", actor="boss")
+    with world.bridge.ledger.write() as tx:
+        tx.run("UPDATE run SET created=created-90000 WHERE kind='review'")
+    world.run("orders")
+    [late] = held(world)
+    world.bridge.decide("orders", late.item, "approve", actor="boss", false_alarm=True)
+    with world.bridge.ledger.read() as tx:
+        flow_id = world.bridge.route("orders").row.flow_id
+        assert counts.false_alarms(tx, flow_id) == {}
+    assert json.loads(world.audit("decision")[-1])["false_alarm"] == []
+
+
 # --- four eyes ------------------------------------------------------------------------
 
 

@@ -140,7 +140,7 @@ class Talker(MemoryAdapter):
     name = "talker"
     words: ClassVar[list[str] | Exception] = []
 
-    def notices(self):
+    def notices(self, stream=None):
         if isinstance(Talker.words, Exception):
             raise Talker.words
         said, Talker.words = Talker.words, []

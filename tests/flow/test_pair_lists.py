@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
-
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
-from flow.lists_world import HERE, OWNER, GroupWorld, ListWorld, Model
+from flow.lists_world import HERE, OWNER, GroupWorld, ListWorld, agreed, quiet
 from flow.retract_world import BACK, RetractWorld
-from flow.test_stateful import Killed
 from moatbridge.changes import Record
 from moatbridge.errors import ConfigurationError
-from moatbridge.resilience import crash
 from moatbridge.testing import MemoryAdapter
 
 WORK, HOME = ("work", "ada@x.example"), ("home", "ada@y.example")
-POINTS = (
-    "stage.done",
-    "admit.in",
-    "inflight.done",
-    "send.half",
-    "answer.read",
-    "settle.in",
-)
 
 
 @pytest.fixture
@@ -42,25 +26,8 @@ def pairs(tmp_path, at_once):
         return made[-1]
 
     yield make
-    crash.install(None)
     for world in made:
         world.bridge.close()
-
-
-def agreed(world, *keys):
-    """Both sides hold these addresses."""
-    for key in keys:
-        world.edit("a", key, "-")
-    world.passing(2)
-    assert world.lists() == (dict.fromkeys(keys, "-"),) * 2
-    return world
-
-
-def quiet(world):
-    before = world.effects()
-    world.passing(2)
-    assert world.effects() == before
-    assert world.items() == []
 
 
 @pytest.mark.parametrize("first", ["out", "back"])
@@ -153,6 +120,27 @@ def test_what_only_one_side_can_hold_stays_there(pairs):
     quiet(world)
 
 
+@pytest.mark.parametrize("goes", ["work", "home"])
+def test_one_of_two_that_the_platform_shows_alike_is_removed_by_itself(pairs, goes):
+    """One address for work and for home, where the platform knows no types."""
+    world = pairs(there={"each": "mails", "fields": {"value": "value"}})
+    work, home = ("work", "x@x.example"), ("home", "x@x.example")
+    world.edit("a", work, "-")
+    world.edit("a", home, "-")
+    world.passing(2)
+    assert world.lists() == ({work: "-", home: "-"}, {work: None})
+    quiet(world)
+    left = home if goes == "work" else work
+    world.edit("a", (goes, "x@x.example"), None)
+    world.passing(2)
+    assert world.lists() == ({left: "-"}, {work: None})
+    quiet(world)
+    world.edit("b", work, None)
+    world.passing(2)
+    assert world.lists() == ({}, {})
+    quiet(world)
+
+
 def test_a_member_of_an_element_that_one_side_cannot_express_survives_its_changes(
     pairs,
 ):
@@ -170,15 +158,19 @@ def test_a_member_of_an_element_that_one_side_cannot_express_survives_its_change
 
 def test_a_pair_that_had_an_owner_so_far_knows_who_removed_what(pairs):
     world = pairs(owner={**OWNER, "emails": "hr/people"})
-    agreed(world, WORK, HOME, ("other", "o@x.example"))
+    stays = ("other", "o@x.example")
+    agreed(world, WORK, HOME, stays, ("other", "p@x.example"))
     world.bridge.close()
     world.flows["back"]["owner"] = OWNER
     world.bridge = world.open()
     world.edit("a", WORK, None)
+    world.edit("a", ("other", "p@x.example"), None)
+    world.edit("a", stays, "Desk")
     world.passing(2)
+    assert world.lists() == ({HOME: "-", stays: "Desk"},) * 2
     world.edit("b", HOME, None)
     world.passing(2)
-    left = {("other", "o@x.example"): "-"}
+    left = {stays: "Desk"}
     assert world.lists() == (left, left)
     quiet(world)
 
@@ -276,138 +268,9 @@ def test_members_whom_the_other_side_does_not_know_stay_and_follow_later(groups)
     quiet(groups)
 
 
-# --- against the plain model, with kills ---------------------------------------------------
-
-
-def killed(world, flow, point):
-    """A pass that dies once, and what is done after that until it rests."""
-
-    def dying(name):
-        if name == point:
-            crash.install(None)
-            raise Killed
-
-    crash.install(dying)
-    try:
-        world.go(flow)
-    except Killed:
-        world.crash()
-    finally:
-        crash.install(None)
-    for _ in range(2):
-        world.go(flow)
-        world.later(120)
-        world.drain(flow=flow)
-
-
-@pytest.mark.parametrize("flow", ["out", "back"])
-@pytest.mark.parametrize("point", ["inflight.done", "answer.read", "settle.in"])
-def test_a_kill_anywhere_in_a_pass_loses_no_element_of_either_side(pairs, flow, point):
-    world = agreed(pairs(), WORK, HOME)
-    world.edit("a", ("other", "a@x.example"), "here")
-    world.edit("b", ("other", "b@x.example"), "there")
-    world.edit("a", WORK, None)
-    world.edit("b", HOME, None)
-    killed(world, flow, point)
-    world.passing(2)
-    both = {("other", "a@x.example"): "here", ("other", "b@x.example"): "there"}
-    assert world.lists() == (both, both)
-    quiet(world)
-
-
-KEYS = st.tuples(st.sampled_from(["work", "home"]), st.sampled_from(["x", "y"]))
-EDIT = st.tuples(st.sampled_from("ab"), KEYS, st.sampled_from(["one", "two", None]))
-STEP = st.one_of(
-    EDIT,
-    EDIT,
-    EDIT,
-    st.sampled_from(["out", "back"]),
-    st.tuples(st.sampled_from(["out", "back"]), st.sampled_from(POINTS)),
-)
-
-
-@given(st.lists(STEP, min_size=4, max_size=16))
-@settings(
-    max_examples=8,
-    deadline=None,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    suppress_health_check=[HealthCheck.too_slow],
-)
-def test_both_lists_are_what_the_plain_three_way_model_says(steps):
-    folder = Path(tempfile.mkdtemp(prefix="moatbridge-lists-"))
-    world, model = ListWorld(folder, count=1), Model()
-    try:
-        world.begin()
-        for step in [*steps, "out", "back", "out", "back"]:
-            world.forget_turns()
-            if step in {"out", "back"}:
-                world.go(step)
-                model.carry(step)
-            elif len(step) == 2:
-                killed(world, *step)
-                model.carry(step[0])
-            else:
-                world.edit(*step)
-                model.edit(*step)
-            assert world.lists() == (model.a, model.b), step
-        assert model.a == model.b
-        quiet(world)
-        assert world.social.doubled() == world.hr.doubled() == []
-    finally:
-        world.bridge.close()
-        shutil.rmtree(folder)
-
-
-SIDES, FLOWS = st.sampled_from("ab"), st.sampled_from(["out", "back"])
-SLICES = st.one_of(
-    st.tuples(st.just("add"), SIDES),
-    st.tuples(st.just("add"), SIDES),
-    st.tuples(st.just("remove"), SIDES, st.integers(0, 5)),
-    st.tuples(st.sampled_from(["scan", "drain", "go"]), FLOWS),
-    st.tuples(st.just("kill"), FLOWS, st.sampled_from(POINTS)),
-)
-
-
-@given(st.lists(SLICES, min_size=6, max_size=24))
-@settings(
-    max_examples=8,
-    deadline=None,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    suppress_health_check=[HealthCheck.too_slow],
-)
-def test_whatever_is_planned_meanwhile_both_hold_all_that_was_added_and_not_removed(
-    steps,
-):
-    """Also if lists were read long before they were delivered."""
-    folder = Path(tempfile.mkdtemp(prefix="moatbridge-lists-"))
-    world, alive = ListWorld(folder, count=1), set()
-    acts = {"scan": world.scan, "go": world.go, "drain": lambda f: world.drain(flow=f)}
-    try:
-        world.begin()
-        for number, (what, who, *more) in enumerate(steps):
-            world.forget_turns()
-            if what == "add":
-                alive.add(key := ("work", f"k{number}"))
-                world.edit(who, key, "-")
-            elif what == "kill":
-                killed(world, who, *more)
-            elif what in acts:
-                acts[what](who)
-            elif shown := sorted(world.lists()[who == "b"]):
-                key = shown[more[0] % len(shown)]
-                world.edit(who, key, None)
-                alive.discard(key)
-        for _ in range(3):
-            world.later(120)
-            world.passing()
-        assert world.lists() == (dict.fromkeys(alive, "-"),) * 2
-        quiet(world)
-    finally:
-        world.bridge.close()
-        shutil.rmtree(folder)
-
-
 # --- where nothing can be merged -----------------------------------------------------------
+
+UNTYPED = {"each": "mails", "fields": {"value": "value", "display": "display"}}
 
 
 @pytest.mark.parametrize(
@@ -418,10 +281,12 @@ def test_whatever_is_planned_meanwhile_both_hold_all_that_was_added_and_not_remo
         ({"phoneNumbers": "merge"}, {}, "maps single entries of it"),
         ({"emials": "merge"}, {}, "the flow carries no list of that name"),
         ({"*": "merge"}, {}, "it is no list"),
+        ({}, {"there": UNTYPED}, "says its display and not its type"),
     ],
 )
 def test_what_cannot_be_merged_is_refused_with_the_reason(pairs, owner, settings, says):
-    world = pairs(owner={"*": "hr/people", **owner}, begin=False, **settings)
+    owner = {"*": "hr/people", **(owner or {"emails": "merge"})}
+    world = pairs(owner=owner, begin=False, **settings)
     with pytest.raises(ConfigurationError) as caught:
         world.bridge.route("out")
     assert caught.value.code == "flow.owner"

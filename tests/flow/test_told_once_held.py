@@ -94,6 +94,30 @@ def test_an_older_change_that_must_be_held_too_ends_in_the_newer_one(
     assert world.at_rest()
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_what_was_agreed_to_is_asked_about_again_with_what_is_told_after_it(
+    worlds, waits
+):
+    """Found in review: it was sent beside the newer one, or the half of it was lost."""
+    world = worlds()
+    busy(world) if waits else (world.tell(1), world.drain())
+    if waits:
+        world.tell(1, given="Augusta")
+    world.tell(1, family="King", role="admin", only=("family", "phone"))
+    (one,) = world.bridge.review("people")
+    world.bridge.decide("people", one.item, "approve")
+    world.tell(1, role="boss", only=("phone",))
+    assert world.waiting() == HELD
+    for _ in range(3):
+        world.later(10)
+        world.drain()
+    assert world.one()["phone"] is None
+    assert world.waiting() == HELD
+    world.approve()
+    assert (world.one()["family"], world.one()["phone"]) == ("King", "boss")
+    assert world.at_rest()
+
+
 def busy(world):
     """What leaves next must wait: nobody knows what became of the one before."""
     world.tell(1)

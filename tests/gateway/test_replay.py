@@ -6,7 +6,9 @@ import pytest
 
 from gateway.sending import deliver, person
 from moatbridge.changes import Receipt
+from moatbridge.errors import ConfigurationError
 from moatbridge.ledger import inbox
+from moatbridge.run.status import expired
 from moatbridge.testing import MemoryAdapter
 
 PLACE = "inbox/1/change 0"
@@ -126,6 +128,42 @@ def test_a_dead_letter_that_was_mended_by_a_newer_delivery_is_gone(world, gatewa
     run(world)
     deliver(gateway.port, "m2", person("ada", given="Augusta"))
     assert run(world) == []
+
+
+def lapsed(world):
+    """Nobody decided about what is held; the next run tidies up."""
+    with world.bridge() as bridge:
+        [item] = bridge.review("people")
+        with bridge.ledger.write() as tx:
+            tx.run("UPDATE hold SET expires=? WHERE decided IS NULL", tx.now() - 1)
+        bridge.plan("people")
+        assert [each.item for each in expired(bridge.ledger, "people")] == [item.item]
+        return item.item
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_was_pushed_and_expired_is_replayed_while_the_inbox_keeps_it(
+    world, gateway, kept
+):
+    path = world.folder / "moatbridge.toml"
+    guard = "[flows.people.guard]\ncreates = 0\n[gateway]\n"
+    path.write_text(path.read_text().replace("[gateway]\n", guard))
+    deliver(gateway.port, "m1", person("ada"))
+    run(world)
+    item = lapsed(world)
+    if not kept:
+        tidied(world)
+        with pytest.raises(ConfigurationError) as refused:
+            run(world, item)
+        assert refused.value.code == "review.told-once"
+        assert run(world) == []
+        return
+    [again] = run(world, item)
+    assert again != item
+    with world.bridge() as bridge:
+        bridge.decide("people", again, "approve", actor="boss")
+    assert run(world) == []
+    assert uids(world) == ["ada"]
 
 
 # --- the first agreement ------------------------------------------------------------------

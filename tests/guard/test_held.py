@@ -29,6 +29,25 @@ def test_an_author_is_known_by_the_login_in_each_name(name):
     assert wrote("Ada@other-host", ["somebody", name])
 
 
+SPELLINGS = [
+    "ada",
+    "ada@host",
+    "CORP\\ada",
+    "uid=ada,ou=people",
+    "https://s.example/users/Ada/?tab=1",
+    "https://s.example/@ada",
+    "acct:ada@s.example",
+]
+
+
+@pytest.mark.parametrize("principal", SPELLINGS)
+def test_an_approver_is_known_by_the_login_in_each_name_too(principal):
+    """Found in review: only authors were spelled out."""
+    assert all(wrote(principal, {author}) for author in SPELLINGS)
+    others = ["adam", "CORP\\bob", "https://ada.example/users/bob", "bob@ada", "", "\\"]
+    assert not wrote(principal, others)
+
+
 @pytest.mark.parametrize("name", ["adam", "a.da", "ada lovelace", "bob@ada", "", "u17"])
 def test_somebody_else_is_no_author(name):
     assert not wrote("ada@host", [name])

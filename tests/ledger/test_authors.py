@@ -78,6 +78,11 @@ def test_whoever_decided_is_an_author_by_login_and_person(people):
     assert found == NAMES | {"a.l"}
 
 
+def test_whoever_decided_is_an_author_when_masks_took_the_name_out(people):
+    found = authors(people, {"type": "Accept"}, who=["7", "a.l"])
+    assert found == {"7", "a.l"}
+
+
 def test_an_author_nobody_knows_is_called_as_the_post_calls_them(people):
     stranger = {"stream": "none/such", "name": "bob"}
     assert authors(people, {"attributedTo": stranger}) == {"bob"}

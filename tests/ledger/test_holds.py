@@ -38,7 +38,7 @@ def stage(ground, *keys, waits=100.0, reason="approval", fp=b"1" * 16):
 def late(ground, *, older=1e9):
     """Which items expire now."""
     with ground.ledger.write() as tx:
-        holds.expire_holds(tx, ground.row.flow_id, older=older)
+        holds.expire_holds(tx, ground.row.flow_id, older=older, lasting={"quiet"})
         return [w.item for w in review.expired(tx, ground.row.flow_id)]
 
 
@@ -50,8 +50,22 @@ def test_an_item_expires_when_its_own_time_is_over(ground):
     assert [bool(row[0]) for row in expires] == [False, False, True]
     assert late(ground) == ["h2"]
     assert ground.value("SELECT payload FROM intent WHERE parcel_id=2") is None
-    # What former versions held has no time of its own.
-    assert late(ground, older=-1.0) == ["h2", "h3"]
+
+
+@pytest.mark.parametrize(("reason", "over"), [("quiet", []), ("approval", ["h1"])])
+def test_of_what_has_no_time_only_what_waits_for_a_person_expires(ground, reason, over):
+    """Former versions held without a time; what ends by itself never has one."""
+    stage(ground, "u1", waits=None, reason=reason)
+    assert late(ground, older=-1.0) == over
+
+
+def test_what_expired_before_anybody_noted_when_is_asked_about_again(ground):
+    """Found in review: the record could not be read any more."""
+    stage(ground, "u1", waits=-1.0)
+    with ground.ledger.write() as tx:
+        tx.run("UPDATE hold SET decided='expire', expires=NULL")
+    stage(ground, "u1")
+    assert ground.all("SELECT hold_id, decided FROM hold") == [(2, None)]
 
 
 def test_what_expired_is_not_held_again_but_something_newer_is(ground):
@@ -172,7 +186,9 @@ class Approvals(RuleBasedStateMachine):
         with self.ground.ledger.write() as tx:
             tx.run("UPDATE hold SET expires=1 WHERE decided IS NULL")
             if tidied:
-                holds.expire_holds(tx, self.ground.row.flow_id, older=1e9)
+                holds.expire_holds(
+                    tx, self.ground.row.flow_id, older=1e9, lasting={"quiet"}
+                )
 
     @invariant()
     def only_what_was_agreed_to_can_leave(self):

@@ -99,6 +99,23 @@ def test_every_column_of_today_is_there_after_the_steps(tmp_path, version):
     ledger.close()
 
 
+def test_what_expired_without_a_time_is_listed_from_when_it_was_held(place, tmp_path):
+    ground = Ground(tmp_path, place)
+    with ground.ledger.write() as tx:
+        tx.many(
+            "INSERT INTO hold(flow_id, parcel_id, k, reason, created, decided, expires) "
+            "VALUES(1, 1, ?, 'size', ?, ?, ?)",
+            [(b"1", 2.0, "expire", None), (b"2", 2.0, "expire", 9.0), (b"3", 2.0, None, None)],
+        )  # fmt: skip
+        tx.run("UPDATE meta SET value='5' WHERE name='schema'")
+    ground.ledger.close()
+    ground.open().close()
+    ground.ledger = ground.open()
+    times = [row[0] for row in ground.all("SELECT expires FROM hold ORDER BY k")]
+    assert times == [2.0, 9.0, None]
+    ground.close()
+
+
 LIFE = """
 import os, signal, sys
 from moatbridge.ledger import Ledger

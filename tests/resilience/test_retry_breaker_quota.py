@@ -284,11 +284,12 @@ def test_a_call_whose_failure_opened_the_breaker_says_what_failed():
         breaker.enter()
         calls.append(1)
         breaker.record(failed=True)
-        raise NotApplied("It failed.", code="there.down")
+        raise NotApplied("It failed.", code="there.down") from KeyError("cause")
 
     with pytest.raises(NotApplied) as error:
         Retry(first_wait=0.0)(work)
     assert (error.value.code, len(calls)) == ("there.down", 1)
+    assert isinstance(error.value.__cause__, KeyError)
     with pytest.raises(NotApplied) as error:
         Retry(first_wait=0.0)(work)
     assert (error.value.code, len(calls)) == ("breaker.open", 1)

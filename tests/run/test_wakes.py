@@ -13,6 +13,7 @@ from moatbridge.ledger import Ledger
 from moatbridge.ledger.transactions import CHANNEL
 from moatbridge.run import LocalRunner
 from moatbridge.run.slots import Slots
+from moatbridge.run.wakes import Wakes
 from run.world import Workers, until
 from servers.commit_proxy import CommitProxy
 from servers.ledgers import DATABASE
@@ -190,6 +191,44 @@ def test_what_was_rolled_back_is_not_told_and_a_strange_word_says_any_flow(
     finally:
         ended.set()
         listener.join()
+        ledger.close()
+
+
+def test_whatever_is_notified_and_whatever_fails_the_thread_goes_on_listening(
+    ledger_server, monkeypatch, caplog
+):
+    """A number of more digits than Python reads, and a bug in who is woken."""
+    monkeypatch.setattr("moatbridge.run.wakes._FIRST", 0.05)
+    place = ledger_server.place()
+    ledger = Ledger(place.url, password=place.password)
+    heard = []
+
+    def wake(flow_id):
+        heard.append(flow_id)
+        if flow_id == 7:
+            raise ZeroDivisionError
+
+    def told(payload):
+        before = len(heard)
+        with ledger.write() as tx:
+            tx.one(f"SELECT pg_notify({CHANNEL}, ?)", payload)
+        until(lambda: len(heard) > before)
+
+    wakes = Wakes(ledger, wake)
+    wakes.start()
+    try:
+        until(lambda: heard == [None])
+        for payload in ("9" * 5000, "9" * 20):
+            told(payload)
+        for times in (1, 2):  # each ends it, and it begins anew
+            told("7")
+            until(lambda times=times: heard.count(None) == 3 + times)
+        told("8")
+        assert heard == [None, None, None, 7, None, 7, None, 8]
+        assert caplog.text.count("ZeroDivisionError") == 1
+    finally:
+        wakes.stop()
+        wakes.join(30)
         ledger.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flow import test_pair_lists as lists
+from flow import test_pair_lists_model as lists
 from moatbridge.resilience.retry import Retry
 
 EXAMPLES = int(os.environ.get("MOATBRIDGE_EXAMPLES", "250"))

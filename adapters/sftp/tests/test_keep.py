@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import ValidationError
 
+from moatbridge_sftp.storage import StorageFault
 from servers.drop_folder import Drop, Reader
 
 if TYPE_CHECKING:
@@ -93,3 +95,73 @@ def test_a_forged_list_removes_no_other_file(
 def _forge(listed: Path, path: str, other: Path) -> None:
     found = other.stat()
     listed.write_text(f'[["{path}", {found.st_size}, {int(found.st_mtime)}]]')
+
+
+BAD = {
+    "infinite": b'[["in/x.csv", 1e999, 1]]',
+    "too large": b"x" * 70_000,
+    "no text": b"\xff\xfe[",
+    "odd path": b'[["in/.moatbridge/people/archive/a\\u0000b\\ud800", 1, 1]]',
+    "long path": b'[["in/.moatbridge/people/archive/' + b"x" * 300 + b'", 1, 1]]',
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_a_damaged_entry_stops_neither_settling_nor_those_behind_it(
+    drop: Drop, clock: list[float], bad: bytes
+) -> None:
+    take(drop, "a.csv", keep="30d")
+    for number in range(3):
+        (drop.state / "kept" / f"{number}.x").write_bytes(bad)
+    clock[0] += 31 * DAY
+    take(drop, "b.csv", keep="30d")
+    assert stored(drop) == ["b.csv"]
+
+
+def test_entries_that_are_refused_take_no_turn_from_others(
+    local: Drop, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moatbridge_sftp.settling.keeping._AT_ONCE", 2)
+    for name in "abcdef":
+        take(local, f"{name}.csv", keep="30d")
+        clock[0] += 1
+    clock[0] += 31 * DAY
+    adapter = local.open(keep="30d")
+    storage: Any = adapter._storage
+    remove, asked = storage.remove, []
+
+    def refusing(path: str) -> None:
+        asked.append(path)
+        if path.rpartition("/")[2] in ("a.csv", "b.csv", "c.csv"):
+            raise StorageFault("denied")
+        remove(path)
+
+    monkeypatch.setattr(storage, "remove", refusing)
+    reader = Reader(adapter)
+    for _ in range(4):
+        reader.poll()
+    assert stored(local) == ["a.csv", "b.csv", "c.csv"]
+    assert any("`keep` is over" in words for words in adapter.notices())
+    assert len(asked) < 12
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"archive_to": "/archive-{yyyy}"},
+        {"archive_to": "{yyyy}/{mm}"},
+        {"archive_to": "/"},
+        {"archive_to": "/in/{yyyy}"},
+        {"failed_to": "failed-{yyyy}", "content": "snapshot"},
+    ],
+)
+def test_keep_is_refused_where_ours_cannot_be_told_from_theirs(
+    local: Drop, settings: dict[str, Any]
+) -> None:
+    if "failed_to" in settings:
+        settings = {**settings, "on_bad_file": "quarantine"}
+    local.make(**settings)
+    with pytest.raises(ValidationError, match="folder of ours"):
+        local.make(**settings, keep="30d")
+    for good in ("archive", "/old/{yyyy}", "/{stream}/old", "{state}/{yyyy}"):
+        local.make(keep="30d", archive_to=good)

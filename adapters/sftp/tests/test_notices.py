@@ -37,6 +37,20 @@ def test_a_file_that_is_set_aside_is_named_with_its_reason(drop: Drop) -> None:
     assert said(reader) == []
 
 
+def test_what_is_said_of_one_stream_waits_until_that_stream_is_asked_for(
+    local: Drop,
+) -> None:
+    names = ("people", "rooms")
+    adapter = local.open({n: {**PEOPLE, "files": f"{n}-*.csv"} for n in names})
+    for name in names:
+        local.put(f"{name}-a.csv", "nr,name,pay,room\n1,x,9,9\n")
+        Reader(adapter, name).poll()
+    told = "2 columns are in no field and are not read (pay, room)."
+    assert list(adapter.notices("rooms")) == [f"rooms: {told}"]
+    assert list(adapter.notices("rooms")) == []
+    assert list(adapter.notices()) == [f"people: {told}"]
+
+
 def test_new_columns_are_told_once_and_again_when_they_change(local: Drop) -> None:
     reader = Reader(local.open())
     local.put("a.csv", "nr,name,pay,room\n1,x,9,9\n")

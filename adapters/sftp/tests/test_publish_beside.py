@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import hashlib
 import shutil
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -113,9 +114,11 @@ def test_a_batch_with_a_checksum_that_broke_off_anywhere_is_published_once(
 # --- without receipts ---------------------------------------------------------------
 
 
-def without_folders(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> SftpAdapter:
+def without_folders(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch, **more: Any
+) -> SftpAdapter:
     """An account that may write files and make no folder."""
-    adapter = opened(drop)
+    adapter = opened(drop, **more)
 
     def refused(_path: str) -> None:
         raise StorageFault("denied")
@@ -170,3 +173,43 @@ def test_without_receipts_a_batch_that_broke_off_is_whole_after_the_repeat(
         assert kinds == ["done", "gz", "sha256"], (broken, names(local))
         for name in names(local):
             (local.base / "out" / name).unlink()
+
+
+def test_without_receipts_files_of_the_consumer_stay_as_they_are(
+    local: Drop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = {"file_name": "x-{key}.{ext}", "publish_gzip": False}
+    out = local.base / "out"
+
+    def again() -> list[tuple[str, str]]:
+        adapter = without_folders(local, monkeypatch, **named)
+        return [(r.outcome, r.code) for r in adapter.write("out", BATCH)]
+
+    assert again() == [("applied", "")]
+    data, done, sums = (f"{names(local)[0][:-4]}{e}" for e in (".csv", ".done", ".csv.sha256"))  # fmt: skip
+    assert names(local) == [data, sums, done]
+    (out / data).unlink()  # taken; the done file says that it was there
+    (out / done).write_text("read by the consumer")
+    (out / sums).write_text("their own copy")
+    assert again() == [("unknown", "sftp.unknown")]
+    (out / done).unlink()
+    assert again() == [("rejected", "sftp.name-taken.conflict")]
+    assert {n: (out / n).read_text() for n in names(local)} == {sums: "their own copy"}
+    (out / sums).unlink()
+    assert again() == [("applied", "")]
+
+
+def test_without_receipts_a_checksum_that_was_begun_names_the_file(
+    local: Drop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file's name holds the time: the repeat must not leave a second checksum."""
+    without_folders(local, monkeypatch).write("out", BATCH)
+    first = names(local)
+    for name in first:
+        if not name.endswith(".sha256"):
+            (local.base / "out" / name).unlink()
+    later = time.time() + 90
+    monkeypatch.setattr("time.time", lambda: later)
+    again = without_folders(local, monkeypatch).write("out", BATCH)
+    assert [r.outcome for r in again] == ["applied"]
+    assert names(local) == first

@@ -93,3 +93,45 @@ def test_a_receipt_of_many_brackets_is_an_unreadable_receipt(local: Drop) -> Non
     with pytest.raises(ConfigurationError) as caught:
         adapter.write("out", BATCH)
     assert caught.value.code == "sftp.receipt"
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"sum": "payroll/release.done"},
+        {"sum": "out/other.csv"},
+        {"done": "payroll/release.done"},
+        {"done": "out/other.csv"},
+        {"done": ""},
+        {"sum_part": "", "done_part": ""},
+    ],
+)
+def test_a_forged_receipt_names_no_other_file_beside(
+    local: Drop, forged: dict[str, str]
+) -> None:
+    """Who writes into the state folder must not release files into other folders."""
+    more = {"publish_done": True, "publish_checksum": "sha256"}
+    adapter = opened(local, **more)
+    (local.base / "payroll").mkdir()
+    adapter.write("out", BATCH)
+    for path in (local.base / "out").glob("*.*"):
+        if path.is_file():
+            path.unlink()
+    (receipt,) = (local.base / "out" / ".moatbridge" / "out" / "sent").iterdir()
+    told = json.loads(receipt.read_text())
+    for part in ("sum_part", "done_part"):
+        (local.base / told[part]).write_text("forged")
+    receipt.write_text(json.dumps({**told, **forged}))
+    with pytest.raises(ConfigurationError) as caught:
+        opened(local, **more).write("out", BATCH)
+    assert caught.value.code == "sftp.receipt"
+    assert list((local.base / "payroll").iterdir()) == []
+    assert suffixes(local) == []
+
+
+def test_a_receipt_outlives_a_change_of_the_checksum(local: Drop) -> None:
+    opened(local, publish_checksum="sha256").write("out", BATCH)
+    for more in ({}, {"publish_checksum": "md5"}):
+        again = opened(local, **more).write("out", BATCH)
+        assert [r.outcome for r in again] == ["applied"]
+    assert suffixes(local) == [".csv", ".sha256"]

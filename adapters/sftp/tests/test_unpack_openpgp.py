@@ -164,6 +164,30 @@ def test_a_gpg_that_says_nothing_ends_with_the_call_and_its_children(tmp_path, h
     until(lambda: not (number and _lives(number)))
 
 
+ENDLESS = """#!/bin/sh
+case "$*" in *--import*) exit 0;; esac
+exec 1>&-
+sleep 600
+"""
+
+
+@pytest.mark.parametrize("script", [SILENT, ENDLESS], ids=["no output", "no end"])
+@pytest.mark.parametrize("seconds", [600.0, None])
+def test_a_file_over_which_gpg_falls_silent_is_bad(
+    tmp_path, monkeypatch, script, seconds
+):
+    """Else it would be read again for ever, and none behind it."""
+    monkeypatch.setattr("moatbridge_sftp.unpack.openpgp._STALL", 0.3)
+    program = tmp_path / "gpg"
+    program.write_text(script.format(pid=tmp_path / "pid"))
+    program.chmod(0o700)
+    recorded = RecordingNet(net([], deadline=seconds)) if seconds else None
+    openpgp = OpenPgp("a key", net=recorded, program=str(program))
+    assert reason(b"\x85\x01 a message", openpgp) == "decrypt"
+    if recorded is not None:
+        recorded.forget()
+
+
 def _lives(pid):
     """Not gone, and no zombie that nobody has waited for yet."""
     try:

@@ -171,7 +171,7 @@ class Adapter(ABC, Generic[C]):
     def streams(self) -> Sequence[Stream]:
         """Describe the configured streams (may ask the server for types)."""
 
-    def notices(self) -> Sequence[str]:
+    def notices(self, stream: str | None = None) -> Sequence[str]:  # noqa: ARG002
         """What a person should know about what was read since this was asked last.
 
         For what is no error and no reject, and still must not pass in silence: a file
@@ -183,6 +183,11 @@ class Adapter(ABC, Generic[C]):
         personal values or secrets; of one stretch 20 are kept, of each 300 characters.
         The same sentence again, word for word, counts as said once. Asking forgets
         them. No I/O, never raises. The default is none.
+
+        Args:
+            stream: Local name of the stream that was read: what was said of others
+                waits until it is asked for, since another flow reads them over the
+                same connection. None for all of them.
         """
         return ()
 

@@ -6,13 +6,14 @@ transactions under the control lease and can be repeated after a kill.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from moatbridge.flow.afresh import look_again
+from moatbridge.errors import MoatbridgeError, NotApplied
+from moatbridge.flow.afresh import TRIES, Afresh
 from moatbridge.flow.judging import judge_run, verdict_to_json
 from moatbridge.flow.nothing import end_without_pass
-from moatbridge.flow.observation import Observation
 from moatbridge.flow.opening import (
     BY_ITSELF,
     LIVE,
@@ -26,13 +27,12 @@ from moatbridge.flow.retranslated import retranslated
 from moatbridge.flow.settling import settle_delivered
 from moatbridge.flow.standing import DECIDED, not_approved
 from moatbridge.flow.vanished import Vanished
-from moatbridge.flow.writing import write
+from moatbridge.guard import BY_ITSELF as LASTING
 from moatbridge.guard import Finding
 from moatbridge.ledger import (
     audit,
     flows,
     holds,
-    marks,
     parcels,
     partitions,
     runs,
@@ -40,7 +40,6 @@ from moatbridge.ledger import (
     settlement,
     unsettled,
 )
-from moatbridge.ledger.keys import key_hash
 from moatbridge.ledger.undo import KIND
 from moatbridge.resilience.crash import crash_point
 
@@ -57,7 +56,6 @@ if TYPE_CHECKING:
 
 CONTROL = "control"
 _CONFIRM = 500
-_TRIES = 5
 
 __all__ = ["CONTROL", "LIVE", "Control", "ensure_partitions", "request_pass"]
 
@@ -163,7 +161,7 @@ class Control:
             scanning = runs.latest(tx, self._flow_id, "scanning")
             retract = runs.latest(tx, self._flow_id, "scanning", kind=KIND)
             applying = runs.applying(tx, self._flow_id)
-            due = flows.due_again(tx, self._flow_id, limit=_CONFIRM, tries=_TRIES)
+            due = flows.due_again(tx, self._flow_id, limit=_CONFIRM, tries=TRIES)
         if scanning is not None and self._scan(scanning):
             return True
         if retract is not None and self._retracts.work(retract):
@@ -172,10 +170,23 @@ class Control:
             applying = self._live_run()
         carrying = [run for run in applying if run.kind != KIND]
         if carrying and due:
-            return self._again(carrying[-1], due)
+            try:
+                self._again(carrying[-1], due)
+            except Exception as error:
+                if self._sieve.blames_one(error) or isinstance(error, NotApplied):
+                    self._end_what_can(applying)
+                raise
+            return True
         if self._settle():
             return True
         return max(map(self._finish, applying), default=False)
+
+    def _end_what_can(self, applying: list[runs.Run]) -> None:
+        """No run waits for one record; that it fails is told, not what else does."""
+        with suppress(MoatbridgeError):
+            self._settle()
+            for run in applying:
+                self._finish(run)
 
     def _settle(self) -> bool:
         """Tell the source what was delivered, before any run counts as done."""
@@ -227,7 +238,9 @@ class Control:
     def _tidy(self, tx: Any) -> None:
         """What waited too long expires; the janitor sees to what was kept too long."""
         ttl = self._route.rules.approval_ttl
-        late = holds.expire_holds(tx, self._flow_id, older=ttl)
+        fetches = self._route.source.can("CanFetch")
+        flows.note_fetches(tx, self._flow_id, fetches=fetches)
+        late = holds.expire_holds(tx, self._flow_id, older=ttl, lasting=LASTING)
         not_approved(tx, self._ledger, self._route.name, self._route.config, late)
         self.untidy = True
 
@@ -343,27 +356,16 @@ class Control:
 
     # --- while applying ---------------------------------------------------------
 
-    def _again(self, run: runs.Run, due: list[tuple[int, str]]) -> bool:
+    def _again(self, run: runs.Run, due: list[tuple[int, str]]) -> None:
         """Stale, newly resolved or decided records: read and judged afresh."""
-        route, side = self._route, self._route.row.side
-        link_ids = [link_id for link_id, _why in due]
-        forced = {link_id for link_id, why in due if why != DECIDED}
-        with self._ledger.step(self._lease, got_on=False) as tx:
-            flows.next_round(tx, sorted(forced))
-            links = marks.links(tx, link_ids)
-        found = Observation()
-        if route.source.can("CanFetch"):
-            found = look_again(
-                self._observer, self._sieve, links.values(), side=side, forced=forced
-            )
-        with self._ledger.step(self._lease) as tx:
-            write(tx, route, found, run.run_id, self._lease)
-            if not route.source.can("CanFetch"):
-                keys = [link.key(side) or "" for link in links.values()]
-                marks.forget(tx, route.row.source_side, [key_hash(k) for k in keys])
-            flows.taken_again(tx, self._flow_id, link_ids)
-            self._ledger.leases.wake(tx, self._flow_id, "lane")
-        return True
+        afresh = Afresh(
+            self._route,
+            self._ledger,
+            self._lease,
+            observer=self._observer,
+            sieve=self._sieve,
+        )
+        afresh.take(run.run_id, due)
 
     def _finish(self, run: runs.Run) -> bool:
         """End a run that has nothing left to send; live runs stay open."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from moatbridge.flow import loops, noticing, standing
 from moatbridge.flow.folding import joins_newer
+from moatbridge.flow.opening import LIVE
 from moatbridge.flow.preparing import prepare
 from moatbridge.flow.references import through_own_pair
 from moatbridge.guard import window_counts
@@ -144,9 +145,10 @@ class Departing:
         )
         self._dead(tx, items, dict(ready.rejected))
         item_at = {item.pos: item for item in items}
+        once = route.told_once and parcel.part == LIVE
         for held in ready.held:
             if not joins_newer(tx, route, parcel, item_at[held[0]]):
-                holds.hold_planned(tx, row.flow_id, parcel, *held)
+                holds.hold_planned(tx, row.flow_id, parcel, *held, once=once)
         _postpone(tx, parcel, ready.unready, moved=bool(admitted.ready))
         sent = set(admitted.ready)
         keys = [k for pos, found in ready.counted if pos in sent for k in found]

@@ -3,7 +3,10 @@
 What both sides agreed on is kept as two hashes of each element: as side a shows it, and
 as side b does. A target may write a value in its own way, and refers to members by its
 own ids. So an element whose hash is known is unchanged on its side, one whose hash is
-not known was added or changed, and a hash without its element was removed or changed:
+not known was added or changed, and a hash without its element was removed or changed.
+Several elements of one side may look alike at the other (one address for work and for
+home, where types are unknown); they stay apart here, and one of them there stands for
+all. So:
 
 * what one side added stands on both sides
 * what one side removed goes, unless the other side changed it meanwhile
@@ -112,50 +115,78 @@ class _Merging:
         said: set[bytes],
         says: frozenset[str] | None,
     ) -> None:
-        self._there = {s: t for s, t in base if NOWHERE not in (s, t)}
+        self._there: dict[bytes, list[bytes]] = {}
+        self._known: dict[bytes, set[bytes]] = {}
+        for s, t in base:
+            if NOWHERE not in (s, t):
+                self._there.setdefault(s, []).append(t)
+                self._known.setdefault(t, set()).add(s)
         self._foreign = {t for s, t in base if s == NOWHERE}
         self._says = says
         self._theirs = contents(theirs)
-        here = {t: s for s, t in self._there.items()}
         self._dropped: dict[str, Element] = {}
         self._at: dict[str, int] = {}
+        self._ours: dict[str, int] = {}
+        self._place: dict[bytes, int] = {}
+        self._agreed: list[tuple[bytes, int | bytes]] = []
         self.elements: list[Element] = []
-        self.agreed: list[Pair] = []
         for each in theirs:
-            known = here.get(content(each))
-            if known is not None and known not in said:
-                self._dropped[identity(each)] = each  # removed or changed here
-            else:
-                if known is None:  # added or changed there
-                    self._at[identity(each)] = len(self.elements)
-                self.elements.append(each)
+            self._keep_or_drop(each, said)
+
+    def _keep_or_drop(self, theirs: Element, said: set[bytes]) -> None:
+        """Lay out one element of the target; several of the source may look like it."""
+        hashed, who = content(theirs), identity(theirs)
+        known = self._known.get(hashed, set())
+        if known and known.isdisjoint(said):
+            self._dropped[who] = theirs  # removed or changed here
+            return
+        at = len(self.elements)
+        if known:
+            self._ours[who] = self._place[hashed] = at
+        else:  # added or changed there
+            self._at[who] = at
+        self.elements.append(theirs)
 
     def take(self, each: Ours, *, first: bool) -> None:
         """Lay one element of the source over the target's list."""
         there = self._there.get(each.said)
         if there is not None:  # unchanged here: the target's list tells what it is now
-            self.agreed.append((each.said, there))
-            return
-        if each.shown is None:
-            self.agreed.append((each.said, NOWHERE))
-            return
-        who = identity(each.shown)
-        at = self._at.get(who)
-        if at is None:
-            mine = self._over(self._dropped.get(who), each.shown)
-            self._at[who] = len(self.elements)
-            self.elements.append(mine)
+            self._agreed += ((each.said, self._place.get(t, t)) for t in there)
+        elif each.shown is None:
+            self._agreed.append((each.said, NOWHERE))
         else:
-            mine = self._over(self.elements[at], each.shown)
-            if first:
-                self.elements[at] = mine
-        self.agreed.append((each.said, content(mine)))
+            self._agreed.append((each.said, self._lay(each.shown, first=first)))
+
+    def _lay(self, mine: Element, *, first: bool) -> int | bytes:
+        """Where an element went, or its hash if the target's word stands instead."""
+        who = identity(mine)
+        at = self._at.get(who)
+        if at is not None:
+            mine = self._over(self.elements[at], mine)
+            if not first:
+                return content(mine)
+        elif who in self._dropped or who not in self._ours:
+            mine = self._over(self._dropped.pop(who, None), mine)
+            at = self._ours[who] = len(self.elements)
+            self.elements.append(mine)
+        else:  # another one of the source looks like it
+            at = self._ours[who]
+            mine = self._over(self.elements[at], mine)
+        self.elements[at] = mine
+        return at
 
     def all_agreed(self) -> list[Pair]:
-        """With what only the target can hold."""
-        named = {t for _s, t in self.agreed}
+        """With what only the target can hold.
+
+        Of those that look alike all count as what stands in their place at last.
+        """
+        agreed = [
+            (s, t if isinstance(t, bytes) else content(self.elements[t]))
+            for s, t in self._agreed
+        ]
+        named = {t for _s, t in agreed}
         foreign = (self._foreign & self._theirs) - named
-        return [*self.agreed, *((NOWHERE, each) for each in sorted(foreign))]
+        return [*agreed, *((NOWHERE, each) for each in sorted(foreign))]
 
     def _over(self, theirs: Element | None, mine: Element) -> Element:
         if self._says is None or theirs is None:
@@ -203,17 +234,28 @@ def presumed(
         same_here: The source's list is as it was when both agreed.
         same_there: The target's is.
     """
+    views = [(each.said, each.shown) for each in ours if each.shown is not None]
+    if same_here and same_there:
+        return _paired(views, theirs)
     if same_there:
-        twins = {identity(e.shown): e.said for e in ours if e.shown is not None}
-        return [(twins.get(identity(e), _GONE), content(e)) for e in theirs]
+        twins: dict[bytes, list[bytes]] = {}
+        for said, view in views:
+            twins.setdefault(content(view), []).append(said)
+        return [(s, t) for t in map(content, theirs) for s in twins.get(t, [_GONE])]
     if same_here:
-        found = {identity(each): content(each) for each in theirs}
-        return [
-            (each.said, found.get(identity(each.shown), _GONE))
-            for each in ours
-            if each.shown is not None
-        ]
+        held = contents(theirs)
+        return [(s, t if (t := content(view)) in held else _GONE) for s, view in views]
     return []
+
+
+def _paired(
+    views: Sequence[tuple[bytes, Element]], theirs: Sequence[Element]
+) -> list[Pair]:
+    """All that both hold is agreed: what only one of them has is its own."""
+    spelled = respelled([view for _said, view in views], theirs)
+    pairs = [(s, spelled.get(t, t)) for s, view in views for t in [content(view)]]
+    foreign = contents(theirs) - {t for _s, t in pairs}
+    return [*pairs, *((NOWHERE, each) for each in sorted(foreign))]
 
 
 def respelled(

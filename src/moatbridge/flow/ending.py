@@ -158,7 +158,7 @@ def is_impossible(lease: Lease, error: Exception) -> bool:
     time. Where records are read, the one that holds it is found and left out.
     """
     if isinstance(error, UnicodeEncodeError | ValueRefused):
-        return lease.kind not in {"scan", "live"}
+        return lease.kind not in {"scan", "live", "control"}
     return isinstance(error, AssertionError)
 
 

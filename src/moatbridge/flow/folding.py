@@ -10,6 +10,8 @@ transaction A, and rests on the mark as that very transaction sees it.
 * a removal replaces it; what was never created needs none
 * what a person must look at first leaves the planned one alone, and takes the place
   of a held one; so does what is laid over a held one, which stays unapproved
+* it also takes the place of what a person agreed to and that has not left: if it is a
+  partial one, it is laid over that first, and they are asked about both
 
 What the target holds already when this is done is not staged at all.
 """
@@ -131,9 +133,11 @@ class _Folded:
     def _lay_over(self, staged: Staged, waits: Sequence[Pending]) -> None:
         """Onto what waits last: a held one, or else the planned one."""
         base = waits[-1] if waits else None
-        planned = base is not None and base.hold is None
-        if base is None or base.op in _REMOVES or (planned and staged.hold):
+        if base is None or base.op in _REMOVES:
             return
+        planned = base.hold is None and staged.hold is not None
+        if planned and (base.agreed is None or base.out_fp == staged.out_fp):
+            return  # it stays where it is, or is the very thing that was agreed to
         staged.payload = merged(base.payload, staged.payload, self._slots)
         staged.out_fp = key_hash(f"{base.out_fp!r}{staged.out_fp!r}")
         staged.op = base.op

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from moatbridge.flow import rejudging
 from moatbridge.guard import lifetime
 from moatbridge.ledger import turns
 from moatbridge.ledger.states import State
@@ -50,7 +51,8 @@ def hold(tx: Transaction, route: Route, ready: Prepared, *, agreed: bool) -> Non
     for pos, paths in out.items():
         ready.waits.pop(pos, None)
         waits = lifetime(LOOP, route.rules)
-        ready.held.append((pos, LOOP, "pair", None, ", ".join(paths), waits))
+        shown = rejudging.sealed(route, ready.planned[pos])
+        ready.held.append((pos, LOOP, "pair", shown, ", ".join(paths), waits))
 
 
 def note(tx: Transaction, route: Route, results: Sequence[Result]) -> None:

@@ -44,8 +44,8 @@ def check_merged(
     """
     found = tuple(merged)
     for path in found:
-        for end in ends:
-            if why := _hindered(path, end):
+        for end, other in (ends, ends[::-1]):
+            if why := _hindered(path, end) or _loses_types(path, end, other):
                 raise _refused(name, path, why, end.address)
     heads = {"*", *(_head(path) for path in found)}
     for key, who in table.items():
@@ -71,6 +71,21 @@ def _hindered(path: str, end: End) -> str | None:
     if leaf.write is None:
         return f"{end.address} cannot write it"
     return None
+
+
+def _loses_types(path: str, end: End, other: End) -> str | None:
+    """Why a change here would take away the `type` that an entry has at the other end.
+
+    An entry is known by value and type. Where only values are said, what changes can
+    only come and go; where more is said, an entry could change, and without its type.
+    """
+    says, there = _says(end, _head(path)), _says(other, _head(path))
+    if says is None or "type" in says or says <= {"value"}:
+        return None
+    if there is not None and "type" not in there:
+        return None
+    more = ", ".join(sorted(says - {"value"}))
+    return f"{end.address} says its {more} and not its type, which would be lost"
 
 
 def _identified(shape: Shape) -> bool:

@@ -1,4 +1,4 @@
-"""What an adapter noticed while it read, taken to where people see it."""
+"""What an adapter noticed while it read or settled, taken to where people see it."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ def noting(
     Args:
         route: The flow.
         ledger: Its ledger.
-        lease: Of the partition that is read.
+        lease: Of the partition that is read, or of control.
         borrowed: The slice's sessions by use; may grow meanwhile.
     """
     try:
         yield
     finally:
         ours = [borrowed[use] for use in _USES if use in borrowed]
-        said = [words for session in ours for words in session.notices()]
+        name = route.source.name
+        said = [words for session in ours for words in session.notices(name)]
         new: list[str] = []
         if said:
             # A word that is lost harms nothing; the error that ends us must be seen.

@@ -8,8 +8,10 @@ is tried again whenever it is read again: at once and alone, since its reject is
 so that nobody waits for it a second time.
 
 A failure that is no record's fault rejects nothing: a system that is away, a lost
-lease, a setting, an impossible state, or a batch of which every record fails. Then the
-partition fails as ever, and is blocked after 20 tries.
+lease, a setting, an impossible state, or a batch of which every record fails. Nor does
+one that may pass: `NotApplied` says that the same call may be repeated, so it proves
+nothing against a record, however often it is met; a live feed would not tell again what
+was rejected for it. Then the partition fails as ever, and is blocked after 20 tries.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from moatbridge.errors import (
     LeaseLost,
     MoatbridgeError,
     NotApplied,
+    OutcomeUnknown,
     Rejected,
 )
 from moatbridge.flow.deciding import ref_json
@@ -34,6 +37,7 @@ from moatbridge.ledger.keys import kept_hash, key_hash
 from moatbridge.ledger.poison import POISON
 from moatbridge.ledger.store import ValueRefused
 from moatbridge.resilience import heart
+from moatbridge.resilience.answers import BUG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,6 +58,18 @@ FEW: Final = 3
 """A batch no larger than this may consist of poison alone."""
 
 _NOBODYS: Final = (ConfigurationError, CursorTooOld, GuardStopped, LeaseLost)
+_MAY_PASS: Final = (NotApplied, OutcomeUnknown)
+_MACHINES: Final = (AssertionError, MemoryError, OSError)
+_OF_DATA: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What working on a record raises; what a network did to a driver is none of these."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -120,21 +136,21 @@ class Sieve:
         bad = {id(change) for unit, _error in found for change in unit}
         return [change for change in changes if id(change) not in bad], poison
 
-    def of_refs(
-        self, refs: Sequence[Ref], probe: Callable[[Sequence[Ref]], object]
-    ) -> tuple[list[Ref], list[Poison]]:
-        """The same for records that are to be looked at in the source.
+    def knows(self, ref: Ref) -> bool:
+        """Whether this record failed alone before, and is rejected."""
+        return kept_hash(ref.key) in self._suspects
 
-        Raises:
-            Exception: As `of_changes`.
+    def blames_one(self, error: Exception) -> bool:
+        """Whether one record that fails in slice after slice may be why.
+
+        Also by what is safe to retry, unless it says that nothing could be tried.
         """
-        known = {ref for ref in refs if kept_hash(ref.key) in self._suspects}
-        if not (self._weary or known):
-            return list(refs), []
-        found = self.sift(refs, probe, known.__contains__)
-        bad = {ref for ref, _error in found}
-        poison = [self._rejected(ref, error) for ref, error in found]
-        return [ref for ref in refs if ref not in bad], poison
+        retries = isinstance(error, NotApplied) and not is_away(error)
+        return not self._opening() and (retries or _blames_a_record(error))
+
+    def left_out(self, ref: Ref, error: Exception) -> Dead:
+        """The reject of a record that failed so, and a word about it in the log."""
+        return self._rejected(ref, error).dead
 
     def sift(
         self,
@@ -164,17 +180,31 @@ class Sieve:
             return []
         elif not self._weary:
             raise first
-        bad = self._alone(units, probe)
-        found = [
-            (unit, error)
-            for unit in bad
-            if (error := self._fails([unit], probe)) is not None
-        ]
+        found = self._twice(units, probe)
         if found and len(found) == len(units) and not all(map(_certain, found)):
             raise first or found[0][1]
         if len(found) == len(units) > FEW:
             raise first or found[0][1]
         return found
+
+    def _twice(
+        self, units: Sequence[T], probe: Callable[[Sequence[T]], object]
+    ) -> list[tuple[T, Exception]]:
+        """What fails alone, and again; nothing if anything else fails meanwhile.
+
+        The batch is taken then as it would be without a search: one try of the whole is
+        likelier to succeed where a system fails now and then than all of the search.
+        """
+        try:
+            return [
+                (unit, error)
+                for unit in self._alone(units, probe)
+                if (error := self._fails([unit], probe)) is not None
+            ]
+        except _MAY_PASS as error:
+            if self._opening() or is_away(error) or _blames_a_record(error):
+                raise
+            return []
 
     def _alone(
         self, units: Sequence[T], probe: Callable[[Sequence[T]], object]
@@ -209,7 +239,8 @@ class Sieve:
             probe(units)
         except Exception as error:
             if self._met is not None and _is_left_alone(error):
-                raise self._met from None  # that is why the system is left alone
+                why = self._met  # the system is left alone because of it
+                raise why from why.__cause__
             if self._opening() or not _blames_a_record(error):
                 raise
             self._met = error
@@ -250,9 +281,12 @@ def _identity(change: Change) -> object:
 
 
 def _blames_a_record(error: Exception) -> bool:
+    """Whether it may be a record's fault; what may pass is one only if it is a bug."""
+    if isinstance(error, _MAY_PASS):
+        return error.code == BUG and isinstance(error.__cause__, _OF_DATA)
     if isinstance(error, MoatbridgeError):
         return not isinstance(error, _NOBODYS) and not is_away(error)
-    return not isinstance(error, AssertionError) or isinstance(error, ValueRefused)
+    return isinstance(error, ValueRefused) or not isinstance(error, _MACHINES)
 
 
 def _is_left_alone(error: Exception) -> bool:

@@ -62,6 +62,8 @@ class Prepared:
         held: (position, reason, rules, payload, detail, seconds it waits) of what the
             guard holds, now that the target's record is known, and of what changed
             since a person agreed.
+        planned: Position -> what a candidate was made of, where flows form a pair: the
+            loop breaker may still hold it.
         rejected: (position, code) of what cannot be encoded.
         counted: (position, what it counts as against the day's windows).
         noticed: (position, what it counts as of what was noticed and let go).
@@ -72,9 +74,10 @@ class Prepared:
     returned: list[int] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
     unready: list[int] = field(default_factory=list)
-    held: list[tuple[int, str, str, str | None, str, float | None]] = field(
+    held: list[tuple[int, str, str, str, str, float | None]] = field(
         default_factory=list
     )
+    planned: dict[int, Planned] = field(default_factory=dict)
     rejected: list[tuple[int, str]] = field(default_factory=list)
     counted: list[tuple[int, list[tuple[str, str]]]] = field(default_factory=list)
     noticed: list[tuple[int, list[tuple[str, str]]]] = field(default_factory=list)
@@ -163,15 +166,16 @@ def prepare(
             result.held.append((one.item.pos, *said))
             continue
         result.candidates.append(candidate)
+        if route.back is not None:
+            result.planned[one.item.pos] = one
         missing = one.resolved.missing
         if missing and route.config.on_unresolved == "wait":
             result.waits[one.item.pos] = missing
         if result.candidates[-1].frozen is not None:
             found = counted_as(route, one.op, one.payload)
             result.counted.append((one.item.pos, found))
-            if not agreed:
-                named_as = noticing.counted_as(one.payload)
-                result.noticed.append((one.item.pos, named_as))
+            named_as = noticing.counted_as(one.payload)
+            result.noticed.append((one.item.pos, named_as))
     return result
 
 

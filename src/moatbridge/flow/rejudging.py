@@ -65,12 +65,16 @@ def void(route: Route, one: Planned, *, agreed_at: float, now: float) -> Hold | 
     return Hold("approval", "late", why)
 
 
-def sealed(route: Route, one: Planned) -> str | None:
-    """The payload that the next person sees and agrees to; None: as it was staged."""
+def sealed(route: Route, one: Planned) -> str:
+    """The payload that the next person sees and agrees to.
+
+    It is never the one that was staged: what was masked since must not come back, since
+    nobody judges it again once it is approved.
+    """
     if one.conflict:
         return json.dumps(one.payload | {"before": shown(route, one.before)})
     if not seals(route):
-        return json.dumps(one.payload) if noticing.NOTICED in one.payload else None
+        return json.dumps(one.payload)
     until = one.payload.get(NOT_AFTER)
     digest = digest_of(route, one.op, one.entity, one.readers, not_after=until)
     more: dict[str, Any] = {"digest": digest, "before": shown(route, one.before)}

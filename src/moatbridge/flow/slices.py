@@ -181,7 +181,8 @@ class _Slice:
             sieve=self._sieve(),
         )
         while True:
-            more = control.work()
+            with noting(self._route, self._bridge.ledger, self._lease, self._borrowed):
+                more = control.work()
             self._untidy = control.untidy
             if not more:
                 break

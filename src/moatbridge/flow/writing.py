@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from moatbridge.flow import retranslated
 from moatbridge.flow.folding import fold
 from moatbridge.flow.observation import commit_names
+from moatbridge.flow.opening import LIVE
 from moatbridge.flow.standing import look_again
 from moatbridge.guard import lifetime
 from moatbridge.ledger import counts, flows, holds, marks, replies, settlement
@@ -51,6 +52,7 @@ def write(
         upto=lease.seq + 1,
         size=route.parcel,
         waits=partial(lifetime, rules=route.rules),
+        once=route.told_once and lease.part == LIVE,
     )
     stager.stage(found.upserts, phase=0)
     stager.stage(found.disables, phase=1)

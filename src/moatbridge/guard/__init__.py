@@ -19,6 +19,7 @@ from moatbridge.guard.audit import (
 from moatbridge.guard.context import Context, Memory, Operation, Outgoing, Route
 from moatbridge.guard.held import (
     APPROVAL_LIFE,
+    BY_ITSELF,
     bound_to,
     item_digest,
     lifetime,
@@ -62,6 +63,7 @@ from moatbridge.guard.windows import (
 
 __all__ = [
     "APPROVAL_LIFE",
+    "BY_ITSELF",
     "EXIT_CODES",
     "PLAN_CHECKS",
     "RECORD_CHECKS",

@@ -21,10 +21,12 @@ APPROVAL_LIFE: Final = 86400.0
 """Seconds for which an approved post may be sent, from when the post names as its time,
 or else from the approval on: later nobody knows whether it still fits (guard 34)."""
 
-_BY_ITSELF: Final = frozenset({"quiet", "budget", "digest"})
+BY_ITSELF: Final = frozenset({"quiet", "budget", "digest"})
 """Reasons that end without a person; what waits for one of them never expires."""
 
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
+
+_SCHEME: Final = re.compile(r"^(?:acct|mailto):")
 
 
 def item_digest(
@@ -109,7 +111,7 @@ def lifetime(reason: str, rules: Rules) -> float | None:
         reason: Why it is held.
         rules: The flow's rules.
     """
-    if reason in _BY_ITSELF:
+    if reason in BY_ITSELF:
         return None
     return rules.quarantine_ttl if reason == "quarantine" else rules.approval_ttl
 
@@ -117,22 +119,26 @@ def lifetime(reason: str, rules: Rules) -> float | None:
 def wrote(principal: str, authors: Iterable[str]) -> bool:
     r"""Whether a principal is one of the people behind an item (guard 33).
 
-    Systems call one person by login, mail address, ``DOMAIN\login`` or a DN: what is
-    compared is the login in each of them. A principal is user and host; whoever has
-    the author's login on any host is taken for the author. Nobody can tell that a
-    person has two different logins.
+    Systems call one person by login, mail address, ``DOMAIN\login``, a DN or the URL of
+    an account: what is compared is the login in each of them, on both sides. A
+    principal is user and host, or what the company's login says; whoever has the
+    author's login on any host is taken for the author. Nobody can tell that a person
+    has two different logins.
 
     Args:
         principal: Who would approve.
         authors: What the author is called, in any of the systems that know them.
     """
-    mine = person(principal)
-    names = {mine, mine.rpartition("@")[0] or mine}
-    return any(names & _logins(person(author)) for author in authors)
+    mine = _logins(person(principal))
+    return any(mine & _logins(person(author)) for author in authors)
 
 
 def _logins(name: str) -> set[str]:
     """The ways in which that name spells a login."""
-    relative = name.partition(",")[0]
-    plain = relative.partition("=")[2] or name
-    return {name, plain, plain.rpartition("@")[0] or plain, plain.rpartition("\\")[2]}
+    if "://" in name:
+        path = re.split(r"[?#]", name, maxsplit=1)[0]
+        plain = path.rstrip("/").rpartition("/")[2]
+    else:
+        plain = name.partition(",")[0].partition("=")[2] or name
+    alone = _SCHEME.sub("", plain).rpartition("\\")[2].lstrip("@")
+    return {name, plain, alone, alone.rpartition("@")[0] or alone} - {""}

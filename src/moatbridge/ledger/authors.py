@@ -25,8 +25,9 @@ def authors_of(tx: Transaction, flow_id: int, item: str) -> frozenset[str]:
     """Every name of the people whose held item this is; empty for other items.
 
     These are who a post is attributed to (as it would be sent, and as it is now), and
-    who decided by a reply. A person or an account is followed through the links of all
-    pairs to what other systems call it, as decisions find their people.
+    who decided by a reply, even if masks took the name out of it. A person or an
+    account is followed through the links of all pairs to what other systems call it, as
+    decisions find their people.
 
     Args:
         tx: Open transaction.
@@ -45,7 +46,7 @@ def authors_of(tx: Transaction, flow_id: int, item: str) -> frozenset[str]:
     if row is None or row[0] is None:
         return frozenset()
     payload, scope = json.loads(row[0]), str(row[1])
-    names: set[str] = set()
+    names = {each for each in payload.get("who") or () if isinstance(each, str)}
     for entity in (payload.get("entity"), payload.get("before")):
         names |= _named(tx, scope, entity or {})
     return frozenset(names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moatbridge.ledger.keys import name_hash
 
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from moatbridge.ledger.database import Transaction
+
+_FETCHES: Final = "fetches/"
 
 
 class FlowRow(NamedTuple):
@@ -142,11 +144,41 @@ def ask_again(tx: Transaction, links: Sequence[tuple[int, int]], why: str) -> No
         [(flow_id, link_id, why) for flow_id, link_id in links],
     )
     for flow_id in {flow_id for flow_id, _link_id in links}:
-        tx.run(
+        if tx.run(
             "UPDATE partition SET not_before=0, woken=1 "
             "WHERE flow_id=? AND kind='control' AND state='ready'",
             flow_id,
-        )
+        ):
+            tx.tell(flow_id)
+
+
+def note_fetches(tx: Transaction, flow_id: int, *, fetches: bool) -> None:
+    """Remember whether the flow's source can be asked for single records.
+
+    A person may decide while no system is there to say so.
+    """
+    tx.run(
+        "INSERT INTO meta(name, value) VALUES(?,?) "
+        "ON CONFLICT(name) DO UPDATE SET value=excluded.value",
+        f"{_FETCHES}{flow_id}",
+        str(int(fetches)),
+    )
+
+
+def comes_again(tx: Transaction, flow_id: int, link_id: int | None) -> bool:
+    """Whether a record that nothing tells of any more will be looked at again.
+
+    Args:
+        tx: Open transaction.
+        flow_id: The flow.
+        link_id: The record's link; None if it has none, so that nothing fetches it.
+    """
+    if tx.one(
+        "SELECT 1 FROM partition WHERE flow_id=? AND kind='scan' LIMIT 1", flow_id
+    ):
+        return True
+    fetches = tx.value("SELECT value FROM meta WHERE name=?", f"{_FETCHES}{flow_id}")
+    return link_id is not None and fetches == "1"
 
 
 def ask_opposite(
@@ -187,6 +219,16 @@ def taken_again(tx: Transaction, flow_id: int, link_ids: Sequence[int]) -> None:
         "UPDATE again SET due=0, tries=tries+1 WHERE flow_id=? AND link_id=?",
         [(flow_id, link_id) for link_id in link_ids],
     )
+
+
+def failed_again(tx: Transaction, flow_id: int, link_id: int) -> int:
+    """It could not be looked at; returns how often it was tried. It stays due."""
+    tries = tx.value(
+        "UPDATE again SET tries=tries+1 WHERE flow_id=? AND link_id=? RETURNING tries",
+        flow_id,
+        link_id,
+    )
+    return int(tries or 0)
 
 
 def not_again(tx: Transaction, flow_id: int, link_id: int) -> None:

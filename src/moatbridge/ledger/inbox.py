@@ -182,11 +182,12 @@ def tell_again(tx: Transaction, flow_id: int, place: str, k: bytes) -> bool:
     content = freeze(Received("", changes={stream: [change]}))
     ident = f"replay/{token_hex(12)}"
     insert(tx, scope, [Delivery(system, ident, row[0], content)])
-    tx.run(
+    if tx.run(
         "UPDATE partition SET not_before=0, woken=1 WHERE flow_id=? "
         "AND kind='live' AND state='ready'",
         flow_id,
-    )
+    ):
+        tx.tell(flow_id)
     return True
 
 
@@ -204,13 +205,16 @@ def _source(tx: Transaction, flow_id: int) -> tuple[str, str, str]:
 def wake(tx: Transaction, scope: str, flows: Sequence[str]) -> None:
     """Make the live tails of these flows due at once; see `Leases.wake`."""
     holes = ",".join("?" * len(flows))
-    tx.run(
+    woken = tx.all(
         "UPDATE partition SET not_before=0, woken=1 WHERE kind='live' "
         "AND state='ready' AND flow_id IN "
-        f"(SELECT flow_id FROM flow WHERE scope=? AND name IN ({holes}))",
+        f"(SELECT flow_id FROM flow WHERE scope=? AND name IN ({holes})) "
+        "RETURNING flow_id",
         scope,
         *flows,
     )
+    for (flow_id,) in woken:
+        tx.tell(flow_id)
 
 
 def after(

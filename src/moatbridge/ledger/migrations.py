@@ -109,6 +109,10 @@ STEPS: Final[tuple[Step, ...]] = (
     _holds_are_numbered_once,
     tables(*schema_work.NAMES),
     tables(*schema_delivery.NAMES),
+    # What expired did not always say when: it is listed from the day it was held on.
+    statements(
+        "UPDATE hold SET expires=created WHERE decided='expire' AND expires IS NULL"
+    ),
 )
 """Step n brings a ledger from schema n-1 to n."""
 

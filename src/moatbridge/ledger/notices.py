@@ -39,10 +39,19 @@ class Notice(NamedTuple):
 def keep(tx: Transaction, lease: Lease, said: Iterable[str]) -> list[str]:
     """Keep what an adapter noticed under our lease; returns what is new.
 
+    Kept with the partition that was read. What is noticed under the control lease is
+    kept with the newest pass, or with the tail of a flow that has none.
+
     A sentence that is known already is moved to the end. Who lost the lease keeps
     nothing: the next slice notices it again.
     """
-    spec = lease.spec if isinstance(lease.spec, dict) else {}
+    part = _place(tx, lease)
+    if part is None:
+        return []
+    text = tx.value(
+        "SELECT spec FROM partition WHERE flow_id=? AND part=?", lease.flow_id, part
+    )
+    spec = json.loads(text) if text else {}
     now = tx.now()
     known = {n.words: n.at for n in _of(spec) if n.at > now - LIFE}
     new = []
@@ -51,19 +60,35 @@ def keep(tx: Transaction, lease: Lease, said: Iterable[str]) -> list[str]:
         if known.pop(words, None) is None:
             new.append(words)
         known[words] = now
-    rows = [[at, words] for words, at in known.items()][-MOST:]
-    spec = {**spec, _MEMBER: rows}
-    count = tx.run(
-        "UPDATE partition SET spec=? WHERE flow_id=? AND part=? AND fence=?",
+    spec[_MEMBER] = [[at, words] for words, at in known.items()][-MOST:]
+    tx.run(
+        "UPDATE partition SET spec=? WHERE flow_id=? AND part=?",
         json.dumps(spec),
+        lease.flow_id,
+        part,
+    )
+    if part == lease.part:
+        lease.spec = spec
+    return new
+
+
+def _place(tx: Transaction, lease: Lease) -> str | None:
+    """The partition that keeps what is noticed; None if the lease is lost."""
+    held = tx.one(
+        "SELECT 1 FROM partition WHERE flow_id=? AND part=? AND fence=?",
         lease.flow_id,
         lease.part,
         lease.fence,
     )
-    if not count:
-        return []
-    lease.spec = spec
-    return new
+    if held is None or lease.kind != "control":
+        return None if held is None else lease.part
+    found = tx.value(
+        "SELECT part FROM partition WHERE flow_id=? AND kind IN ('scan','live') "
+        "ORDER BY CASE WHEN kind='scan' THEN 0 ELSE 1 END, generation DESC, part "
+        "LIMIT 1",
+        lease.flow_id,
+    )
+    return None if found is None else str(found)
 
 
 def carried(tx: Transaction, flow_id: int) -> dict[str, Any]:

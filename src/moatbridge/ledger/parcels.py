@@ -261,6 +261,21 @@ def postpone(
         "UPDATE intent SET parcel_id=? WHERE parcel_id=? AND pos=?",
         [(new, parcel.parcel_id, pos) for pos in positions],
     )
+    if parcel.n == 1:
+        approval_follows(tx, parcel.parcel_id, new)
+
+
+def approval_follows(tx: Transaction, parcel_id: int, new: int) -> None:
+    """What a person agreed to is planned in another parcel: the agreement names it.
+
+    What was held travels alone: only a parcel of one intent can have such an item.
+
+    Args:
+        tx: Open transaction.
+        parcel_id: Where it was.
+        new: Where it is now, planned.
+    """
+    tx.run("UPDATE hold SET parcel_id=? WHERE parcel_id=?", new, parcel_id)
 
 
 def staged_again(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from moatbridge.ledger.keys import idempotency_key
 from moatbridge.ledger.marks import chunks
+from moatbridge.ledger.parcels import approval_follows
 from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 class Pending(NamedTuple):
     """An intent that waits.
 
-    ``hold`` is (reason, rule, detail) of one that waits for a person, else None.
+    ``hold`` is (reason, rule, detail) of one that waits for a person, else None;
+    ``agreed`` the same of a planned one that a person agreed to.
     """
 
     parcel_id: int
@@ -34,6 +36,7 @@ class Pending(NamedTuple):
     out_fp: bytes | None
     payload: str
     hold: tuple[str, str, str] | None
+    agreed: tuple[str, str, str] | None = None
 
     def __repr__(self) -> str:
         return f"Pending({self.op}, held={self.hold is not None})"
@@ -42,7 +45,8 @@ class Pending(NamedTuple):
 _WAITS = (
     "FROM parcel p JOIN run r ON r.run_id=p.run_id "
     "JOIN intent i ON i.parcel_id=p.parcel_id "
-    "LEFT JOIN hold h ON h.parcel_id=p.parcel_id AND h.decided IS NULL "
+    "LEFT JOIN hold h ON h.parcel_id=p.parcel_id AND (p.state=5 AND h.decided IS NULL "
+    "OR p.state=0 AND h.decided='approve') "
     "WHERE p.flow_id=? AND p.state<10 AND i.state IS NULL "
     "AND (p.state=0 AND r.state='applying' OR p.state=5 AND h.hold_id IS NOT NULL)"
 )
@@ -74,8 +78,9 @@ def of(
         )
         for row in rows:
             reason, rule, detail = row[8:]
-            held = (reason, rule or "", detail or "") if row[7] == State.HELD else None
-            one = Pending._make((*row[:7], held))
+            why = (reason, rule or "", detail or "") if reason else None
+            both = (why, None) if row[7] == State.HELD else (None, why)
+            one = Pending._make((*row[:7], *both))
             found.setdefault(one.k, []).append(one)
     return found
 
@@ -145,6 +150,8 @@ def stage_anew(
         payload,
         item.label,
     )
+    if parcel.n == 1:
+        approval_follows(tx, parcel.parcel_id, new)
 
 
 def follow_approved(tx: Transaction, flow_id: int, parcel_id: int) -> None:
@@ -188,6 +195,7 @@ def _planned_anew(tx: Transaction, parcel_id: int, pos: int, not_before: float) 
     tx.run(
         "UPDATE intent SET parcel_id=? WHERE parcel_id=? AND pos=?", new, parcel_id, pos
     )
+    approval_follows(tx, parcel_id, new)
     tx.run(f"UPDATE parcel SET state={State.CANCELLED:d} WHERE parcel_id=?", parcel_id)
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Engine
 
+_DIGITS: Final = 19
+"""Of the largest number that a row can have."""
+
 STEP: Final = 0.25
 """Seconds after which it is asked whether to go on."""
 
@@ -64,4 +67,5 @@ def _pooled(raw: Any) -> bool:
 
 def _number(payload: str) -> int | None:
     """Anybody who may use the database can notify: what is no number says nothing."""
-    return int(payload) if payload.isascii() and payload.isdigit() else None
+    number = len(payload) <= _DIGITS and payload.isascii() and payload.isdigit()
+    return int(payload) if number else None

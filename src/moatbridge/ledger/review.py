@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, Literal
 
+from moatbridge.config.guard_rules import BUILT_IN
 from moatbridge.config.loosening import printable
 from moatbridge.errors import ConfigurationError, Rejected
 from moatbridge.ledger import counts, flows, inbox, marks, partitions, pending
@@ -63,7 +64,8 @@ def decide(
         false_alarm: The rules that hold it were wrong: counted for each of them.
 
     Raises:
-        ConfigurationError: ``review.item``: no such item, or not that action.
+        ConfigurationError: ``review.item``: no such item, or not that action;
+            ``review.told-once``: nobody would tell what is to be replayed.
         Rejected: ``review.decided``: somebody was faster.
     """
     kind = {"h": "held", "p": "parked", "r": "rejected"}.get(item[:1], "")
@@ -92,7 +94,8 @@ def _wrong(tx: Transaction, flow_id: int, item: str) -> list[str]:
     found = tx.value(
         "SELECT rule FROM hold WHERE flow_id=? AND hold_id=?", flow_id, _number(item)
     )
-    rules = sorted({name for name in str(found or "").split(", ") if name})
+    named = set(str(found or "").split(", "))
+    rules = sorted(named & BUILT_IN.keys())  # "late", "owner": why, but no rules
     counts.add_false_alarms(tx, flow_id, rules)
     return rules
 
@@ -162,16 +165,34 @@ def _expired(tx: Transaction, flow_id: int, item: str) -> bool:
 def _ask_again(
     tx: Transaction, flow_id: int, item: str, action: Action, actor: str
 ) -> None:
-    """Forget that nobody decided in time: the record is judged as if it were new."""
+    """Forget that nobody decided in time: the record is judged as if it were new.
+
+    What was pushed is taken from the inbox, as long as it is kept there. Where nobody
+    would ever tell or look again, the item stays.
+    """
     del action, actor
-    links = tx.all(
-        "SELECT i.link_id FROM hold h JOIN intent i ON i.parcel_id=h.parcel_id "
-        "WHERE h.flow_id=? AND h.hold_id=? AND i.link_id IS NOT NULL",
+    k, link_id, side_id = tx.one(
+        "SELECT h.k, i.link_id, f.pair_id*2+f.side FROM hold h "
+        "JOIN flow f ON f.flow_id=h.flow_id "
+        "LEFT JOIN intent i ON i.parcel_id=h.parcel_id AND i.k=h.k "
+        "WHERE h.flow_id=? AND h.hold_id=?",
         flow_id,
         _number(item),
     )
+    mark = marks.lookup(tx, side_id, [k]).get(k)
+    link_id = link_id if mark is None else mark.link_id
+    place = inbox.pushed(tx, flow_id, k)
+    told = place is not None and inbox.tell_again(tx, flow_id, place, k)
+    if not told and not flows.comes_again(tx, flow_id, link_id):
+        raise ConfigurationError(
+            f"{item}: its source told this once and cannot be asked for it, and what "
+            "was told is not kept any more. Have it changed or sent again there; the "
+            "item stays.",
+            code="review.told-once",
+        )
     tx.run("DELETE FROM hold WHERE flow_id=? AND hold_id=?", flow_id, _number(item))
-    again(tx, flow_id, [link_id for (link_id,) in links], "replay")
+    if not told and link_id is not None:
+        again(tx, flow_id, [link_id], "replay")
 
 
 def _release(tx: Transaction, flow_id: int, parcel_id: int) -> None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from moatbridge.ledger.holds import end_held, outdate_holds
+from moatbridge.ledger.holds import end_held, outdate_holds, said_again
 from moatbridge.ledger.keys import idempotency_key
 from moatbridge.ledger.states import State
 from moatbridge.ledger.waiting import LISTED
@@ -78,6 +78,7 @@ class Stager:
         upto: int,
         size: int,
         waits: Callable[[str], float | None] = lambda _reason: None,
+        once: bool = False,
     ) -> None:
         """Append to one run.
 
@@ -90,8 +91,10 @@ class Stager:
             upto: Number of the commit.
             size: Intents of a parcel, at most.
             waits: Reason of a hold -> seconds until it expires; None: it does not.
+            once: Nobody tells it again in the next pass: what is told anew after it
+                expired is asked anew.
         """
-        self._tx, self._waits = tx, waits
+        self._tx, self._waits, self._once = tx, waits, once
         self._flow_id = flow_id
         self._run_id = run_id
         self._seed = seed
@@ -105,8 +108,9 @@ class Stager:
         """Append the intents, lane by lane; held ones each in a parcel of its own."""
         lanes: dict[int, list[Staged]] = {}
         items = list(items)
-        newer = [i.k for i in items if i.hold is None]
-        outdate_holds(self._tx, self._flow_id, newer)
+        newer = {i.k: (i.op, i.out_fp) for i in items if i.hold is None}
+        stays = said_again(self._tx, self._flow_id, newer)
+        outdate_holds(self._tx, self._flow_id, list(newer.keys() - stays))
         for item in items:
             if item.hold is None:
                 lanes.setdefault(item.lane, []).append(item)
@@ -183,8 +187,10 @@ class Stager:
     def _hold(self, item: Staged, phase: int) -> None:
         reason, rule, detail = item.hold or ("", "", "")
         known = self._tx.one(
-            "SELECT h.hold_id, h.parcel_id, h.out_fp, h.decided, p.state, h.expires "
-            "FROM hold h LEFT JOIN parcel p ON p.parcel_id=h.parcel_id "
+            "SELECT h.hold_id, h.parcel_id, coalesce(i.out_fp, h.out_fp), h.decided, "
+            "p.state, h.expires FROM hold h "
+            "LEFT JOIN parcel p ON p.parcel_id=h.parcel_id "
+            "LEFT JOIN intent i ON i.parcel_id=h.parcel_id AND i.k=h.k "
             "WHERE h.flow_id=? AND h.k=?",
             self._flow_id,
             item.k,
@@ -192,7 +198,9 @@ class Stager:
         if known and known[2] == item.out_fp:
             if known[3] in {None, "refuse"}:
                 return  # the same content waits already, or was refused already
-            if known[3] == "expire" and known[5] > self._tx.now() - LISTED:
+            # A ledger of a former version may not know when it expired.
+            listed = (known[5] or 0.0) > self._tx.now() - LISTED
+            if known[3] == "expire" and listed and not self._once:
                 return  # people still see that nobody decided, and may ask anew
             if known[3] == "approve" and known[4] == State.PLANNED:
                 return  # it was agreed to, and leaves with the next parcels

@@ -106,7 +106,7 @@ class Retry:
             except NotApplied as error:
                 if failed is not None and _refused(error):
                     over = True
-                    raise failed from None
+                    raise failed from failed.__cause__
                 failed = error
                 raise
 

@@ -151,12 +151,12 @@ class Session:
             self._quota.suggest(probe.quota)
         return probe
 
-    def notices(self) -> list[str]:
+    def notices(self, stream: str | None = None) -> list[str]:
         """See `Adapter.notices`. Never raises: what cannot be told is not told."""
         found: list[str] = []
 
         def ask() -> None:
-            found.extend(map(str, islice(self.adapter.notices(), _NOTICES)))
+            found.extend(map(str, islice(self.adapter.notices(stream), _NOTICES)))
 
         self._caller.quietly(self.adapter, _CLOSE, ask)
         return found

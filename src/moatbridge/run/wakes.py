@@ -56,7 +56,7 @@ class Wakes:
             self._thread.join(seconds)
 
     def _listen(self) -> None:
-        wait = _FIRST
+        wait, odd = _FIRST, False
 
         def heard(flow_id: int | None) -> None:
             nonlocal wait
@@ -70,5 +70,10 @@ class Wakes:
                     return
             except MoatbridgeError as error:
                 _log.info("the ledger is polled only, for now: %s", error.code)
+            except Exception as error:  # noqa: BLE001 - it must not end the listening
+                if not odd:
+                    words = "listening for work failed (%s): the ledger is polled only"
+                    _log.error(words, type(error).__name__)
+                odd = True
             self._ending.wait(wait)
             wait = min(_LONGEST, 2 * wait)

@@ -174,9 +174,10 @@ class SftpAdapter(
             warnings=tuple(said),
         )
 
-    def notices(self) -> Sequence[str]:
+    def notices(self, stream: str | None = None) -> Sequence[str]:
         """Files set aside, late, missing, sent again; columns that no field names."""
-        return [words for one in self._bound.values() for words in one.notes.take()]
+        asked = [one for name, one in self._bound.items() if stream in {None, name}]
+        return [words for one in asked for words in one.notes.take()]
 
     def _newest(self) -> list[str]:
         """UTC times of the newest files, by the server's clock."""

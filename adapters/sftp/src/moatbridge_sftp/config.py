@@ -36,6 +36,10 @@ _NOT_NAMED: Final = (
     "the group `{}` of controls is compared with the file's name: set `sequence`, or "
     "`order` as a date (for `date`) or an int (for `sequence`)"
 )
+_NOT_OURS: Final = (
+    "keep removes only what lies in a folder of ours: archive_to and failed_to must "
+    "begin with a folder whose name has no date in it"
+)
 
 
 class Auth(AdapterConfig):
@@ -296,6 +300,10 @@ class SftpStreamConfig(AdapterConfig):
                 "archive_to and failed_to must be folders that are not read again",
             ),
             (
+                self.keep is not None and any(map(self._forgets, self._put_away)),
+                _NOT_OURS,
+            ),
+            (
                 any(map(self._answers, (self.ack_file, self.rejects_file))),
                 "ack_file and rejects_file must not be read as data: change the name",
             ),
@@ -320,6 +328,18 @@ class SftpStreamConfig(AdapterConfig):
         base = within(".", self.folder)
         whole, fixed = within(base, template), within(base, front(template))
         return whole == base or (self.depth > 0 and fixed == base)
+
+    @property
+    def _put_away(self) -> list[str]:
+        """Templates of the folders that files are put into."""
+        archive = [self.archive_to] if self.after == "archive" else []
+        return archive + ([self.failed_to] if self.on_bad_file == "quarantine" else [])
+
+    def _forgets(self, template: str) -> bool:
+        """Whether what is put there cannot be told from what others put there."""
+        base = within(".", self.folder)
+        known = filled(template, state="/state/stream", stream="stream")
+        return within(base, front(known)) in (base, ".")
 
     def _answers(self, template: str | None) -> bool:
         """Whether an answer to a usual file of `files` is taken for data."""

@@ -99,12 +99,12 @@ class SoapAdapter(
         """Identity, limits and warnings; asks the endpoint for its time."""
         return probe(self._opened())
 
-    def notices(self) -> Sequence[str]:
+    def notices(self, stream: str | None = None) -> Sequence[str]:
         """How answers deviated from the WSDL and were taken all the same."""
         connection = self._connection
         if connection is None:
             return ()
-        return self._deviations.news(connection.caller.tolerated)
+        return self._deviations.news(connection.caller.tolerated, stream)
 
     def streams(self) -> Sequence[Stream]:
         """What the configured operations list and get, typed by the WSDL."""
@@ -162,12 +162,13 @@ class SoapAdapter(
         return self._connection
 
     def _stream(self, name: str) -> CompiledStream:
-        streams = self._opened().streams
+        connection = self._opened()
+        streams = connection.streams
         if name not in streams:
             known = ", ".join(sorted(streams)) or "none"
             message = f"There is no stream {name} here; there are: {known}."
             raise ConfigurationError(message, code="soap.stream")
-        self._deviations.stream = name
+        self._deviations.turn_to(name, connection.caller.tolerated)
         return streams[name]
 
 

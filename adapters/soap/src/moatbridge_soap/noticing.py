@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _WORDS: Final = {
     "unknown": "elements that it does not know and that are not read",
@@ -24,29 +24,49 @@ class Deviations:
     """Says each tolerated deviation once for a connection. One thread at a time."""
 
     def __init__(self) -> None:
-        self.stream = ""
-        self._said: dict[str, int] = {}
+        self._stream = ""
+        self._counted: dict[str, int] = {}
+        self._found: dict[str, dict[str, None]] = {}
 
-    def news(self, tolerated: Mapping[str, int]) -> list[str]:
+    def turn_to(self, stream: str, tolerated: Mapping[str, int]) -> None:
+        """From now on another stream is worked with.
+
+        Args:
+            stream: Its local name.
+            tolerated: ``kind:element`` -> how often, since the connection was made.
+        """
+        self._note(tolerated)
+        self._stream = stream
+
+    def news(self, tolerated: Mapping[str, int], stream: str | None) -> list[str]:
         """Sentences about what was counted since this was asked last.
 
         Args:
-            tolerated: ``kind:element`` -> how often, since the connection was made.
+            tolerated: As `turn_to`.
+            stream: Of this stream alone; None for all.
         """
-        found = [name for name, n in tolerated.items() if n > self._said.get(name, 0)]
-        self._said = dict(tolerated)
-        return list(self._sentences(found))
+        self._note(tolerated)
+        asked = [name for name in self._found if stream in {None, name}]
+        return [s for name in asked for s in _sentences(name, self._found.pop(name))]
 
-    def _sentences(self, found: list[str]) -> Iterator[str]:
-        kinds: dict[str, list[str]] = defaultdict(list)
-        for key in found:
-            kind, _, element = key.partition(":")
-            kinds[kind].append(element)
-        for kind, words in _WORDS.items():
-            if elements := sorted(kinds.get(kind, ())):
-                more = ", ..." if len(elements) > _SHOWN else ""
-                yield (
-                    f"{self.stream}: answers deviate from the WSDL and were taken all "
-                    f"the same ({words}: {', '.join(elements[:_SHOWN])}{more}); "
-                    'tolerance = "strict" refuses such records.'
-                )
+    def _note(self, tolerated: Mapping[str, int]) -> None:
+        """Whatever was counted belongs to the stream that is worked with."""
+        new = [name for name, n in tolerated.items() if n > self._counted.get(name, 0)]
+        if new:
+            self._found.setdefault(self._stream, {}).update(dict.fromkeys(new))
+        self._counted = dict(tolerated)
+
+
+def _sentences(stream: str, found: Iterable[str]) -> Iterator[str]:
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for key in found:
+        kind, _, element = key.partition(":")
+        kinds[kind].append(element)
+    for kind, words in _WORDS.items():
+        if elements := sorted(kinds.get(kind, ())):
+            more = ", ..." if len(elements) > _SHOWN else ""
+            yield (
+                f"{stream}: answers deviate from the WSDL and were taken all "
+                f"the same ({words}: {', '.join(elements[:_SHOWN])}{more}); "
+                'tolerance = "strict" refuses such records.'
+            )

@@ -41,6 +41,8 @@ OUT: Final = "out"
 SENT: Final = "sent"
 _BLOCK: Final = 256 << 10
 _DAY: Final = 86_400
+_SUMS: Final = ("sha256", "sha1", "md5")  # the setting may have changed since
+_NOTHING: Final = ("", "")
 
 
 class Token(NamedTuple):
@@ -248,8 +250,9 @@ class Publisher:
         token = _token(text)
         if token is None or not self._is_ours(token, key):
             raise ConfigurationError(
-                f"The receipt {SENT}/{key} in the state folder cannot be read. See "
-                "whether its file was published, then remove the receipt.",
+                f"The receipt {SENT}/{key} in the state folder cannot be read, or it "
+                "names other files than the settings do. See whether its file was "
+                "published, then remove the receipt.",
                 code="sftp.receipt",
                 stream=self._folder.stream,
             )
@@ -297,12 +300,15 @@ class Publisher:
         """
         rest = token.part.removeprefix(self._path(OUT, f"{key}."))
         name = token.final.rpartition("/")[2]
+        done = join(self._folder.base, trigger_of(self._config.done_file, name))
+        sums = [(f"{token.part}.sum", f"{token.final}.{kind}") for kind in _SUMS]
         return (
             rest != token.part
             and "/" not in rest
             and token.final == join(self._folder.base, name)
-            and token.done_part in ("", f"{token.part}.done")
-            and token.sum_part in ("", f"{token.part}.sum")
+            and (token.done_part, token.done)
+            in (_NOTHING, (f"{token.part}.done", done))
+            and (token.sum_part, token.sum) in (_NOTHING, *sums)
         )
 
     def _path(self, inner: str, name: str) -> str:

@@ -15,17 +15,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.errors import ConfigurationError
 from moatbridge_sftp.storage import StorageFault
+from moatbridge_sftp.storage.names import is_safe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from moatbridge_sftp.pickup.folder import Folder
     from moatbridge_sftp.pickup.notes import Notes
+    from moatbridge_sftp.storage import Entry
 
 KEPT: Final = "kept"
 _EVERY: Final = 3_600.0
 _AT_ONCE: Final = 50
 _MOST: Final = 1_000_000
+_LARGEST: Final = 65_536
+_TROUBLES: Final = (StorageFault, ConfigurationError)
 
 
 class Keeping:
@@ -42,6 +46,7 @@ class Keeping:
         self._keep = folder.config.keep
         self._notes = notes
         self._again = 0.0
+        self._stuck: set[str] = set()
 
     def enlist(self, paths: Sequence[str]) -> None:
         """Remember files that were just put away.
@@ -64,23 +69,46 @@ class Keeping:
             return
         try:
             due = self._due(time.time() - self._keep)
-            for name in due[:_AT_ONCE]:
-                self._remove(name)
-        except (StorageFault, ConfigurationError) as error:
+        except _TROUBLES as error:
             if not (isinstance(error, StorageFault) and error.kind == "absent"):
-                self._notes.say("files cannot be removed whose time to `keep` is over")
+                self._say()
             due = []
-        if len(due) <= _AT_ONCE:
+        if not due:
+            self._stuck.clear()
+        if self._removed(due[:_AT_ONCE]) or len(due) <= _AT_ONCE:
             self._again = time.monotonic() + _EVERY
 
-    def _due(self, before: float) -> list[str]:
-        entries, _ = self._storage.list(f"{self._folder.state}/{KEPT}", limit=_MOST)
-        names = (e.name for e in entries if e.kind == "file")
-        moments = sorted((name.partition(".")[0], name) for name in names)
-        return [n for at, n in moments if at.isdecimal() and int(at) <= before]
+    def _removed(self, due: Sequence[Entry]) -> bool:
+        """Remove what these entries name; whether every one of them was refused.
 
-    def _remove(self, name: str) -> None:
-        for path, size, mtime in _rows(self._storage.read_text(self._entry(name))):
+        One that is refused is not tried again in this connection: it would be first
+        each time, and keep those behind it from their turn.
+        """
+        refused = set()
+        for entry in due:
+            try:
+                self._remove(entry)
+            except _TROUBLES:
+                refused.add(entry.name)
+        if refused:
+            self._say()
+        self._stuck |= refused
+        return len(refused) == len(due)
+
+    def _say(self) -> None:
+        self._notes.say("files cannot be removed whose time to `keep` is over")
+
+    def _due(self, before: float) -> list[Entry]:
+        entries, _ = self._storage.list(f"{self._folder.state}/{KEPT}", limit=_MOST)
+        known = (e for e in entries if e.kind == "file" and e.name not in self._stuck)
+        moments = sorted((e.name.partition(".")[0], e.name, e) for e in known)
+        return [e for at, _, e in moments if at.isdecimal() and int(at) <= before]
+
+    def _remove(self, entry: Entry) -> None:
+        name = entry.name
+        small = entry.size <= _LARGEST  # a larger one is none of ours
+        text = self._storage.read_text(self._entry(name)) if small else None
+        for path, size, mtime in _rows(text):
             found = self._storage.stat(path) if self._is_ours(path) else None
             ours = found is not None and found.kind == "file"
             if (
@@ -93,7 +121,7 @@ class Keeping:
 
     def _is_ours(self, path: str) -> bool:
         """Whoever may write into the state folder could name any file of the base."""
-        return self._folder.is_put_away(path)
+        return self._folder.is_put_away(path) and is_safe(path)
 
     def _entry(self, name: str) -> str:
         return f"{self._folder.state}/{KEPT}/{name}"
@@ -104,5 +132,5 @@ def _rows(text: bytes | None) -> list[tuple[str, int, int]]:
     try:
         told: Any = json.loads(text or b"[]")
         return [(str(path), int(size), int(mtime)) for path, size, mtime in told]
-    except (ValueError, TypeError, RecursionError):
-        return []
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return []  # int() of an infinity overflows

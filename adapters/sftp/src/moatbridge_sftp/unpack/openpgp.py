@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from moatbridge.adapter import Net
 
-_STALL: Final = 60.0
+_STALL: Final = 20.0  # below the usual deadline of a call, or it would never be seen
 _STATUS_LIMIT: Final = 1 << 20
 _REFUSED: Final = frozenset(
     {"BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "DECRYPTION_FAILED"}
@@ -64,9 +64,10 @@ class OpenPgp:
         Only when this returns may ``target`` be read.
 
         Raises:
-            BadFile: ``decrypt``, ``signature`` or a limit.
+            BadFile: ``decrypt`` (also where gpg falls silent over the file),
+                ``signature`` or a limit.
             ConfigurationError: ``sftp.openpgp``: no gpg, or keys it does not take.
-            NotApplied: ``sftp.deadline``: gpg did not end in time, or we were aborted.
+            NotApplied: ``sftp.deadline``: the call's time is over, or we were aborted.
         """
         with self._home() as home:
             status, code = self._decrypt(home, source, target, limits)
@@ -159,13 +160,19 @@ class OpenPgp:
             )  # fmt: skip
             try:
                 self._copy(process, target, Meter(limits), size, ended)
-                code = process.wait(self._left())
-            except subprocess.TimeoutExpired:
-                raise _stalled() from None
+                code = self._exit(process)
             finally:
                 _end(process)
             status.seek(0)
             return status.read(_STATUS_LIMIT).decode("utf-8", "replace"), code
+
+    def _exit(self, process: subprocess.Popen[bytes]) -> int:
+        """The exit status, once all output was read."""
+        left = self._left()
+        try:
+            return process.wait(left)
+        except subprocess.TimeoutExpired:
+            raise _silent(left) from None
 
     def _copy(
         self,
@@ -177,9 +184,12 @@ class OpenPgp:
     ) -> None:
         out: Any = process.stdout
         while True:
-            ready, _, _ = select.select([out, ended], [], [], self._left())
-            if not ready or ended in ready:
+            left = self._left()
+            ready, _, _ = select.select([out, ended], [], [], left)
+            if ended in ready:
                 raise _stalled()
+            if not ready:
+                raise _silent(left)
             data = os.read(out.fileno(), PIECE)
             if not data:
                 return
@@ -222,6 +232,16 @@ def judge_status(
 
 def _unsigned() -> BadFile:
     return BadFile("signature", "the file is not signed by a key named in `verify_by`")
+
+
+def _silent(seconds: float) -> BadFile | NotApplied:
+    """After so long without a word: about this file, unless the call was short of time.
+
+    Else a file that stalls gpg would be read again for ever, and none behind it.
+    """
+    if seconds < _STALL:
+        return _stalled()
+    return BadFile("decrypt", f"gpg said nothing for {_STALL:.0f} s over the file")
 
 
 def _stalled() -> NotApplied:
