@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -112,6 +113,29 @@ def test_a_closed_source_is_not_read(agreed):
     agreed.reopen()
     assert agreed.bridge.run("people").state == "done"
     assert agreed.there()["u0002"]["family"] == "Married"
+
+
+def test_how_the_last_slice_ended_is_told_even_if_nothing_is_due_by_then(
+    agreed, monkeypatch
+):
+    """The lane rests in the ledger a moment before its result is collected."""
+    monkeypatch.setattr("moatbridge.run.local.POLL", 0.0)
+    pauses, asked = type(agreed.bridge)._pauses, []
+
+    def as_late_as_can_be(bridge, flow_id, run_id):
+        asked.append(run_id)
+        for _ in range(500 if len(asked) > 1 else 1):
+            if found := pauses(bridge, flow_id, run_id):
+                return found
+            time.sleep(0.01)
+        return False
+
+    monkeypatch.setattr(type(agreed.bridge), "_pauses", as_late_as_can_be)
+    agreed.systems = {"social": {"windows": ALWAYS}}
+    agreed.reopen()
+    with pytest.raises(NotApplied) as caught:
+        agreed.bridge.run("people")
+    assert caught.value.code == "system.window"
 
 
 def test_nothing_is_sent_to_a_closed_target_and_nothing_is_in_doubt(agreed):

@@ -223,9 +223,10 @@ class _Drive:
             )
 
     def end(self) -> None:
-        """Let running slices reach their next batch."""
+        """Let running slices reach their next batch; how they ended counts as well."""
         self._ending.set()
-        self.slots.join(float("inf"))
+        while self.slots.running:
+            self.collect()
 
     @staticmethod
     def _where(key: object) -> tuple[str, str]:
