@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from moatbridge.cli.show_noticed import noticed_lines
+from moatbridge.cli.show_let_go import let_go_lines
 from moatbridge.ledger import Ledger, counts
 
 
@@ -44,7 +44,7 @@ def test_explaining_tells_what_was_noticed_and_false_alarms(ambiguous):
         counts.add_noticed(tx, 1, 1, {("warn", "card"): 3, ("mask", "card"): 1})
         counts.add_false_alarms(tx, 1, ["card"])
     out = ambiguous.cli("guard", "explain", "people").out
-    assert "noticed in 4 changes sent in 7 days" in out
+    assert "found in 4 changes sent in 7 days" in out
     assert "1 false alarms" in out
 
 
@@ -81,7 +81,7 @@ def test_only_an_approval_can_be_a_false_alarm(ambiguous):
 
 def test_what_was_noticed_is_said_in_words():
     found = {"warn.card": 1, "observe.email": 1200, "mask.iban": 2, "allow.word": 2}
-    assert list(noticed_lines(found)) == [
+    assert list(let_go_lines(found)) == [
         "word found something in 2 changes that were sent",
         "iban masked something in 2 changes that were sent",
         "email only observed 1,200 changes that were sent",

@@ -94,11 +94,11 @@ def test_what_is_sent_all_the_same_is_counted_once_and_told(make):
     world = make()
     world.put_order("4711", CARD)
     world.bridge.plan("orders")
-    assert seen(world).noticed == {}
+    assert seen(world).let_go == {}
     result = world.run("orders")
-    assert result.noticed == {"warn.card": 1}
-    assert world.run("orders").noticed == {}
-    assert seen(world).noticed == {"warn.card": 1}
+    assert result.let_go == {"warn.card": 1}
+    assert world.run("orders").let_go == {}
+    assert seen(world).let_go == {"warn.card": 1}
     [event] = [json.loads(body) for body in world.audit("let-go")]
     assert (event["flow"], event["rules"]) == ("orders", {"warn.card": 1})
     assert any(json.loads(e)["rules"] == ["card"] for e in world.audit("verdict"))
@@ -120,7 +120,7 @@ def test_a_live_change_that_is_let_go_is_counted(make):
     ):
         run_slice(world.bridge, "orders", part, owner="test")
     assert any(CARD in text for text in world.posts())
-    assert seen(world).noticed == {"warn.card": 1}
+    assert seen(world).let_go == {"warn.card": 1}
 
 
 def test_what_is_only_observed_is_counted_as_that(make):
@@ -128,7 +128,7 @@ def test_what_is_only_observed_is_counted_as_that(make):
     world.put_order("4711", CARD)
     [finding] = noticed(world.bridge.plan("orders"))
     assert finding.mode == "observe"
-    assert world.run("orders").noticed == {"observe.card": 1}
+    assert world.run("orders").let_go == {"observe.card": 1}
 
 
 def test_what_is_masked_is_counted_and_the_plan_says_so(make):
@@ -136,7 +136,7 @@ def test_what_is_masked_is_counted_and_the_plan_says_so(make):
     world.put_order("4711", CARD)
     plan = world.bridge.plan("orders")
     assert noticed(plan)[0].sentence == "masks what it found in 1 change (in content)"
-    assert (plan.verdict.decision, world.run("orders").noticed) == (
+    assert (plan.verdict.decision, world.run("orders").let_go) == (
         "pass",
         {"mask.card": 1},
     )
@@ -208,7 +208,7 @@ def test_what_rules_warned_of_in_an_approved_item_is_counted_too(make):
     world.bridge.decide("orders", item.item, "approve", actor="boss")
     world.run("orders")
     assert any(CARD in text for text in world.posts())
-    assert seen(world).noticed == {"warn.card": 1}
+    assert seen(world).let_go == {"warn.card": 1}
     assert [json.loads(e)["rules"] for e in world.audit("let-go")] == [{"warn.card": 1}]
 
 

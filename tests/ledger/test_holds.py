@@ -122,11 +122,11 @@ def test_what_is_let_go_is_counted_by_run_and_by_hour(ground):
         counts.add_noticed(tx, flow_id, 2, {("warn", "card"): 3})
         counts.add(tx, flow_id, {("creates", ""): 9, ("seen.drift", ""): 9})
     with ground.ledger.read() as tx:
-        assert counts.noticed(tx, flow_id) == {"mask.iban": 1, "warn.card": 5}
-        assert counts.noticed(tx, flow_id, run_id=2) == {"warn.card": 3}
+        assert counts.let_go(tx, flow_id) == {"mask.iban": 1, "warn.card": 5}
+        assert counts.let_go(tx, flow_id, run_id=2) == {"warn.card": 3}
     with ground.ledger.write() as tx:
         tx.run("UPDATE guard_count SET hour=hour-30 WHERE key='1'")
-        assert counts.noticed(tx, flow_id, hours=24) == {"warn.card": 3}
+        assert counts.let_go(tx, flow_id, hours=24) == {"warn.card": 3}
 
 
 def test_false_alarms_are_kept_when_the_windows_are_swept(ground):

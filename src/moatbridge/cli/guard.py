@@ -53,21 +53,21 @@ def _rows(rules: Rules, ledger: Ledger, flow: str) -> list[dict[str, Any]]:
     from moatbridge.ledger import counts  # noqa: PLC0415 - brings SQLAlchemy
     from moatbridge.run.status import flow_id_of  # noqa: PLC0415
 
-    noticed: dict[str, int] = {}
+    let_go: dict[str, int] = {}
     wrong: dict[str, int] = {}
     with ledger.read() as tx:
         flow_id = flow_id_of(tx, ledger, flow)
         if flow_id is not None:
             wrong = counts.false_alarms(tx, flow_id)
-            for name, number in counts.noticed(tx, flow_id, hours=counts.WEEK).items():
+            for name, number in counts.let_go(tx, flow_id, hours=counts.WEEK).items():
                 rule = name.partition(".")[2]
-                noticed[rule] = noticed.get(rule, 0) + number
+                let_go[rule] = let_go.get(rule, 0) + number
     return [
         {
             "rule": name,
             "is": words,
             "from": origin,
-            "noticed": noticed.get(name, 0),
+            "let_go": let_go.get(name, 0),
             "false_alarms": wrong.get(name, 0),
         }
         for name, words, origin in rules.explain()
@@ -78,8 +78,8 @@ def _lines(flow: str, rules: Rules, rows: list[dict[str, Any]]) -> Iterator[str]
     yield f"Guard rules of flow {flow}"
     for row in rows:
         yield f"  {row['rule']:15} {row['is']:42} {clean(row['from'], 200)}"
-        if row["noticed"]:
-            yield f"  {'':15} noticed in {row['noticed']:,} changes sent in 7 days"
+        if row["let_go"]:
+            yield f"  {'':15} found in {row['let_go']:,} changes sent in 7 days"
         if row["false_alarms"]:
             yield f"  {'':15} {row['false_alarms']:,} false alarms"
     yield f"  four eyes: {'on' if rules.four_eyes else 'off'}"

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.cli.exit_codes import of_result
-from moatbridge.cli.show_noticed import noticed_lines
+from moatbridge.cli.show_let_go import let_go_lines
 from moatbridge.cli.show_status import try_lines
 from moatbridge.cli.show_verdict import WORDS, Setting, next_step, verdict_lines
 from moatbridge.cli.terminal import clean
@@ -49,7 +49,7 @@ def result_lines(result: RunResult, setting: Setting) -> Iterator[str]:
     yield from (f"  notice: {clean(words, 400)}" for words in result.notices)
     if result.state != "nothing":
         yield from _table(result.outcome)
-    yield from (f"  guard: {line}" for line in noticed_lines(result.noticed))
+    yield from (f"  guard: {line}" for line in let_go_lines(result.let_go))
     if result.plan is not None:
         yield from verdict_lines(result.plan)
         yield from next_step(result.plan, setting)
@@ -77,7 +77,7 @@ def result_json(result: RunResult, setting: Setting) -> dict[str, Any]:
         "waiting": result.waiting,
         "next_try": asdict(result.next_try) if result.next_try else None,
         "notices": list(result.notices),
-        "noticed": result.noticed,
+        "let_go": result.let_go,
         "decision": plan.verdict.decision if plan else None,
         "digest": plan.digest if plan else None,
         "next": next_step(plan, setting) if plan else [],

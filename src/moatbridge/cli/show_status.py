@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from moatbridge.cli.show_noticed import noticed_lines
+from moatbridge.cli.show_let_go import let_go_lines
 from moatbridge.cli.terminal import clean
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _flow(flow: FlowStatus, found: Status) -> Iterator[str]:
         yield f"  unsent    the oldest change waits for {ago(flow.oldest_unsent)}"
     yield from (f"  next try  {line}" for line in _tries(flow, found.kills))
     yield from _waiting(flow)
-    yield from (f"  guard     {line} in 24 h" for line in noticed_lines(flow.noticed))
+    yield from (f"  guard     {line} in 24 h" for line in let_go_lines(flow.let_go))
     if flow.expired:
         yield (
             f"  expired   {flow.expired:,} held for too long in 30 days, not sent "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.errors import TranslationError
-from moatbridge.flow import noticing
+from moatbridge.flow import letting_go
 from moatbridge.flow.adopt import adopt
 from moatbridge.flow.agreement import PairCarry
 from moatbridge.flow.conflicts import STAMP
@@ -330,7 +330,7 @@ class Decider:
         if renew:
             payload["renew"] = True
         payload |= dict.fromkeys(_NOTED.intersection(verdict.rules), True)
-        payload |= noticing.kept(verdict) | dated(one.published, context.now)
+        payload |= letting_go.kept(verdict) | dated(one.published, context.now)
         text = json.dumps(payload, ensure_ascii=False)
         if not keepable(text):
             result.rejects.append(_dead(one, "record.size", None))

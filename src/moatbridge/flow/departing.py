@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from moatbridge.flow import loops, noticing, standing
+from moatbridge.flow import letting_go, loops, standing
 from moatbridge.flow.folding import joins_newer
 from moatbridge.flow.opening import LIVE
 from moatbridge.flow.preparing import prepare
@@ -153,8 +153,8 @@ class Departing:
         sent = set(admitted.ready)
         keys = [k for pos, found in ready.counted if pos in sent for k in found]
         self._count(tx, parcel.run_id, keys)
-        said = [k for pos, found in ready.noticed if pos in sent for k in found]
-        noticing.let_go(tx, (row.flow_id, route.name), parcel.run_id, said)
+        said = [k for pos, found in ready.let_go if pos in sent for k in found]
+        letting_go.count(tx, (row.flow_id, route.name), parcel.run_id, said)
         return bool(admitted.ready)
 
     def _wait_for(

@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from moatbridge.flow.noticing import Noticing
+from moatbridge.flow.letting_go import Noticing
 from moatbridge.guard import (
     Approval,
     Context,

@@ -133,7 +133,7 @@ def load_plan(route: Route, ledger: Ledger, run_id: int | None = None) -> Plan:
             State.HELD,
         )
         examples = _examples(tx, run.run_id)
-        noticed = notices.of_pass(tx, flow_id, run.generation, since=run.created)
+        told = notices.of_pass(tx, flow_id, run.generation, since=run.created)
     facts = run.verdict
     counts = {op: n for op, n in facts["counts"].items() if n}
     seen = int(facts["seen"] or 0)
@@ -158,7 +158,7 @@ def load_plan(route: Route, ledger: Ledger, run_id: int | None = None) -> Plan:
         without_pass=facts.get("without_pass", ""),
         attachments=int(facts.get("attachments", 0)),
         retranslated=facts.get("retranslated"),
-        notices=tuple(notice.words for notice in noticed),
+        notices=tuple(notice.words for notice in told),
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from moatbridge.changes import Absent, OutOfScope, Record, Ref
 from moatbridge.errors import TranslationError
-from moatbridge.flow import conflicts, noticing, references, rejudging
+from moatbridge.flow import conflicts, letting_go, references, rejudging
 from moatbridge.flow.echo import base_of, echo_mark, said
 from moatbridge.flow.folding import PLANNED
 from moatbridge.flow.limits import counted_as
@@ -66,7 +66,7 @@ class Prepared:
             loop breaker may still hold it.
         rejected: (position, code) of what cannot be encoded.
         counted: (position, what it counts as against the day's windows).
-        noticed: (position, what it counts as of what was noticed and let go).
+        let_go: (position, what it counts as of what was noticed and let go).
     """
 
     candidates: list[Candidate] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Prepared:
     planned: dict[int, Planned] = field(default_factory=dict)
     rejected: list[tuple[int, str]] = field(default_factory=list)
     counted: list[tuple[int, list[tuple[str, str]]]] = field(default_factory=list)
-    noticed: list[tuple[int, list[tuple[str, str]]]] = field(default_factory=list)
+    let_go: list[tuple[int, list[tuple[str, str]]]] = field(default_factory=list)
 
     @property
     def cancelled(self) -> list[tuple[int, State, str]]:
@@ -174,8 +174,8 @@ def prepare(
         if result.candidates[-1].frozen is not None:
             found = counted_as(route, one.op, one.payload)
             result.counted.append((one.item.pos, found))
-            named_as = noticing.counted_as(one.payload)
-            result.noticed.append((one.item.pos, named_as))
+            named_as = letting_go.counted_as(one.payload)
+            result.let_go.append((one.item.pos, named_as))
     return result
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from moatbridge.flow import conflicts, noticing
+from moatbridge.flow import conflicts, letting_go
 from moatbridge.flow.readership import own_audience
 from moatbridge.flow.sealing import NOT_AFTER, digest_of, late, seals, shown
 from moatbridge.guard import Context, Outgoing, judge, masked_like
@@ -123,7 +123,7 @@ def held(
             salt=ledger.ledger_id.encode(),
         ),
     )
-    one.payload = noticing.renewed(one.payload, verdict)
+    one.payload = letting_go.renewed(one.payload, verdict)
     if not _masks(route, one, verdict, now):
         return Hold("guard-bug", "free_text")
     if verdict.decision not in _STOPS:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.errors import NotApplied, TranslationError
-from moatbridge.flow import noticing
+from moatbridge.flow import letting_go
 from moatbridge.flow.answering import answer
 from moatbridge.flow.deciding import out_fingerprint, ref_json
 from moatbridge.flow.grounds import Asked, Shown
@@ -280,7 +280,7 @@ class Taker:
                         "read_at": context.now,
                         "published": one.published,
                         "who": [who.key, who.identity],
-                        **noticing.kept(verdict),
+                        **letting_go.kept(verdict),
                     },
                     ensure_ascii=False,
                 ),

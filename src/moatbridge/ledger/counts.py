@@ -47,7 +47,7 @@ def add_noticed(
     add(tx, flow_id, {(f"{how}.{rule}", key): n for (how, rule), n in numbers.items()})
 
 
-def noticed(
+def let_go(
     tx: Transaction,
     flow_id: int,
     *,

@@ -236,8 +236,8 @@ class Bridge(Reconciles, Retracts, Waits):
         with self.ledger.read() as tx:
             run = runs.get(tx, run_id)
             state, outcome = run.state, runs.outcome(tx, run_id)
-            noticed = notices.of_pass(tx, flow_id, run.generation, since=run.created)
-            by_guard = counts.noticed(tx, flow_id, run_id=run_id)
+            told = notices.of_pass(tx, flow_id, run.generation, since=run.created)
+            by_guard = counts.let_go(tx, flow_id, run_id=run_id)
         waiting = self._waiting(flow_id)
         plan = (
             load_plan(self.route(flow), self.ledger, run_id)
@@ -245,7 +245,7 @@ class Bridge(Reconciles, Retracts, Waits):
             else None
         )
         again = self._next_try(flow_id)
-        said = tuple(notice.words for notice in noticed)
+        said = tuple(notice.words for notice in told)
         return RunResult(
             flow, run_id, state, outcome, waiting, plan, again, said, by_guard
         )
@@ -274,10 +274,10 @@ class Bridge(Reconciles, Retracts, Waits):
         waiting = self._waiting(route.row.flow_id)
         again, state = self._next_try(route.row.flow_id), tail.state()
         with self.ledger.read() as tx:
-            noticed = notices.of_tail(tx, route.row.flow_id, since=begun)
+            told = notices.of_tail(tx, route.row.flow_id, since=begun)
         return RunResult(
             flow, tail.run_id, state, tail.outcome(), waiting, next_try=again,
-            notices=tuple(notice.words for notice in noticed), noticed=tail.noticed(),
+            notices=tuple(notice.words for notice in told), let_go=tail.let_go(),
         )  # fmt: skip
 
     def review(self, flow: str) -> list[Waiting]:

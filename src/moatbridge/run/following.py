@@ -75,7 +75,7 @@ class Tail:
         with bridge.ledger.write() as tx:
             self.run_id: int = runs.live(tx, route.row.flow_id)
             self._before = runs.outcome(tx, self.run_id)
-            self._noticed = counts.noticed(tx, self._flows[0], run_id=self.run_id)
+            self._let_go = counts.let_go(tx, self._flows[0], run_id=self.run_id)
             for flow_id in self._all:
                 partitions.resume(tx, flow_id)
                 bridge.ledger.leases.wake(tx, flow_id, "control")
@@ -167,11 +167,11 @@ class Tail:
                     found.setdefault(op, {})[state] = more
         return found
 
-    def noticed(self) -> dict[str, int]:
-        """What the guard noticed in what this look sent: see `RunResult.noticed`."""
+    def let_go(self) -> dict[str, int]:
+        """What the guard noticed in what this look sent: see `RunResult.let_go`."""
         with self._bridge.ledger.read() as tx:
-            after = counts.noticed(tx, self._flows[0], run_id=self.run_id)
-        more = {k: n - self._noticed.get(k, 0) for k, n in after.items()}
+            after = counts.let_go(tx, self._flows[0], run_id=self.run_id)
+        more = {k: n - self._let_go.get(k, 0) for k, n in after.items()}
         return {name: number for name, number in more.items() if number > 0}
 
     def refuse_if_killed(self) -> None:

@@ -23,7 +23,7 @@ class RunResult:
         waiting: Items that wait for a person: held, parked, rejected.
         plan: The plan, when the run waits for a person.
         next_try: When what could not be delivered is tried again; None: nothing waits.
-        noticed: ``MODE.RULE`` -> changes that were sent although a rule of the guard
+        let_go: ``MODE.RULE`` -> changes that were sent although a rule of the guard
             warned of them or observed them; ``mask.RULE``: it masked something.
         notices: What the source's adapter noticed while it read (`Adapter.notices`).
     """
@@ -36,7 +36,7 @@ class RunResult:
     plan: Plan | None = None
     next_try: NextTry | None = None
     notices: tuple[str, ...] = ()
-    noticed: dict[str, int] = field(default_factory=dict)
+    let_go: dict[str, int] = field(default_factory=dict)
 
     @property
     def delivered(self) -> int:

@@ -91,7 +91,7 @@ class FlowStatus:
         oldest_unsent: Seconds since the oldest run that still has something to send.
         partitions: Those that are not over.
         next_try: When what could not be delivered is tried again; None: nothing waits.
-        noticed: ``MODE.RULE`` -> changes sent within 24 hours although a rule of the
+        let_go: ``MODE.RULE`` -> changes sent within 24 hours although a rule of the
             guard warned of them or observed them; ``mask.RULE``: it masked something.
         expired: Held items that nobody decided in time, of the last 30 days.
         notices: What the source's adapter noticed within a week (`Adapter.notices`).
@@ -111,7 +111,7 @@ class FlowStatus:
     oldest_unsent: float | None = None
     partitions: tuple[PartitionStatus, ...] = ()
     next_try: NextTry | None = None
-    noticed: dict[str, int] = field(default_factory=dict)
+    let_go: dict[str, int] = field(default_factory=dict)
     expired: int = 0
     notices: tuple[NoticeStatus, ...] = ()
 
@@ -222,7 +222,7 @@ def _flow(
             oldest_unsent=None if unsent is None else now - unsent,
             partitions=partitions_of(tx, config, name, flow_id, served=served),
             next_try=next_try(tx, flow_id),
-            noticed=counts.noticed(tx, flow_id, hours=24),
+            let_go=counts.let_go(tx, flow_id, hours=24),
             expired=len(review.expired(tx, flow_id)),
             notices=_notices(tx, flow_id),
         )
@@ -233,8 +233,8 @@ def _notices(tx: Transaction, flow_id: int) -> tuple[NoticeStatus, ...]:
     found = tx.value(
         "SELECT max(generation) FROM run WHERE flow_id=? AND kind='pass'", flow_id
     )
-    noticed = (*notices.of_pass(tx, flow_id, found), *notices.of_tail(tx, flow_id))
-    return tuple(NoticeStatus(*each) for each in noticed)
+    told = (*notices.of_pass(tx, flow_id, found), *notices.of_tail(tx, flow_id))
+    return tuple(NoticeStatus(*each) for each in told)
 
 
 def _kinds(items: list[Waiting]) -> dict[str, int]:

@@ -76,7 +76,7 @@ def _counted(one: Noticed) -> tuple[str, str] | None:
     return {"mask": ("mask", one.rule), "allow": ("allow", one.rule)}.get(one.decision)
 
 
-def let_go(
+def count(
     tx: Transaction,
     flow: tuple[int, str],
     run_id: int,

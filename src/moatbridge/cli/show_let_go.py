@@ -17,11 +17,11 @@ _WORDS: Final = {
 }
 
 
-def noticed_lines(found: Mapping[str, int]) -> Iterator[str]:
+def let_go_lines(found: Mapping[str, int]) -> Iterator[str]:
     """``card warned of 2 changes that were sent``, a line a rule.
 
     Args:
-        found: ``MODE.RULE`` (or ``mask.RULE``) -> changes, as `ledger.counts.noticed`.
+        found: ``MODE.RULE`` (or ``mask.RULE``) -> changes, as `ledger.counts.let_go`.
     """
     for name, number in sorted(found.items()):
         how, _, rule = name.partition(".")
