@@ -127,7 +127,7 @@ class Gateway:
 
     def _routed(self) -> ASGIApp:
         ready = Readiness(self._config.ready_token, self._pool, self._look)
-        metrics = Metrics(ready, self.counters, self._pool, self._look)
+        metrics = Metrics(ready, self.counters)
         routes = [
             Route("/healthz", healthz),
             Route("/readyz", ready.__call__),

@@ -51,20 +51,26 @@ class Readiness:
 
     async def __call__(self, request: Request) -> Response:
         """200, or 503 with a list of codes; 401 for strangers."""
-        request.scope["state"]["route"] = "/readyz"
-        if not self.may_ask(request.scope):
-            return Response(
-                status_code=HTTPStatus.UNAUTHORIZED,
-                headers={"www-authenticate": "Bearer"},
-            )
-        try:
-            facts, codes = await self._pool.run(self._look)
-        except MoatbridgeError as error:
-            facts, codes = {}, [error.code]
+        found = await self.seen(request, "/readyz")
+        if found is None:
+            return stranger()
+        facts, codes = found
         status = HTTPStatus.SERVICE_UNAVAILABLE if codes else HTTPStatus.OK
         return JSONResponse({"ready": not codes, "codes": codes, **facts}, status)
 
-    def may_ask(self, scope: Scope) -> bool:
+    async def seen(
+        self, request: Request, route: str
+    ) -> tuple[dict[str, Any], list[str]] | None:
+        """Facts for people, and codes of what is wrong; None if a stranger asks."""
+        request.scope["state"]["route"] = route
+        if not self._may_ask(request.scope):
+            return None
+        try:
+            return await self._pool.run(self._look)
+        except MoatbridgeError as error:
+            return {}, [error.code]
+
+    def _may_ask(self, scope: Scope) -> bool:
         """Whether this request comes from here, or brings the token."""
         given = header(scope, b"authorization")
         if self._token is not None:
@@ -74,6 +80,13 @@ class Readiness:
         # A proxy on this machine asks for others.
         forwarded = any(name.startswith(b"x-forwarded") for name, _ in scope["headers"])
         return not forwarded and not given and _is_here(scope)
+
+
+def stranger() -> Response:
+    """Who asks from elsewhere has to bring the token."""
+    return Response(
+        status_code=HTTPStatus.UNAUTHORIZED, headers={"www-authenticate": "Bearer"}
+    )
 
 
 def _is_here(scope: Scope) -> bool:

@@ -6,22 +6,20 @@ systems. No ids, no names. Source: Prometheus "Exposition formats", text format 
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
 
-from moatbridge.errors import MoatbridgeError
 from moatbridge.flow.inbox import AT
+from moatbridge.gateway.health import stranger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from starlette.requests import Request
 
     from moatbridge.gateway.counting import Counters
-    from moatbridge.gateway.health import Look, Readiness
-    from moatbridge.gateway.receivers import Pool
+    from moatbridge.gateway.health import Readiness
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4"
 
@@ -32,33 +30,20 @@ class Metrics:
     """What happened and how things stand, as numbers for a monitoring system.
 
     Args:
-        readiness: Knows who may ask.
+        readiness: Knows who may ask, and how things stand.
         counters: What happened.
-        pool: Threads to look on.
-        look: See `Readiness`.
     """
 
-    def __init__(
-        self, readiness: Readiness, counters: Counters, pool: Pool, look: Look
-    ) -> None:
-        self._may_ask: Callable[[Any], bool] = readiness.may_ask
+    def __init__(self, readiness: Readiness, counters: Counters) -> None:
+        self._readiness = readiness
         self._counters = counters
-        self._pool = pool
-        self._look = look
 
     async def __call__(self, request: Request) -> Response:
         """200 with the numbers, also while we are not ready; 401 for strangers."""
-        request.scope["state"]["route"] = "/metrics"
-        if not self._may_ask(request.scope):
-            return Response(
-                status_code=HTTPStatus.UNAUTHORIZED,
-                headers={"www-authenticate": "Bearer"},
-            )
-        try:
-            facts, codes = await self._pool.run(self._look)
-        except MoatbridgeError as error:
-            facts, codes = {}, [error.code]
-        text = "".join(_lines(self._counters, facts, codes))
+        found = await self._readiness.seen(request, "/metrics")
+        if found is None:
+            return stranger()
+        text = "".join(_lines(self._counters, *found))
         return Response(text, headers={"content-type": MEDIA_TYPE})
 
 
