@@ -64,66 +64,35 @@ def forgetful(old, record):
 
 PARSED = []
 FIELDS = ["id", LOGIN, "mail"]
+NAMED = {"parse": parse_named, "key_in_name": True}
+BROUGHT = {"fields": [Field("id", required=True), LOGIN, "mail"]}
+
+
+def people(**more):
+    """People in a folder of JSON files with their key inside, but for what is said."""
+    usual = {
+        "name": "people",
+        "key": "id",
+        "fields": FIELDS,
+        "suffix": ".json",
+        "parse": parse,
+        "render": render,
+    }
+    return record_files(**usual | more)
+
+
 KINDS = {
-    "in the file": record_files(
-        name="people",
-        key="id",
-        fields=FIELDS,
-        suffix=".json",
-        parse=parse,
-        render=render,
-    ),
-    "in the name": record_files(
-        name="people",
-        key="id",
-        fields=FIELDS,
-        suffix=".json",
-        parse=parse_named,
-        render=render,
-        key_in_name=True,
-    ),
-    "brought along": record_files(
-        name="people",
-        key="id",
-        fields=[Field("id", required=True), LOGIN, "mail"],
-        suffix=".json",
-        parse=parse,
-        render=render,
-    ),
-    "brought along in the name": record_files(
-        name="people",
-        key="id",
-        fields=[Field("id", required=True), LOGIN, "mail"],
-        suffix=".json",
-        parse=parse_named,
-        render=render,
-        key_in_name=True,
-    ),
-    "forgetful": record_files(
-        name="people",
-        key="id",
+    "in the file": people(),
+    "in the name": people(**NAMED),
+    "brought along": people(**BROUGHT),
+    "brought along in the name": people(**NAMED, **BROUGHT),
+    "forgetful": people(
         fields=["id", Field("login"), "mail"],
-        suffix=".json",
         parse=lambda data: {"login": None, "mail": None, **json.loads(data)},
         render=forgetful,
     ),
-    "lines": record_files(
-        name="people",
-        key="id",
-        fields=FIELDS,
-        suffix=".txt",
-        parse=parse_lines,
-        render=escapes_nothing,
-    ),
-    "below": record_files(
-        name="people",
-        key="id",
-        fields=FIELDS,
-        suffix=".json",
-        parse=parse,
-        render=render,
-        subfolder="people",
-    ),
+    "lines": people(suffix=".txt", parse=parse_lines, render=escapes_nothing),
+    "below": people(subfolder="people"),
 }
 ADAPTERS = {
     name: make_adapter(

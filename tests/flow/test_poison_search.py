@@ -9,7 +9,8 @@ import pytest
 
 from moatbridge.changes import Change, Ref
 from moatbridge.errors import ConfigurationError, NotApplied, OutcomeUnknown, Rejected
-from moatbridge.flow.poison import FEW, MOST, Sieve
+from moatbridge.flow.pieces import FEW, MOST
+from moatbridge.flow.poison import Sieve
 from moatbridge.ledger.poison import Known
 from moatbridge.ledger.store import ValueRefused
 from moatbridge.resilience.answers import BUG

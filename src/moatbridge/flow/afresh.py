@@ -7,12 +7,11 @@ then it is rejected, its fingerprint forgotten, and the next pass sees it as cha
 
 from __future__ import annotations
 
-import math
-import secrets
 from typing import TYPE_CHECKING, Final
 
 from moatbridge.changes import Ref
 from moatbridge.flow.observation import Observation
+from moatbridge.flow.pieces import FEW, MOST, in_pieces
 from moatbridge.flow.standing import DECIDED
 from moatbridge.flow.writing import write
 from moatbridge.ledger import flows, marks, settlement
@@ -30,12 +29,6 @@ if TYPE_CHECKING:
 
 TRIES: Final = 5
 """Slices in which one record is tried until a new pass begins."""
-
-_MOST: Final = 50
-"""Records that may be at fault; more than that is something else."""
-
-_FEW: Final = 3
-"""As many may fail although nothing else is there that does not."""
 
 
 class Afresh:
@@ -127,17 +120,10 @@ class Afresh:
         return found
 
     def _alone(self, every: Sequence[int]) -> dict[int, Exception] | None:
-        """What fails alone, and with what; None if no single record is to blame.
-
-        In no order: a system that is left alone after failures is first asked about
-        other records, most of the time.
-        """
-        size = math.isqrt(len(every))
-        pieces = [every[at : at + size] for at in range(0, len(every), size)]
-        secrets.SystemRandom().shuffle(pieces)
+        """What fails alone, and with what; None if no single record is to blame."""
         bad: dict[int, Exception] = {}
         fine = False
-        for piece in pieces:
+        for piece in in_pieces(every):
             if len(piece) > 1 and self._fails(piece) is None:
                 fine = True
                 continue
@@ -147,7 +133,7 @@ class Afresh:
                     fine = True
                 else:
                     bad[one] = error
-                if len(bad) > (_MOST if fine else _FEW):
+                if len(bad) > (MOST if fine else FEW):
                     return None
         return bad
 

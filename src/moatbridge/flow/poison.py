@@ -17,8 +17,6 @@ was rejected for it. Then the partition fails as ever, and is blocked after 20 t
 from __future__ import annotations
 
 import logging
-import math
-import secrets
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from moatbridge.errors import (
@@ -33,6 +31,7 @@ from moatbridge.errors import (
 )
 from moatbridge.flow.deciding import ref_json
 from moatbridge.flow.ending import is_away
+from moatbridge.flow.pieces import FEW, MOST, in_pieces
 from moatbridge.ledger.keys import kept_hash, key_hash
 from moatbridge.ledger.poison import POISON
 from moatbridge.ledger.store import ValueRefused
@@ -50,12 +49,6 @@ T = TypeVar("T")
 
 TRIES: Final = 5
 """Failed tries at one position after which a single record is looked for."""
-
-MOST: Final = 50
-"""Records of one batch that may be at fault; more than that is something else."""
-
-FEW: Final = 3
-"""A batch no larger than this may consist of poison alone."""
 
 _NOBODYS: Final = (ConfigurationError, CursorTooOld, GuardStopped, LeaseLost)
 _MAY_PASS: Final = (NotApplied, OutcomeUnknown)
@@ -209,16 +202,9 @@ class Sieve:
     def _alone(
         self, units: Sequence[T], probe: Callable[[Sequence[T]], object]
     ) -> list[T]:
-        """What fails alone, looked for in pieces.
-
-        In no order: a system that is left alone after failures is first asked about
-        other records, most of the time.
-        """
-        size = math.isqrt(len(units))
-        pieces = [units[at : at + size] for at in range(0, len(units), size)]
-        secrets.SystemRandom().shuffle(pieces)
+        """What fails alone, looked for in pieces."""
         bad: list[T] = []
-        for piece in pieces:
+        for piece in in_pieces(units):
             error = self._fails(piece, probe)
             if error is None:
                 continue
