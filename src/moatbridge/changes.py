@@ -153,9 +153,9 @@ class Batch:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Intent:
-    """One change to one target record, ready to be sent.
+    """One change to one target record, ready to be sent. Never changed once made.
 
     Args:
         key: Idempotency key, 26 characters; the same for every attempt.
@@ -189,9 +189,9 @@ class Intent:
         return f"Intent({self.op} {self.ref!r} {_names(self.record)} key={self.key})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Receipt:
-    """What became of one intent.
+    """What became of one intent. Never changed once made.
 
     Args:
         outcome: ``applied``, ``not_applied`` (certainly nothing happened),

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from flow.stillness import StillWorld
+from moatbridge.flow import sending
+from moatbridge.flow.thawing import aboard, thaw
+from moatbridge.ledger import frozen
 from moatbridge.resilience import crash
 from moatbridge.resilience.retry import Retry
 
@@ -45,3 +51,26 @@ def worlds(tmp_path, at_once):
     crash.install(None)
     for world in made:
         world.bridge.close()
+
+
+@pytest.fixture(autouse=True)
+def aboard_as_frozen(monkeypatch):
+    """What leaves without being read again is what its frozen bytes say; counted."""
+    sent = []
+
+    def compared(item, parts, *, fence, attempt):
+        quick = aboard(item, parts, fence=fence, attempt=attempt)
+        slow = thaw(item, fence=fence, attempt=attempt)
+        assert normal(quick) == normal(slow)
+        sent.append(item.key)
+        return quick
+
+    monkeypatch.setattr(sending, "aboard", compared)
+    return sent
+
+
+def normal(thawed):
+    """Lists for tuples, which JSON does not tell apart."""
+    intent, noted = thawed
+    lists = json.loads(frozen.dumps([intent.record, intent.before, noted.record]))
+    return replace(intent, record=None, before=None), noted._replace(record=None), lists

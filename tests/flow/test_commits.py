@@ -42,14 +42,21 @@ def test_a_parcel_of_many_calls_costs_no_more_commits(worlds, monkeypatch):
     assert (world.states(), commits["lane"]) == ({"DONE": 100}, 2)
 
 
+def test_what_was_frozen_a_moment_ago_is_sent_without_being_read_again(
+    worlds, aboard_as_frozen
+):
+    world = worlds(count=100, parcel=25)
+    world.go()
+    assert world.states() == {"DONE": 100}
+    assert len(aboard_as_frozen) == len(set(aboard_as_frozen)) == 100
+
+
 def wal(world):
     """Bytes that go to the ledger's log until this is called again."""
     path = world.folder / "ledger.db-wal"
     size = path.stat().st_size
     with world.bridge.ledger.db._engine.connect() as connection:
-        connection.exec_driver_sql("COMMIT")
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.exec_driver_sql("BEGIN")
     return size
 
 

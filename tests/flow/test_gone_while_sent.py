@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 
 from flow.stillness import LOOKUP, OBJECT, REQUEST
+from moatbridge.flow.departing import Departing
 from moatbridge.testing import FlakyAdapter, MemoryAdapter, Schedule
 
 LOST = {
@@ -90,3 +91,71 @@ def test_a_target_that_is_searched_is_asked_first(worlds):
     rested(world)
     assert world.there()["u0050"]["active"] is False
     assert world.same()
+
+
+def told(world):
+    """The feed is read; nothing is delivered."""
+    with world.bridge.ledger.write() as tx:
+        tx.run("UPDATE partition SET not_before=0 WHERE kind='live'")
+    world.drain("live")
+
+
+def fetched(world, monkeypatch):
+    """How many records of the source were looked at one by one."""
+    asked = []
+    plain = world.kinds["here"].fetch
+
+    def counted(adapter, stream, refs):
+        if adapter.name == "here" and len(refs):
+            asked.append((stream, len(refs)))
+        return plain(adapter, stream, refs)
+
+    monkeypatch.setattr(world.kinds["here"], "fetch", counted)
+    return asked
+
+
+def test_creates_of_a_pass_are_not_confirmed_while_the_feed_tells_of_nobody_gone(
+    worlds, monkeypatch
+):
+    world = worlds(traits=REQUEST, count=50)
+    asked = fetched(world, monkeypatch)
+    world.go()
+    assert world.states() == {"DONE": 50}
+    assert asked == []
+
+
+def test_who_was_gone_before_a_planned_create_left_is_not_created(worlds):
+    world = worlds(traits=REQUEST)
+    world.go()
+    world.put(50)
+    world.put(51)
+    world.scan()
+    world.remove(50)
+    told(world)  # of somebody whom nobody knows yet
+    world.go()
+    assert "u0050" not in world.there()
+    assert "u0051" in world.there()
+
+
+def test_who_is_told_to_be_gone_while_a_create_is_prepared_is_not_created(
+    worlds, monkeypatch
+):
+    world = worlds(traits=REQUEST)
+    world.go()
+    world.put(50)
+    world.scan()
+    look = Departing.look
+
+    def looked(self, parcel, items):
+        found = look(self, parcel, items)
+        if world.removed_meanwhile is False:
+            world.removed_meanwhile = True
+            world.remove(50)
+            told(world)
+        return found
+
+    world.removed_meanwhile = False
+    monkeypatch.setattr(Departing, "look", looked)
+    world.go()
+    assert world.removed_meanwhile
+    assert "u0050" not in world.there()

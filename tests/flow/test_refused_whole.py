@@ -183,7 +183,7 @@ def parcel_of(count):
         for n in range(count)
     ]
     parcel = Parcel(1, 1, 0, 0, State.IN_FLIGHT, count, 1, 1, 0.0, None, 0.0, 0.0, 0)
-    return parcel, items
+    return parcel, [(item, None) for item in items]
 
 
 @given(

@@ -14,7 +14,7 @@ from moatbridge.guard import (
 
 
 def window(memory, rules=RULES, links=1_000):
-    return LiveWindow(rules, context(memory), links=links)
+    return LiveWindow(rules, context(memory), links=lambda: links)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,27 @@ def test_only_the_class_at_its_limit_is_held():
     assert live.judge("delete").decision == "hold"
     assert live.judge("create").decision == "allow"
     assert live.judge("update", changed=["title"]).decision == "allow"
+
+
+def test_links_are_counted_once_and_only_where_a_share_of_them_decides():
+    """Counting reads every link there is: a first load must not do it each commit."""
+    asked = []
+    live = LiveWindow(
+        RULES, context(CountingMemory()), links=lambda: asked.append(1) or 1_000
+    )
+    while live.judge("create").decision == "allow":
+        pass
+    removals = 0
+    while not asked:
+        assert live.judge("delete").decision == "allow"
+        removals += 1
+    assert removals > RULES["removals"].at_most(0) > 0
+    while live.judge("delete").decision == "allow":
+        removals += 1
+    assert removals == RULES["removals"].at_most(1_000)
+    while live.judge("update", changed=["title"]).decision == "allow":
+        pass
+    assert asked == [1]
 
 
 def test_live_changes_share_the_window_with_plans_and_earlier_batches():

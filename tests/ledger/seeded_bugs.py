@@ -36,7 +36,7 @@ def rewritten(marker, old, new):
         return lambda tx, sql, *params: method(tx, change(sql), *params)
 
     with contextlib.ExitStack() as stack:
-        for kind in (transactions.Transaction, transactions.PostgresTransaction):
+        for kind in (transactions.SqliteTransaction, transactions.PostgresTransaction):
             for name in ("all", "one", "run", "many"):
                 if name in vars(kind):
                     method = patched(vars(kind)[name])

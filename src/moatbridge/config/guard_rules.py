@@ -138,6 +138,9 @@ class Rules:
     origin: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     _ends: bool = field(init=False, repr=False, compare=False)
+    _held: dict[date, Rules] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         ends = any(rule.until is not None for rule in self.rules.values())
@@ -151,7 +154,12 @@ class Rules:
         if not self._ends:
             return self
         day = datetime.fromtimestamp(now, UTC).date()
-        return replace(self, rules={n: r.at(day) for n, r in self.rules.items()})
+        held = self._held.get(day)
+        if held is None:
+            held = replace(self, rules={n: r.at(day) for n, r in self.rules.items()})
+            self._held.clear()
+            self._held[day] = held
+        return held
 
     def explain(self) -> list[tuple[str, str, str]]:
         """Rows (rule, size and mode, origin) for ``guard explain``."""

@@ -143,6 +143,8 @@ class RunConfig(Table):
             long, and one whose host dawdles for longer loses it.
         drain: From the stop signal to giving leases back by force.
         zones: Network zones this worker serves.
+        collect_after: New objects after which Python's collector of cycles looks for
+            garbage while slices work; 0 leaves the process's own threshold.
     """
 
     runner: Literal["local"] = "local"
@@ -152,3 +154,4 @@ class RunConfig(Table):
     ttl: Annotated[Time, between(1, 3600)] = 30.0
     drain: Time = 60.0
     zones: tuple[str, ...] = Field(default=("default",), min_length=1)
+    collect_after: int = Field(default=20_000, ge=0, strict=True)

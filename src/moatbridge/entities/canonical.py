@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, Any
 from moatbridge.entities.registry import entity_type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from moatbridge.entities.shapes import EntityType, Shape
 
-_encoder = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-)
+_encode = json.JSONEncoder(
+    ensure_ascii=False,
+    check_circular=False,  # entities are trees
+    allow_nan=False,
+    sort_keys=True,
+    separators=(",", ":"),
+).encode
 
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces; the same text for the same value."""
-    return _encoder.encode(value)
+    return _encode(value)
 
 
 def fingerprint(
@@ -40,13 +44,34 @@ def fingerprint(
     Raises:
         ConfigurationError: ``entity.unknown``.
     """
+    return fingerprinter(kind)(entity)
+
+
+def fingerprinter(
+    kind: str | type | EntityType,
+) -> Callable[[Mapping[str, Any]], bytes]:
+    """`fingerprint` for one type: what is the same for all its entities is done once.
+
+    Raises:
+        ConfigurationError: ``entity.unknown``.
+    """
     described = entity_type(kind)
-    arranged: dict[str, Any] = dict(entity)
-    arranged.pop("label", None)
-    for name, value in entity.items():
-        if name in described.unordered and value:
-            arranged[name] = _arranged(value, described.shape.members[name])
-    return hashlib.sha256(_encoder.encode(arranged).encode()).digest()
+    members = described.shape.members
+    unordered = [
+        (name, members[name], _nests_within(members[name]))
+        for name in described.unordered
+    ]
+
+    def fingerprint_of(entity: Mapping[str, Any]) -> bytes:
+        arranged: dict[str, Any] = dict(entity)
+        arranged.pop("label", None)
+        for name, shape, nests in unordered:
+            value = arranged.get(name)
+            if value and (nests or len(value) > 1 or not isinstance(value, list)):
+                arranged[name] = _arranged(value, shape)
+        return hashlib.sha256(_encode(arranged).encode()).digest()
+
+    return fingerprint_of
 
 
 def _arranged(value: Any, shape: Shape | None) -> Any:
@@ -56,7 +81,7 @@ def _arranged(value: Any, shape: Shape | None) -> Any:
         return {k: _arranged(v, _below(shape, k)) for k, v in value.items()}
     if not isinstance(value, list):
         return value
-    if len(value) == 1 and not (shape.item and _nests(shape.item)):
+    if len(value) == 1 and not _nests_within(shape):
         return value
     entries = [_arranged(each, shape.item) for each in value]
     if shape.attribute.unordered and len(entries) > 1:
@@ -72,8 +97,10 @@ def _below(shape: Shape, name: str) -> Shape | None:
     return shape.item if shape.kind == "map" else shape.members.get(name)
 
 
-def _nests(shape: Shape) -> bool:
-    return any(member.kind in {"list", "object"} for member in shape.members.values())
+def _nests_within(shape: Shape) -> bool:
+    """Whether entries of this list have lists or objects in them."""
+    members = shape.item.members.values() if shape.item else ()
+    return any(member.kind in {"list", "object"} for member in members)
 
 
 def _order(entry: Any) -> tuple[str, str, str]:

@@ -1,20 +1,28 @@
-"""What a flow carries: some paths of an entity, cut out and compared."""
+"""What a flow carries: some paths of an entity, cut out and compared.
+
+Paths become closures once, when the flow is compiled: per record nothing is looked at
+but the entity (design 0031).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from moatbridge.entities.paths import Segment, Slot, parse
+from moatbridge.entities.paths import Slot, parse
 from moatbridge.ledger.keys import path_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from moatbridge.entities.paths import Path
 
+    _Read: TypeAlias = Callable[[Any], Any]
+    _Cut: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+
 _MISSING: Final = object()
 _WIDTH: Final = 4
+_NOTHING: Final = path_hash(None)
 
 
 @dataclass(slots=True)
@@ -38,14 +46,16 @@ class _Branch:
 class Carry:
     """A set of entity paths, compiled once per flow. Immutable; falsy when empty."""
 
-    __slots__ = ("_layout", "_parsed", "_root", "paths")
+    __slots__ = ("_cut", "_layout", "_parsed", "_read", "paths")
 
     def __init__(self, paths: Iterable[str]) -> None:
         self.paths: tuple[str, ...] = tuple(dict.fromkeys(paths))
         self._parsed = tuple(parse(text) for text in self.paths)
-        self._root = _Branch()
+        self._read = tuple(_reader(path) for path in self._parsed)
+        root = _Branch()
         for path in self._parsed:
-            self._root.grow(path)
+            root.grow(path)
+        self._cut = _cutter(root)
         self._layout = path_hash(self.paths)
 
     def __bool__(self) -> bool:
@@ -53,7 +63,7 @@ class Carry:
 
     def cut(self, entity: dict[str, Any]) -> dict[str, Any]:
         """A new entity that holds only these paths; absent stays absent."""
-        return _object(entity, self._root)
+        return self._cut(entity)
 
     def base(
         self,
@@ -65,19 +75,19 @@ class Carry:
         """Four bytes per path (after four for the layout): ``link.base``."""
         del former, there, elements  # only a pair remembers more than what is sent
         hashes = [self._layout]
-        for path in self._parsed:
-            value = _value(entity, path)
-            hashes.append(path_hash(None if value is _MISSING else value))
+        for read in self._read:
+            value = read(entity)
+            hashes.append(_NOTHING if value is _MISSING else path_hash(value))
         return b"".join(hashes)
 
     def changed(self, entity: dict[str, Any], base: bytes | None) -> tuple[str, ...]:
         """Paths whose value differs from the last agreement; all if that is unknown."""
         said = [
             (number, text, value)
-            for number, (text, path) in enumerate(
-                zip(self.paths, self._parsed, strict=True), start=1
+            for number, (text, read) in enumerate(
+                zip(self.paths, self._read, strict=True), start=1
             )
-            if (value := _value(entity, path)) is not _MISSING
+            if (value := read(entity)) is not _MISSING
         ]
         if base is None or base[:_WIDTH] != self._layout:
             return tuple(text for _number, text, _value_ in said)
@@ -94,68 +104,93 @@ class Carry:
             return False
         return any(
             path[0].name == head
-            and (value := _value(entity, path)) is not _MISSING
+            and (value := read(entity)) is not _MISSING
             and base[number * _WIDTH : (number + 1) * _WIDTH] != path_hash(value)
-            for number, path in enumerate(self._parsed, start=1)
+            for number, (path, read) in enumerate(
+                zip(self._parsed, self._read, strict=True), start=1
+            )
         )
 
     def values(self, entity: dict[str, Any]) -> dict[str, Any]:
         """Path -> value, of the paths about which the entity says something."""
-        found = {
-            text: _value(entity, path)
-            for text, path in zip(self.paths, self._parsed, strict=True)
+        return {
+            text: value
+            for text, read in zip(self.paths, self._read, strict=True)
+            if (value := read(entity)) is not _MISSING
         }
-        return {text: value for text, value in found.items() if value is not _MISSING}
 
 
-def _object(value: dict[str, Any], branch: _Branch) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for name, child in branch.members.items():
-        found = value.get(name, _MISSING)
-        if found is _MISSING:
-            continue
-        if child.whole or found is None:
-            out[name] = found
-        elif isinstance(found, list):
-            out[name] = _entries(found, child)
-        elif isinstance(found, dict) and (part := _object(found, child)):
-            out[name] = part
-    return out
+def _cutter(branch: _Branch) -> _Cut:
+    members = [
+        (name, child.whole, _cutter(child), _entries_cutter(child))
+        for name, child in branch.members.items()
+    ]
+
+    def cut(value: dict[str, Any]) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for name, whole, inside, entries in members:
+            if name not in value:
+                continue
+            found = value[name]
+            if whole or found is None:
+                out[name] = found
+            elif isinstance(found, list):
+                out[name] = entries(found)
+            elif isinstance(found, dict) and (part := inside(found)):
+                out[name] = part
+        return out
+
+    return cut
 
 
-def _entries(entries: list[Any], branch: _Branch) -> list[Any]:
-    kept = []
-    for entry in entries:
-        if not isinstance(entry, dict):
-            continue
-        part = _object(entry, branch)
-        for (name, value), slot in branch.slots.items():
-            if entry.get(name) == value:
-                part = dict(entry) if slot.whole else {**part, **_object(entry, slot)}
-                part[name] = value
-        if part:
-            kept.append(part)
-    return kept
+def _entries_cutter(branch: _Branch) -> Callable[[list[Any]], list[Any]]:
+    inside: _Cut = _cutter(branch) if branch.members else lambda _entry: {}
+    slots = [
+        (name, value, slot.whole, _cutter(slot))
+        for (name, value), slot in branch.slots.items()
+    ]
+
+    def cut(entries: list[Any]) -> list[Any]:
+        kept = []
+        for entry in entries:
+            if not isinstance(entry, dict):
+                continue
+            part = inside(entry)
+            for name, value, whole, within in slots:
+                if entry.get(name) == value:
+                    part = dict(entry) if whole else {**part, **within(entry)}
+                    part[name] = value
+            if part:
+                kept.append(part)
+        return kept
+
+    return cut
 
 
-def _value(entity: Any, path: Path) -> Any:
-    for segment in path:
-        if not isinstance(entity, dict):
+def _reader(path: Path) -> _Read:
+    """What reads one path of an entity; `_MISSING` where it says nothing."""
+    first, name = path[0], path[0].name
+    slot = first.selector if isinstance(first.selector, Slot) else None
+    rest = _reader(path[1:]) if len(path) > 1 else None
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict) or name not in value:
             return _MISSING
-        entity = entity.get(segment.name, _MISSING)
-        if entity is _MISSING:
-            return _MISSING
-        if isinstance(segment.selector, Slot):
-            entity = _slot(entity, segment)
-        if isinstance(entity, list) and segment is not path[-1]:
-            rest = path[path.index(segment) + 1 :]
-            return [_value(entry, rest) for entry in entity]
-    return entity
+        found = value[name]
+        if slot is not None:
+            found = _slot(found, slot)
+        if rest is None:
+            return found
+        return (
+            [rest(each) for each in found] if isinstance(found, list) else rest(found)
+        )
+
+    return read
 
 
-def _slot(entries: Any, segment: Segment) -> Any:
-    if isinstance(entries, list) and isinstance(segment.selector, Slot):
-        name, value = segment.selector
+def _slot(entries: Any, slot: Slot) -> Any:
+    if isinstance(entries, list):
+        name, value = slot
         for entry in entries:
             if isinstance(entry, dict) and entry.get(name) == value:
                 return entry

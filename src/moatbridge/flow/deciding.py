@@ -18,7 +18,7 @@ from moatbridge.flow.removals import GONE
 from moatbridge.flow.rendering import rendered
 from moatbridge.flow.sealing import dated, seal, thread_of
 from moatbridge.guard import Context, Outgoing, judge
-from moatbridge.ledger import runs
+from moatbridge.ledger import runs, texts
 from moatbridge.ledger.keys import keepable
 from moatbridge.ledger.staging import Staged
 from moatbridge.ledger.states import LinkState
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from moatbridge.flow.observation import Dead, Observation
     from moatbridge.flow.readership import Readership
     from moatbridge.flow.route import Route
-    from moatbridge.guard import Memory
+    from moatbridge.guard import Memory, Verdict
     from moatbridge.ledger import Ledger
     from moatbridge.ledger.marks import Link, Mark
     from moatbridge.resilience.session import Session
@@ -80,6 +80,9 @@ class Decider:
         self._target = target
         self._memory = memory
         self._readers: dict[bytes, Readership] = {}
+        members = route.source.bound.translator.entity.shape.members
+        self._needed = [name for name, each in members.items() if each.required]
+        self._whole = route.initial.paths == route.carry.paths
 
     def decide(
         self,
@@ -153,14 +156,17 @@ class Decider:
         self, one: Seen, entity: dict[str, Any], link: Link | None
     ) -> str | None:
         """A required path without which a new record would only be refused later."""
+        for name in self._needed:
+            if not entity.get(name):
+                break
+        else:
+            return None
         created = one.waits or (link is not None and link.state is LinkState.PENDING)
         if one.change.partial and created:
             return None
         if link is not None and link.key(1 - self._route.row.side) is not None:
             return None
-        members = self._route.source.bound.translator.entity.shape.members
-        needed = (name for name, each in members.items() if each.required)
-        return next((name for name in needed if not entity.get(name)), None)
+        return name
 
     def _translated(self, one: Seen) -> dict[str, Any]:
         change = one.change
@@ -224,9 +230,8 @@ class Decider:
         round_: int = 0,
     ) -> None:
         carried = self._route.initial.cut(entity)
-        out_fp = out_fingerprint(
-            self._route.source.bound, self._route.carry.cut(entity)
-        )
+        kept = carried if self._whole else self._route.carry.cut(entity)
+        out_fp = out_fingerprint(self._route.source.bound, kept)
         self._stage(
             one, carried, "create", None, out_fp, context, result,
             link_id=link_id, hold=hold, round_=round_,
@@ -329,9 +334,10 @@ class Decider:
             payload["adopt"] = adopt
         if renew:
             payload["renew"] = True
-        payload |= dict.fromkeys(_NOTED.intersection(verdict.rules), True)
-        payload |= letting_go.kept(verdict) | dated(one.published, context.now)
-        text = json.dumps(payload, ensure_ascii=False)
+        payload |= _judged(verdict)
+        if one.published is not None:
+            payload |= dated(one.published, context.now)
+        text = texts.dumps(payload)
         if not keepable(text):
             result.rejects.append(_dead(one, "record.size", None))
             return
@@ -369,6 +375,14 @@ class Decider:
         if self._route.contested:
             noted[STAMP] = one.stamp
         return noted
+
+
+def _judged(verdict: Verdict) -> dict[str, Any]:
+    """What a payload keeps of a judgement; of most there is nothing to keep."""
+    if not verdict.hits:
+        return {}
+    noted = dict.fromkeys(_NOTED.intersection(verdict.rules), True)
+    return noted | letting_go.kept(verdict)
 
 
 def _dead(one: Seen, code: str, path: str | None) -> Dead:

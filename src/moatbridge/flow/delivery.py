@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from moatbridge.changes import Receipt
-    from moatbridge.flow.departing import Departure
+    from moatbridge.flow.departing import Boarded, Departure
     from moatbridge.flow.grounds import Grounds
     from moatbridge.flow.outcomes import Answered
     from moatbridge.flow.route import Route
@@ -236,30 +236,37 @@ class Lane:
 
     def _send(self, parcel: Parcel) -> Parcel | None:
         """Send and settle; the next parcel, if it went in flight in the same commit."""
-        items = self._flying(parcel)
+        flying = self._flying(parcel)
+        items = [item for item, _parts in flying]
         sent = send(
             self.target,
             self._route.target.name,
             parcel,
-            items,
+            flying,
             traits=self._route.traits,
             go_on=lambda: not (self._killed() or self._stopping()),
         )
         crash_point("answer.read")
         done = answered(
-            self._route, parcel, items, sent.receipts, sent.started, self.target
+            self._route,
+            parcel,
+            items,
+            sent.receipts,
+            sent.started,
+            self.target,
+            sent.thawed,
         )
-        flying = None
+        follower = None
         if sent.failure is None and self._goes_on(done):
-            flying = self._settle_and_fly(done)
+            follower = self._settle_and_fly(done)
         else:
             self._settle(done)
         self._beat()
         if isinstance(sent.failure, ConfigurationError):
             raise sent.failure
-        return flying
+        return follower
 
-    def _flying(self, parcel: Parcel) -> list[Item]:
+    def _flying(self, parcel: Parcel) -> Boarded:
         """The parcel's intents, if it is still we who sent it off."""
         with self._ledger.read() as tx:
             if not parcels.flies(tx, parcel.parcel_id, self._lease.fence):
@@ -267,7 +274,10 @@ class Lane:
                     f"Lane {self._number} of flow {self._route.name} was taken over "
                     "while this process stood still; nothing was sent."
                 )
-            return parcels.items(tx, parcel.parcel_id)
+            aboard = self._departing.aboard(parcel)
+            if aboard is None:
+                aboard = [(i, None) for i in parcels.items(tx, parcel.parcel_id)]
+            return aboard
 
     def settle(
         self,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from moatbridge.flow import letting_go, loops, standing
 from moatbridge.flow.folding import joins_newer
@@ -36,10 +36,14 @@ if TYPE_CHECKING:
     from moatbridge.flow.grounds import Grounds
     from moatbridge.flow.preparing import Prepared
     from moatbridge.flow.route import Route
+    from moatbridge.flow.thawing import Parts
     from moatbridge.ledger import Lease, Ledger, Transaction
     from moatbridge.ledger.parcels import Item, Parcel
     from moatbridge.resilience.session import Session
 
+
+Boarded: TypeAlias = "Sequence[tuple[Item, Parts | None]]"
+"""Intents in flight, each with what it was frozen from, where that is known."""
 
 _REFERS: Final = '"stream"'
 """In the text of every payload that refers to a record; reading all of them is dear."""
@@ -54,12 +58,15 @@ class Departure:
         items: Its intents.
         ready: What becomes of them.
         agreed: A person approved these very items.
+        unheard: Creates were not confirmed at the source: since the pass began its feed
+            had told of nobody unknown who is gone.
     """
 
     parcel: Parcel
     items: Sequence[Item]
     ready: Prepared
     agreed: bool
+    unheard: bool = False
 
 
 class Departing:
@@ -90,6 +97,7 @@ class Departing:
         self._source = source
         self._target = target
         self._grounds = grounds
+        self._aboard: tuple[int, Boarded] | None = None
 
     def look(self, parcel: Parcel, items: Sequence[Item]) -> Departure:
         """Ask what has to be asked, and encode; nothing is written.
@@ -98,7 +106,9 @@ class Departing:
             NotApplied: A system could not be read; the parcel stays as it is.
         """
         with self._ledger.read() as tx:
-            agreed = runs.get(tx, parcel.run_id).kind == "review"
+            run = runs.get(tx, parcel.run_id)
+            unheard = self._unheard(tx, run)
+        agreed = run.kind == "review"
         ready = prepare(
             self._route,
             self._ledger,
@@ -107,18 +117,30 @@ class Departing:
             target=self._target(),
             grounds=self._grounds,
             agreed=agreed,
+            gone=not unheard,
         )
-        return Departure(parcel, items, ready, agreed)
+        return Departure(parcel, items, ready, agreed, unheard)
+
+    def _unheard(self, tx: Transaction, run: runs.Run) -> bool:
+        """Whether nobody can be gone of whom this pass made a create.
+
+        Never of what the feed itself told: it may have told the end right after.
+        """
+        if run.kind != "pass" or not self._route.source.can("CanFollow"):
+            return False
+        return counts.told_gone(tx, self._route.row.flow_id, run.created) == 0
 
     def admit(self, tx: Transaction, leaving: Departure) -> bool:
         """What transaction B writes; True if something flies when it is committed.
 
-        Nothing is written if some of the parcel was replaced since it was read: it is
-        prepared again then.
+        Nothing is written if some of the parcel was replaced since it was read, or if
+        the feed told meanwhile that somebody is gone: it is prepared again then.
         """
         route, row = self._route, self._route.row
         parcel, items, ready = leaving.parcel, leaving.items, leaving.ready
         if not parcels.still_planned(tx, parcel.parcel_id, len(items)):
+            return False
+        if leaving.unheard and not self._unheard(tx, runs.get(tx, parcel.run_id)):
             return False
         parcels.settle_one(tx, parcel, ready.cancelled)
         standing.withdrawn(tx, route, items, ready.returned)
@@ -155,7 +177,20 @@ class Departing:
         self._count(tx, parcel.run_id, keys)
         said = [k for pos, found in ready.let_go if pos in sent for k in found]
         letting_go.count(tx, (row.flow_id, route.name), parcel.run_id, said)
+        self._aboard = (parcel.parcel_id, admission.boarded(ready.candidates, admitted))
         return bool(admitted.ready)
+
+    def aboard(self, parcel: Parcel) -> Boarded | None:
+        """The intents of a parcel that was just admitted, as they were written; once.
+
+        None for any other: those are read from the ledger. Whoever asks has looked
+        whether the parcel still flies under its own fence: until then nobody else
+        touches what is in it.
+        """
+        known, self._aboard = self._aboard, None
+        if known is None or known[0] != parcel.parcel_id or parcel.attempt != 1:
+            return None
+        return known[1]
 
     def _wait_for(
         self, tx: Transaction, link_id: int, missing: list[tuple[int, bytes, bool]]

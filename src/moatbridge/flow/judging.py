@@ -19,7 +19,7 @@ from moatbridge.guard import (
     PlanVerdict,
     judge_plan,
 )
-from moatbridge.ledger import counts, marks, runs
+from moatbridge.ledger import counts, marks, runs, texts
 from moatbridge.ledger.states import State
 from moatbridge.resilience import heart
 
@@ -102,7 +102,7 @@ def _gather(
             if state == State.HELD:
                 summary.hold(["held"])
             elif state == State.PLANNED:
-                held = json.loads(payload)
+                held = texts.loads(payload)
                 _add(route, summary, op, link_id, held)
                 noticing.add(held)
         heart.beat()

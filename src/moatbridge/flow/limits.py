@@ -92,13 +92,15 @@ class Limits:
     def _opened(self) -> LiveWindow:
         """The window as the ledger has it; what is staged since is counted on."""
         route = self._route
-        with self._ledger.read() as tx:
-            links = marks.count_live(tx, route.row.pair_id)
         memory = _Staged(self._ledger, route.row.flow_id, self._day, self._run_id)
         salt = self._ledger.ledger_id.encode()
         context = Context(now=self._ledger.now(), memory=memory, salt=salt)
         only = None if self._live else {_POSTS}
-        return LiveWindow(route.rules, context, links=links, only=only)
+        return LiveWindow(route.rules, context, links=self._links, only=only)
+
+    def _links(self) -> int:
+        with self._ledger.read() as tx:
+            return marks.count_live(tx, self._route.row.pair_id)
 
 
 def counted_as(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from moatbridge.changes import Data, Ref
     from moatbridge.flow.route import Route
+    from moatbridge.flow.thawing import Thawed
     from moatbridge.ledger import Transaction
     from moatbridge.ledger.parcels import Item, Parcel
     from moatbridge.ledger.settlement import Policy
@@ -72,6 +73,7 @@ def answered(
     receipts: Mapping[int, tuple[Receipt, int]],
     started: set[int],
     target: Session,
+    thawed: Mapping[int, Thawed] | None = None,
 ) -> Answered:
     """What the receipts of a parcel mean; nothing is written.
 
@@ -82,9 +84,10 @@ def answered(
         receipts: Position -> (receipt, number of the call).
         started: Positions whose call began; all others never left.
         target: To look at what was stored, where the receipt does not say.
+        thawed: Position -> the intent, of those that were thawed already.
     """
     clean = cleaned(receipts)
-    results = results_of(route, items, clean, started, target)
+    results = results_of(route, items, clean, started, target, thawed or {})
     if parcel.part == UNDO:
         results = undoing.outcomes(results)
     return Answered(parcel, items, clean, results)
@@ -142,9 +145,10 @@ def cleaned(
 
 def _clean(receipt: Receipt) -> Receipt:
     ref, version = receipt.ref, receipt.version
-    texts = [receipt.code, receipt.incident, version, receipt.field]
-    texts += [ref and ref.name, ref and ref.key]
-    if all(storable(text or "") for text in texts):
+    said = [receipt.code, receipt.incident, version, receipt.field]
+    if ref is not None:
+        said += [ref.name, ref.key]
+    if storable("".join([text for text in said if text])):
         return receipt
     clean = replace(
         receipt,
@@ -167,6 +171,7 @@ def results_of(
     receipts: Mapping[int, tuple[Receipt, int]],
     started: set[int],
     target: Session,
+    thawed: Mapping[int, Thawed],
 ) -> list[Result]:
     """One result per intent of the parcel.
 
@@ -176,10 +181,17 @@ def results_of(
         receipts: Position -> (receipt, number of the call).
         started: Positions whose call began; all others never left.
         target: To look at what was stored, where the receipt does not say.
+        thawed: Position -> the intent, of those that were thawed already.
     """
     stored = _stored(route, items, receipts, target)
     return [
-        _result(route, item, *receipts[item.pos], stored.get(item.pos))
+        _result(
+            route,
+            item,
+            thawed.get(item.pos) or thaw(item, fence=0, attempt=0),
+            *receipts[item.pos],
+            stored.get(item.pos),
+        )
         if item.pos in started
         else Result(item, State.READY)
         for item in items
@@ -187,10 +199,15 @@ def results_of(
 
 
 def _result(
-    route: Route, item: Item, receipt: Receipt, call: int, stored: Data | None
+    route: Route,
+    item: Item,
+    thawed: Thawed,
+    receipt: Receipt,
+    call: int,
+    stored: Data | None,
 ) -> Result:
     state = _STATES[receipt.outcome]
-    intent, noted = thaw(item, fence=0, attempt=0)
+    intent, noted = thawed
     if state is State.RETRY and receipt.reason == "stale":
         state = State.CANCELLED
     if state is State.REJECTED and receipt.reason == "gone" and intent.op == "delete":

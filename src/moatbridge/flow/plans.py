@@ -12,6 +12,8 @@ from moatbridge.ledger import notices, runs
 from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from moatbridge.flow.route import Route
     from moatbridge.guard import PlanVerdict
     from moatbridge.ledger import Ledger, Transaction
@@ -132,7 +134,7 @@ def load_plan(route: Route, ledger: Ledger, run_id: int | None = None) -> Plan:
             flow_id,
             State.HELD,
         )
-        examples = _examples(tx, run.run_id)
+        examples = _examples(tx, run.run_id, run.verdict["counts"])
         told = notices.of_pass(tx, flow_id, run.generation, since=run.created)
     facts = run.verdict
     counts = {op: n for op, n in facts["counts"].items() if n}
@@ -162,14 +164,18 @@ def load_plan(route: Route, ledger: Ledger, run_id: int | None = None) -> Plan:
     )
 
 
-def _examples(tx: Transaction, run_id: int) -> dict[str, list[Example]]:
+def _examples(
+    tx: Transaction, run_id: int, counts: Mapping[str, int]
+) -> dict[str, list[Example]]:
     found: dict[str, list[Example]] = {}
-    for op, limit in (
-        ("create", EXAMPLES),
-        ("update", EXAMPLES),
-        ("disable", REMOVALS),
-        ("delete", REMOVALS),
+    for op, limit, names in (
+        ("create", EXAMPLES, ("create",)),
+        ("update", EXAMPLES, ("update", "renew")),
+        ("disable", REMOVALS, ("disable", "left_scope")),
+        ("delete", REMOVALS, ("delete", "left_scope")),
     ):
+        if not any(counts.get(name) for name in names):
+            continue  # there is none, and all of a large run would be looked through
         rows = tx.all(
             "SELECT i.op, i.ref, i.payload, p.state FROM intent i "
             "JOIN parcel p ON p.parcel_id=i.parcel_id "

@@ -8,7 +8,6 @@ ledger, the target's current records are fetched in one go (undo, compare-and-se
 from __future__ import annotations
 
 import base64
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
@@ -26,14 +25,16 @@ from moatbridge.flow.sameness import canonical
 from moatbridge.flow.sealing import seals
 from moatbridge.flow.settings import CONTENT
 from moatbridge.flow.standing import notes, recheck
+from moatbridge.flow.thawing import Noted, Parts
 from moatbridge.guard import lifetime
-from moatbridge.ledger import frozen, holds, marks
+from moatbridge.ledger import frozen, holds, marks, texts
 from moatbridge.ledger.admission import Candidate
 from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from moatbridge.changes import Op
     from moatbridge.flow.grounds import Grounds
     from moatbridge.flow.references import Missing
     from moatbridge.flow.route import Route
@@ -118,6 +119,7 @@ def prepare(
     target: Session,
     grounds: Grounds,
     agreed: bool,
+    gone: bool,
 ) -> Prepared:
     """Encode a planned parcel.
 
@@ -129,13 +131,14 @@ def prepare(
         target: To look at the records as they are now.
         grounds: Looks at what decisions rest on.
         agreed: A person approved these very items: they are not judged again.
+        gone: The feed may have told of some of them that they are gone.
 
     Raises:
         NotApplied: Source or target could not be read; nothing happened.
     """
     no, items = recheck(route, ledger, items, grounds)
     planned = _load(route, ledger, items)
-    returned = _returned(route, planned, source)
+    returned = _returned(route, planned, source, gone=gone)
     returned += back_again(route, [(p.item, p.payload) for p in planned], target)
     _fetch_before(route, planned, target)
     _look_at_readers(route, planned, target)
@@ -208,7 +211,7 @@ def _decoded(route: Route, one: Planned) -> dict[str, Any] | None:
 
 
 def _load(route: Route, ledger: Ledger, items: Sequence[Item]) -> list[Planned]:
-    payloads = [json.loads(item.payload) for item in items]
+    payloads = [texts.loads(item.payload) for item in items]
     with ledger.read() as tx:
         links = marks.links(tx, [i.link_id for i in items if i.link_id])
         for item, payload in zip(items, payloads, strict=True):
@@ -242,15 +245,19 @@ def _effective(one: Planned) -> Literal["create", "update", "disable", "delete"]
 
 
 def _returned(
-    route: Route, planned: Sequence[Planned], source: Callable[[], Session]
+    route: Route,
+    planned: Sequence[Planned],
+    source: Callable[[], Session],
+    *,
+    gone: bool,
 ) -> list[int]:
     """Removals are confirmed once more right before they are sent.
 
-    So are creates from a source that is followed: the feed may have told meanwhile that
-    the record is gone, which meant nothing while there was nothing to remove. A worker
-    that cannot reach the source leaves creates to the next pass, which sees that.
+    So are creates, if the feed of a source told meanwhile that records are gone which
+    nobody knew: that meant nothing while there was nothing to remove. A worker that
+    cannot reach the source leaves creates to the next pass, which sees that.
     """
-    told = route.source.can("CanFollow") and route.source.near
+    told = gone and route.source.can("CanFollow") and route.source.near
     ops = {"disable", "delete", "create"} if told else _GONE
     asked = [p for p in planned if p.op in ops]
     if not asked or not route.source.can("CanFetch"):
@@ -317,25 +324,32 @@ def _candidate(route: Route, one: Planned) -> Candidate:
     image = image_of(
         route, op=one.op, entity=one.entity, before=one.before, record=record
     )
+    op: Op = "update" if one.op == "disable" else one.op
+    version = one.version if route.traits.conditional else None
+    more = said(route, one.payload)
     text = frozen.dumps(
         {
-            "op": "update" if one.op == "disable" else one.op,
+            "op": op,
             "ref": [one.target.key, one.target.name] if one.target else None,
             "record": record,
             "owned": owned,
             "before": before,
-            "version": one.version if route.traits.conditional else None,
+            "version": version,
             "base": base64.b64encode(base).decode() if base is not None else None,
-            **said(route, one.payload),
-            **kept(image),
-            **notes(one.payload),
+            **more,
+            **(kept(image) if image is not None else {}),
+            **(notes(one.payload) if route.writeback is not None else {}),
             **({PLANNED: one.payload} if route.told_once else {}),
         }
     )
-    item = one.item._replace(op=one.op)  # what it amounts to: undoing rests on that
-    return Candidate(
-        item, text, before=image.to_text() if image else None, target=target
-    )
+    written, changed = more.get("said", ()), more.get("changed", ())
+    noted = Noted(base, tuple(written), tuple(changed), record)
+    parts = Parts(op, one.target, record, owned, before, version, noted)
+    item = one.item  # its operation is what it amounts to: undoing rests on that
+    if item.op != one.op:
+        item = item._replace(op=one.op)
+    image_text = image.to_text() if image is not None else None
+    return Candidate(item, text, image_text, target, parts=parts)
 
 
 def _agreed(route: Route, one: Planned, *, same: bool = False) -> bytes | None:

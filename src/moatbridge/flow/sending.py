@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from moatbridge.flow.calling import call
-from moatbridge.flow.thawing import thaw
+from moatbridge.flow.thawing import aboard, thaw
 from moatbridge.resilience.crash import crash_point
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from moatbridge.adapter import WriteTraits
     from moatbridge.changes import Receipt
     from moatbridge.errors import MoatbridgeError
-    from moatbridge.ledger.parcels import Item, Parcel
+    from moatbridge.flow.departing import Boarded
+    from moatbridge.flow.thawing import Thawed
+    from moatbridge.ledger.parcels import Parcel
     from moatbridge.resilience.session import Session
 
 
@@ -31,11 +33,13 @@ class Sent:
 
     Args:
         receipts: Position -> (receipt, number of the call that it answers).
+        thawed: Position -> what was sent, and what is kept beside it.
         failure: What ended the calls early, if something did.
         calls: How many calls were made.
     """
 
     receipts: dict[int, tuple[Receipt, int]] = field(default_factory=dict)
+    thawed: dict[int, Thawed] = field(default_factory=dict)
     failure: MoatbridgeError | None = None
     calls: int = 0
 
@@ -49,7 +53,7 @@ def send(
     target: Session,
     stream: str,
     parcel: Parcel,
-    items: Sequence[Item],
+    flying: Boarded,
     *,
     traits: WriteTraits,
     go_on: Callable[[], bool],
@@ -60,23 +64,23 @@ def send(
         target: An open session.
         stream: Local name of the target stream.
         parcel: The parcel, with the fence and the attempt that it flies under.
-        items: Its open intents, in order.
+        flying: Its open intents, in order.
         traits: What the target promises.
         go_on: Asked between two calls; what is left when it says no was never sent.
     """
     sent, size = Sent(), max(1, traits.max_batch)
-    left = [items[at : at + size] for at in range(0, len(items), size)][::-1]
+    left = [flying[at : at + size] for at in range(0, len(flying), size)][::-1]
     while left:
         part = left.pop()
         if sent.calls and not go_on():
             break
-        answers, sent.failure = _ask(target, stream, parcel, part)
+        answers, sent.failure = _ask(target, stream, parcel, part, sent.thawed)
         number, sent.calls = sent.calls, sent.calls + 1
         if traits.atomic_batch and len(part) > 1 and _refused_whole(answers):
             half = (len(part) + 1) // 2
             left += [part[half:], part[:half]]  # nothing of it took effect
             continue
-        for item, receipt in zip(part, answers, strict=True):
+        for (item, _parts), receipt in zip(part, answers, strict=True):
             sent.receipts[item.pos] = (receipt, number)
         if sent.failure is not None:
             break
@@ -84,12 +88,22 @@ def send(
 
 
 def _ask(
-    target: Session, stream: str, parcel: Parcel, part: Sequence[Item]
+    target: Session,
+    stream: str,
+    parcel: Parcel,
+    part: Boarded,
+    thawed: dict[int, Thawed],
 ) -> tuple[Sequence[Receipt], MoatbridgeError | None]:
-    fence = parcel.fence or 0
-    intents = [thaw(i, fence=fence, attempt=parcel.attempt)[0] for i in part]
+    fence, attempt = parcel.fence or 0, parcel.attempt
+    found = [
+        thaw(item, fence=fence, attempt=attempt)
+        if parts is None
+        else aboard(item, parts, fence=fence, attempt=attempt)
+        for item, parts in part
+    ]
+    thawed.update(zip([item.pos for item, _parts in part], found, strict=True))
     crash_point("send.half")
-    return call(target, stream, intents)
+    return call(target, stream, [intent for intent, _noted in found])
 
 
 def _refused_whole(answers: Sequence[Receipt]) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from moatbridge.config.windows import refuse_closed, usable
 from moatbridge.errors import ConfigurationError, CursorTooOld, MoatbridgeError
 from moatbridge.flow import ending, inbox
+from moatbridge.flow.collecting import rarely
 from moatbridge.flow.control import Control
 from moatbridge.flow.delivery import Lane, Stopped
 from moatbridge.flow.ending import LONGEST_WAIT, Outcome, SliceResult
@@ -83,7 +84,8 @@ def run_slice(
         lease = bridge.ledger.leases.claim(route.row.flow_id, partition, owner, ttl=ttl)
         if lease is None:
             return SliceResult("held", ttl)
-        with beating(current() or Heart()), ExitStack() as stack:
+        often = bridge.config.run.collect_after
+        with beating(current() or Heart()), rarely(often), ExitStack() as stack:
             slice_ = _Slice(bridge, route, lease, stack, seconds, beat, stopping)
             return slice_.run()
     except MoatbridgeError as error:  # the ledger is away; a lease runs out by itself

@@ -104,7 +104,7 @@ class Route:
         object.__setattr__(self, "fits", rank(self.label) <= rank(self.max_label))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outgoing:
     """One change that would leave.
 

@@ -14,9 +14,9 @@ from moatbridge.guard.verdict import Hit, Verdict
 from moatbridge.guard.windows import RUN, WindowCount, counted, window_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
-    from moatbridge.config.guard_rules import Rules
+    from moatbridge.config.guard_rules import Rule, Rules
     from moatbridge.guard.context import Context, Operation
     from moatbridge.guard.verdict import Reason
     from moatbridge.guard.windows import Counted
@@ -31,7 +31,8 @@ class LiveWindow:
     Args:
         rules: The flow's rules.
         context: Time and counts.
-        links: Live links of the pair.
+        links: Counts the live links of the pair. That reads every link of a large
+            ledger, so it is asked once, and only if a share of them decides.
         only: Names of the rules to judge by; None: all that count. A planned run is
             judged as a whole, except for ``posts``: what is beyond is held one by one.
     """
@@ -41,13 +42,14 @@ class LiveWindow:
         rules: Rules,
         context: Context,
         *,
-        links: int,
+        links: Callable[[], int],
         only: Collection[str] | None = None,
     ) -> None:
         self._only = only
         self._rules = rules.at(context.now)
         self._context = context
-        self._links = links
+        self._count_links = links
+        self._links: int | None = None
         self._seen: dict[Counted, int] = {}
         self._added: list[Counted] = []
         self._alerts: dict[Counted, None] = {}
@@ -104,15 +106,23 @@ class LiveWindow:
 
     def _hit(self, key: Counted) -> Hit | None:
         rule = self._rules[key[0]]
-        per_run = rule.run is not None and key[1].startswith(RUN)
-        limit = (rule.run or 0) if per_run else rule.at_most(self._links)
-        if self._count(key) + 1 <= limit:
+        if self._fits(rule, key, self._count(key) + 1):
             return None
         if rule.mode == "enforce":
             self._note_held(key)
         reason: Reason = "removal" if rule.name == "removals" else "limit"
         paths = (key[1],) if key[1] and rule.name != "posts" else ()
         return Hit(rule.name, "hold", rule.mode, reason, paths)
+
+    def _fits(self, rule: Rule, key: Counted, n: int) -> bool:
+        """Whether so many are within the limit; more links only ever raise it."""
+        if rule.run is not None and key[1].startswith(RUN):
+            return n <= rule.run
+        if n <= rule.at_most(0) or rule.share is None:
+            return n <= rule.at_most(0)
+        if self._links is None:
+            self._links = self._count_links()
+        return n <= rule.at_most(self._links)
 
     def _count(self, key: Counted) -> int:
         if key not in self._seen:

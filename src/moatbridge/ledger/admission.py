@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from moatbridge.ledger import admitting, flows, holds, marks, parcels
 from moatbridge.ledger.keys import key_hash
+from moatbridge.ledger.parcels import Item
 from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from moatbridge.ledger.database import Transaction
     from moatbridge.ledger.marks import Mark
-    from moatbridge.ledger.parcels import Item, Parcel
+    from moatbridge.ledger.parcels import Parcel
 
 WAIT: float = 1.0
 """Seconds until an intent whose link is busy is looked at again."""
@@ -33,8 +34,7 @@ BLOCKED: float = 60.0
 _LIVE = "live"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A planned intent with its encoded bytes.
 
     Args:
@@ -46,6 +46,7 @@ class Candidate:
         version: Source version to remember.
         mark: Mark of an adopted target record, as its own side would see it.
         base: Path hashes to remember where there is nothing to send.
+        parts: What ``frozen`` was made of; only the flow looks at it.
     """
 
     item: Item
@@ -55,6 +56,7 @@ class Candidate:
     version: str | None = None
     mark: tuple[bytes, bytes | None, bytes | None] | None = None
     base: bytes | None = None
+    parts: Any = None
 
 
 @dataclass(slots=True)
@@ -133,8 +135,8 @@ def admit(
     admitting.write_links(tx, pair_id, side, chosen, result)
     admitting.write_marks(tx, side_id, chosen, result, named=named)
     admitting.write_intents(tx, parcel, chosen, result)
-    done = [c for c in chosen if c.frozen is None and c.target]
-    flows.wake_waiting(tx, pair_id, [(c.item.k, c.item.source[1]) for c in done])
+    done = [c.item for c in chosen if c.frozen is None and c.target]
+    flows.wake_waiting(tx, pair_id, done)
     again(tx, flow_id, result.again, "newer")
     parcels.settle_one(tx, parcel, result.dropped)
     parcels.postpone(tx, parcel, result.rebased, not_before=0.0)
@@ -160,6 +162,21 @@ def admit(
             parcel.parcel_id,
         )
     return result
+
+
+def boarded(
+    candidates: Sequence[Candidate], admitted: Admitted
+) -> list[tuple[Item, Any]]:
+    """The intents that are in flight now, as `parcels.items` would read them.
+
+    Each with what its bytes were made of.
+    """
+    ready, ids = set(admitted.ready), admitted.link_ids
+    return [
+        (Item(i.pos, ids[i.pos], *i[2:9], frozen, *i[10:]), parts)
+        for i, frozen, *_rest, parts in candidates
+        if frozen is not None and i.pos in ready
+    ]
 
 
 def _passes(

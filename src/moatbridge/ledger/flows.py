@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from moatbridge.ledger.database import Transaction
+    from moatbridge.ledger.parcels import Item
 
 _FETCHES: Final = "fetches/"
 
@@ -110,20 +111,19 @@ def wait_for(
     )
 
 
-def wake_waiting(
-    tx: Transaction, pair_id: int, linked: Sequence[tuple[bytes, str | None]]
-) -> None:
+def wake_waiting(tx: Transaction, pair_id: int, linked: Sequence[Item]) -> None:
     """Records that wait for a reference to one of these are read and judged afresh.
 
     Args:
         tx: Open transaction.
         pair_id: Pair of the records that are linked now.
-        linked: Key hash and name of each, at the source.
+        linked: Their intents.
     """
     if not linked or not tx.one("SELECT 1 FROM wait_ref LIMIT 1"):
         return
-    for k, name in linked:
-        hashes = [(k, 0)] + ([(name_hash(name), 1)] if name else [])
+    for item in linked:
+        name = item.source[1]
+        hashes = [(item.k, 0)] + ([(name_hash(name), 1)] if name else [])
         for text, by_name in hashes:
             rows = tx.all(
                 "DELETE FROM wait_ref WHERE side_id IN (?,?) AND k=? AND by_name=? "

@@ -13,6 +13,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from moatbridge.ledger import texts
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,13 +38,9 @@ def dumps(value: Any) -> str:
     Raises:
         TypeError: The data holds something else; an adapter's or translator's bug.
     """
-    text = _dumps(value)
+    text = _encode(value)
     # A record may hold our tag itself (somebody's JSON field): then it is escaped.
-    return _dumps(_escaped(value)) if _MARK in text else text
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, default=_write, ensure_ascii=False, separators=(",", ":"))
+    return _encode(_escaped(value)) if _MARK in text else text
 
 
 def _escaped(value: Any) -> Any:
@@ -56,6 +54,8 @@ def _escaped(value: Any) -> Any:
 
 def loads(text: str) -> Any:
     """The inverse of `dumps`."""
+    if _MARK not in text:
+        return texts.loads(text)
     return json.loads(text, object_hook=_read)
 
 
@@ -76,6 +76,14 @@ def _write(value: Any) -> dict[str, str]:
         case _:
             pass
     raise TypeError(f"{type(value).__name__} cannot be kept in the ledger")
+
+
+_encode: Final = json.JSONEncoder(
+    default=_write,
+    ensure_ascii=False,
+    check_circular=False,  # records are trees
+    separators=(",", ":"),
+).encode
 
 
 def _read(value: dict[str, Any]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
@@ -110,7 +109,7 @@ def _hex(char: str) -> str:
 
 def path_hash(value: Any) -> bytes:
     """Four bytes that stand for one path's value in ``link.base`` (delivery 48)."""
-    return blake2b(_json(value), digest_size=4).digest()
+    return blake2b(to_json(value, bytes_mode="base64"), digest_size=4).digest()
 
 
 def fingerprinter(version: str) -> Callable[[str, str | None, Sequence[Any]], bytes]:
@@ -133,17 +132,37 @@ def fingerprinter(version: str) -> Callable[[str, str | None, Sequence[Any]], by
     return fingerprint
 
 
-def idempotency_key(*parts: str | int | bytes | None) -> str:
+def idempotency_key(*parts: str | int | bytes | None, after: bytes = b"") -> str:
     """26 lower-case base32 characters over length-prefixed parts (delivery 14).
 
     Never from time, never random, never per attempt: computed once and stored.
+
+    Args:
+        parts: What the key stands for.
+        after: `prefixed` of the parts that come before these.
     """
-    state = blake2b(digest_size=16)
+    return _base32(blake2b(after + prefixed(*parts), digest_size=16).digest())
+
+
+def prefixed(*parts: str | int | bytes | None) -> bytes:
+    """The parts of a key one behind the other, each with its length before it."""
+    said = b""
     for part in parts:
         raw = part if isinstance(part, bytes) else str(part).encode()
-        state.update(len(raw).to_bytes(4, "big"))
-        state.update(raw)
-    return base64.b32encode(state.digest()).decode().rstrip("=").lower()
+        said += len(raw).to_bytes(4, "big") + raw
+    return said
+
+
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS: Final = tuple(first + second for first in _LETTERS for second in _LETTERS)
+_SHIFTS: Final = range(120, -1, -10)
+
+
+def _base32(digest: bytes) -> str:
+    """RFC 4648 in lower case without padding, of 16 bytes: ten bits at a time."""
+    number = int.from_bytes(digest, "big") << 2
+    pairs = _PAIRS
+    return "".join([pairs[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def _json(value: Any) -> bytes:

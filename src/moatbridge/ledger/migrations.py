@@ -15,7 +15,7 @@ existing ledger. Steps are written for both databases and can be repeated: `tabl
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import inspect
 from sqlalchemy.schema import CreateColumn, CreateTable
@@ -26,8 +26,6 @@ from moatbridge.resilience.crash import crash_point
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from sqlalchemy.engine import Connection
 
     from moatbridge.ledger.store import Store
     from moatbridge.ledger.transactions import Transaction
@@ -42,7 +40,7 @@ def tables(*names: str) -> Step:
 
     def made(_store: Store, tx: Transaction) -> None:
         wanted = [TABLES.tables[name] for name in names]
-        TABLES.create_all(_of(tx), tables=wanted)
+        TABLES.create_all(tx.core, tables=wanted)
 
     return made
 
@@ -56,7 +54,7 @@ def columns(table: str, *names: str) -> Step:
     def added(store: Store, tx: Transaction) -> None:
         if not store.has_table(tx, table):
             return
-        connection = _of(tx)
+        connection = tx.core
         there = {column["name"] for column in inspect(connection).get_columns(table)}
         for name in names:
             if name not in there:
@@ -79,7 +77,7 @@ def statements(*texts: str) -> Step:
 
 def _missing_tables(_store: Store, tx: Transaction) -> None:
     """The first ledgers grew by new tables only, some of them without a number."""
-    TABLES.create_all(_of(tx))
+    TABLES.create_all(tx.core)
 
 
 def _holds_are_numbered_once(store: Store, tx: Transaction) -> None:
@@ -98,7 +96,7 @@ def _holds_are_numbered_once(store: Store, tx: Transaction) -> None:
     there = [row[1] for row in tx.all("PRAGMA table_info(hold)")]
     names = ", ".join(column.name for column in table.columns if column.name in there)
     tx.run("ALTER TABLE hold RENAME TO hold_before")
-    tx.run(str(CreateTable(table).compile(dialect=_of(tx).dialect)))
+    tx.run(str(CreateTable(table).compile(dialect=tx.core.dialect)))
     tx.run(f"INSERT INTO hold({names}) SELECT {names} FROM hold_before")
     tx.run("DROP TABLE hold_before")
 
@@ -144,7 +142,7 @@ def _version(store: Store, tx: Transaction) -> int:
     if not store.has_table(tx, "meta"):
         return 0
     found = None
-    if {"name", "value"} <= {c["name"] for c in inspect(_of(tx)).get_columns("meta")}:
+    if {"name", "value"} <= {c["name"] for c in inspect(tx.core).get_columns("meta")}:
         found = tx.value("SELECT value FROM meta WHERE name='schema'")
     if found is None:
         raise _foreign("meta")
@@ -161,7 +159,7 @@ def _make(store: Store, tx: Transaction) -> None:
     for name in TABLES.tables:
         if store.has_table(tx, name):
             raise _foreign(name)
-    TABLES.create_all(_of(tx), checkfirst=False)
+    TABLES.create_all(tx.core, checkfirst=False)
     tx.many(
         "INSERT INTO meta(name, value) VALUES(?, ?)",
         [
@@ -185,8 +183,3 @@ def _foreign(name: str) -> ConfigurationError:
         "was changed.",
         code="ledger.foreign-schema",
     )
-
-
-def _of(tx: Transaction) -> Connection:
-    connection: Any = tx._connection  # noqa: SLF001 - same family
-    return connection  # type: ignore[no-any-return]

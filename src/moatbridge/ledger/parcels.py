@@ -6,9 +6,9 @@ with its key, into a parcel of its own.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from moatbridge.ledger import texts
 from moatbridge.ledger.states import State, check_move
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Item(NamedTuple):
     @property
     def source(self) -> tuple[str, str | None]:
         """Key and name of the source record."""
-        key, name = json.loads(self.ref)
+        key, name = texts.loads(self.ref)
         return key, name
 
 

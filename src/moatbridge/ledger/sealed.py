@@ -19,6 +19,8 @@ from moatbridge.ledger.vault import SIGN
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sqlalchemy.engine import Connection
+
     from moatbridge.ledger.vault import Vault
 
 COLUMNS: Final[dict[str, frozenset[str]]] = {
@@ -56,6 +58,11 @@ class SealedTransaction(Transaction):
         self._vault = vault
         self.for_update: str = inner.for_update
         self.skip_locked: str = inner.skip_locked
+
+    @property
+    def core(self) -> Connection:
+        """That of the transaction that does the work."""
+        return self._inner.core
 
     def all(self, sql: str, *params: Any) -> Sequence[Any]:
         """Every row."""

@@ -8,7 +8,7 @@ memory (its keys, or a look-up) resolves it: nothing is guessed (delivery 22-25)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moatbridge.ledger import flows, inbox, marks, parcels
 from moatbridge.ledger.admission import again
@@ -29,8 +29,7 @@ CLASH: Final = "ref-clash"
 """Code of a receipt that names a record which is linked to another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The outcome of one intent, ready to be written.
 
     Args:
@@ -224,8 +223,8 @@ def _applied(
                 if r.target and r.target[1] and r.item.link_id
             ],
         )
-    linked = [r for r in done if r.item.op in {"create", "update"}]
-    flows.wake_waiting(tx, pair_id, [(r.item.k, r.item.source[1]) for r in linked])
+    linked = [r.item for r in done if r.item.op in {"create", "update"}]
+    flows.wake_waiting(tx, pair_id, linked)
 
 
 def _rejected(

@@ -4,6 +4,7 @@ WAL, ``synchronous=FULL``, every writing transaction begins with ``BEGIN IMMEDIA
 SQLAlchemy's default leaves the SELECT of a read-modify-write outside the transaction,
 and a deferred BEGIN that reads first and writes later fails at once with
 SQLITE_BUSY_SNAPSHOT, which no timeout cures. A connection never crosses a fork.
+Connections are SQLAlchemy's, statements go to the driver itself (design 0031).
 
 Of the threads of a process one at a time asks SQLite for its lock; the others wait in
 front of it without a connection. Else many slots that wait to write would hold every
@@ -13,9 +14,10 @@ connection, and the one that writes could not read beside.
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,12 +29,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from moatbridge.errors import ConfigurationError, NotApplied
 from moatbridge.ledger import checkpoints, clock, copying
 from moatbridge.ledger.store import Mode, Store, ValueRefused, unavailable
-from moatbridge.ledger.transactions import Transaction
+from moatbridge.ledger.transactions import SqliteTransaction, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Engine
 
     from moatbridge.ledger.anchor import Anchor
 
@@ -60,7 +62,6 @@ _CREATE: Final = (
     | getattr(os, "O_CLOEXEC", 0)
 )
 _OLDEST: Final = (3, 35, 0)
-_BEGIN: Final = "moatbridge_begin"
 _WAIT: Final = 30.0
 """Seconds that a transaction waits for a lock."""
 _ADVICE: Final = "Check the disk and who else holds the file"
@@ -102,19 +103,27 @@ class SqliteStore(Store):
         anchor = None if mode == "read" else self.anchor
         mark = None
         try:
-            with self._turn(mode), self.engine.connect() as plain:
-                connection = plain.execution_options(**{_BEGIN: begin})
-                with connection.begin():
-                    tx = Transaction(connection, self.now)
+            with self._turn(mode), closing(self.engine.raw_connection()) as pooled:
+                raw: Any = pooled.driver_connection
+                raw.execute(f"BEGIN {begin}")
+                try:
+                    tx = SqliteTransaction(self.engine, pooled, self.now)
                     yield tx
                     if anchor is not None:
                         mark = anchor.advance(tx)
-        except IntegrityError as error:
+                    raw.execute("COMMIT")
+                except BaseException:
+                    with suppress(sqlite3.Error):  # SQLite may have done it by itself
+                        raw.execute("ROLLBACK")
+                    raise
+        except (IntegrityError, sqlite3.IntegrityError) as error:
             # Two rows that exclude each other: an impossible state, never a bad disk.
-            raise AssertionError(f"ledger constraint: {error.orig}") from None
-        except DataError as error:
-            raise ValueRefused(f"ledger value: {type(error.orig).__name__}") from None
-        except (DBAPIError, PoolTimeout) as error:
+            cause = getattr(error, "orig", error)
+            raise AssertionError(f"ledger constraint: {cause}") from None
+        except (DataError, sqlite3.DataError) as error:
+            cause = getattr(error, "orig", error)
+            raise ValueRefused(f"ledger value: {type(cause).__name__}") from None
+        except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
             raise _unavailable(begin.lower(), error) from None
         if anchor is not None and mark is not None:
             anchor.note(mark)
@@ -148,8 +157,6 @@ class SqliteStore(Store):
 
     def problems(self) -> tuple[list[tuple[str, str]], list[str]]:
         """The WAL-reset race of this SQLite, if it has it."""
-        import sqlite3  # noqa: PLC0415 - already loaded by the engine
-
         if not checkpoints.has_race(sqlite3.sqlite_version_info):
             return [], []
         words = (
@@ -231,8 +238,6 @@ def _make_private(path: Path) -> None:
 
 
 def _engine(path: Path, durability: str) -> Engine:
-    import sqlite3  # noqa: PLC0415 - only when a ledger is opened
-
     if sqlite3.sqlite_version_info < _OLDEST:
         raise ConfigurationError(
             f"SQLite {sqlite3.sqlite_version} is too old for the ledger; 3.35 or "
@@ -259,12 +264,7 @@ def _engine(path: Path, durability: str) -> Engine:
         ):
             connection.execute(f"PRAGMA {pragma}")
 
-    def begin(connection: Connection) -> None:
-        mode = connection.get_execution_options().get(_BEGIN, "IMMEDIATE")
-        connection.exec_driver_sql(f"BEGIN {mode}")
-
     event.listen(engine, "connect", configure)
-    event.listen(engine, "begin", begin)
     return engine
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from moatbridge.ledger import texts
 from moatbridge.ledger.holds import end_held, outdate_holds, said_again
-from moatbridge.ledger.keys import idempotency_key
+from moatbridge.ledger.keys import idempotency_key, prefixed
 from moatbridge.ledger.states import State
 from moatbridge.ledger.waiting import LISTED
 
@@ -103,6 +103,7 @@ class Stager:
         self._size = size
         # Read here: a ledger that was restored while this process slept has a new one.
         self._epoch = str(tx.value("SELECT value FROM meta WHERE name='epoch'"))
+        self._before_keys = prefixed(seed.scope, seed.flow, seed.server)
 
     def stage(self, items: Iterable[Staged], *, phase: int = 0) -> None:
         """Append the intents, lane by lane; held ones each in a parcel of its own."""
@@ -145,7 +146,7 @@ class Stager:
                     pos,
                     item.link_id,
                     item.k,
-                    json.dumps(item.ref),
+                    texts.dumps(item.ref),
                     item.op,
                     self._key(item, parcel_id, pos),
                     item.prev_fp,
@@ -162,7 +163,7 @@ class Stager:
     def _key(self, item: Staged, parcel_id: int, pos: int) -> str:
         seed = self._seed
         if item.once is not None:
-            return idempotency_key(seed.scope, seed.flow, seed.server, item.once)
+            return idempotency_key(item.once, after=self._before_keys)
         version: tuple[str | int, ...]
         if item.version is None:
             version = (seed.ledger_id, self._epoch, parcel_id, pos)
@@ -174,14 +175,12 @@ class Stager:
             # is the exception: a repeat must never make a second record.
             version = (item.version, self._epoch)
         return idempotency_key(
-            seed.scope,
-            seed.flow,
-            seed.server,
             item.ref[0],
             item.op,
             *version,
             item.out_fp,
             item.round,
+            after=self._before_keys,
         )
 
     def _hold(self, item: Staged, phase: int) -> None:

@@ -9,8 +9,11 @@ so that the server sees one statement however many values there are.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from sqlalchemy.engine import Connection
 
 from moatbridge.ledger import batches
 from moatbridge.ledger.clock import boot_clock, boot_id
@@ -19,7 +22,8 @@ from moatbridge.ledger.schema_content import TABLES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Engine
+    from sqlalchemy.pool import PoolProxiedConnection
 
 CHANNEL: Final = "'moatbridge_' || left(md5(current_schema()), 16)"
 """SQL for the name under which one ledger of a PostgreSQL database tells its news."""
@@ -37,51 +41,55 @@ _TOKEN: Final = re.compile(
 _INSERT: Final = re.compile(r"\s*INSERT INTO (\w+)")
 
 
-class Transaction:
+class Transaction(ABC):
     """One open transaction. Rows come as tuples; a batch is one round trip."""
 
-    __slots__ = ("_connection", "_now")
+    __slots__ = ("_now",)
 
     for_update = ""
     """Ends a SELECT whose rows nobody else may change before this transaction ends."""
     skip_locked = ""
     """The same, passing over rows that somebody else is changing right now."""
 
-    def __init__(self, connection: Connection, now: Callable[[], float]) -> None:
-        self._connection = connection
+    def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
 
+    @property
+    @abstractmethod
+    def core(self) -> Connection:
+        """This transaction as SQLAlchemy knows it; what changes the schema needs it."""
+
+    @abstractmethod
     def all(self, sql: str, *params: Any) -> Sequence[Any]:
         """Every row."""
-        return self._connection.exec_driver_sql(sql, params).fetchall()
 
+    @abstractmethod
     def one(self, sql: str, *params: Any) -> Any:
         """The first row, or None."""
-        return self._connection.exec_driver_sql(sql, params).first()
 
     def value(self, sql: str, *params: Any) -> Any:
         """The first column of the first row, or None."""
         row = self.one(sql, *params)
         return None if row is None else row[0]
 
+    @abstractmethod
     def run(self, sql: str, *params: Any) -> int:
         """Execute; the number of rows touched."""
-        return self._connection.exec_driver_sql(sql, params).rowcount
 
+    @abstractmethod
     def insert(self, sql: str, *params: Any) -> int:
         """Execute an INSERT into a table that numbers its rows; the new number."""
-        return int(self._connection.exec_driver_sql(sql, params).lastrowid)
 
+    @abstractmethod
     def many(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Execute once per row, in one call; nothing for no rows."""
-        if rows:
-            self._connection.exec_driver_sql(sql, list(rows))
 
     def tell(self, flow_id: int) -> None:
         """Let every process that listens know, once this commits: a flow has work.
 
         Without effect where the database tells nobody anything.
         """
+        del flow_id
 
     def now(self) -> float:
         """The ledger's wall time: POSIX seconds."""
@@ -92,10 +100,54 @@ class Transaction:
         return boot_clock(), boot_id()
 
 
+class SqliteTransaction(Transaction):
+    """On SQLite, through the driver's own connection."""
+
+    __slots__ = ("_engine", "_pooled", "_raw")
+
+    def __init__(
+        self, engine: Engine, pooled: PoolProxiedConnection, now: Callable[[], float]
+    ) -> None:
+        super().__init__(now)
+        self._engine = engine
+        self._pooled = pooled
+        self._raw: Any = pooled.driver_connection
+
+    @property
+    def core(self) -> Connection:
+        """A connection of SQLAlchemy's over the driver's; made for who asks for it."""
+        return Connection(self._engine, self._pooled)
+
+    def all(self, sql: str, *params: Any) -> Sequence[Any]:
+        """Every row."""
+        rows: Sequence[Any] = self._raw.execute(sql, params).fetchall()
+        return rows
+
+    def one(self, sql: str, *params: Any) -> Any:
+        """The first row, or None."""
+        cursor = self._raw.execute(sql, params)
+        row = cursor.fetchone()
+        cursor.close()  # a statement that is not at its end would hold its snapshot
+        return row
+
+    def run(self, sql: str, *params: Any) -> int:
+        """Execute; the number of rows touched."""
+        return int(self._raw.execute(sql, params).rowcount)
+
+    def insert(self, sql: str, *params: Any) -> int:
+        """Execute an INSERT into a table that numbers its rows; the new number."""
+        return int(self._raw.execute(sql, params).lastrowid)
+
+    def many(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Execute once per row, in one call; nothing for no rows."""
+        if rows:
+            self._raw.executemany(sql, rows)
+
+
 class PostgresTransaction(Transaction):
     """The same on PostgreSQL, through the driver's own cursors."""
 
-    __slots__ = ("_lease_ms", "_raw")
+    __slots__ = ("_core", "_lease_ms", "_raw")
 
     for_update = " FOR UPDATE"
     skip_locked = " FOR UPDATE SKIP LOCKED"
@@ -103,9 +155,15 @@ class PostgresTransaction(Transaction):
     def __init__(
         self, connection: Connection, raw: Any, now: Callable[[], float], lease_ms: int
     ) -> None:
-        super().__init__(connection, now)
+        super().__init__(now)
+        self._core = connection
         self._raw = raw
         self._lease_ms = lease_ms
+
+    @property
+    def core(self) -> Connection:
+        """The connection that the driver's belongs to."""
+        return self._core
 
     def _execute(self, sql: str, params: tuple[Any, ...]) -> Any:
         text, lists = portable(sql)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moatbridge.flow import Bridge, SliceResult
     from moatbridge.run.dispatch import Ending
 
-POLL: Final = 0.05
+POLL: Final = 0.1
 """Seconds between two looks for due partitions while others are at work."""
 
 _IDLE: Final = 0.2

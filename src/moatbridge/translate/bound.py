@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from moatbridge.entities import Label, highest
-from moatbridge.entities import fingerprint as fingerprint_of
+from moatbridge.entities import Label, fingerprinter, highest
 from moatbridge.errors import TranslationError
 from moatbridge.translate.decoders import projection
 from moatbridge.translate.generate import Compiled, compile_leaves
@@ -54,6 +53,7 @@ class BoundTranslator:
         self.address = address
         self.resolved: Resolved = resolve(translator, stream, address)
         self.entity: str = translator.entity.name
+        self._fingerprint = fingerprinter(translator.entity)
         self.version: str = translator.version
         self.label: Label = self._label()
         self.resolved = labelled(self.resolved, self.label)
@@ -153,7 +153,7 @@ class BoundTranslator:
 
     def fingerprint(self, entity: Entity) -> bytes:
         """`moatbridge.entities.fingerprint` with this entity type."""
-        return fingerprint_of(entity, self.translator.entity)
+        return self._fingerprint(entity)
 
     def report(self) -> Report:
         """What leaves, what is lost, what cannot go back."""

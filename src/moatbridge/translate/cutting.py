@@ -1,9 +1,12 @@
-"""Cuts an entity down to what a target can hold, given what its source produces."""
+"""Cuts an entity down to what a target can hold, given what its source produces.
+
+The tree of what to keep becomes closures once, when the flow is compiled.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from moatbridge.errors import ConfigurationError
 from moatbridge.translate.steps import At, Key, Step, clash, entity_spot
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from moatbridge.entities import Shape
     from moatbridge.translate.leaves import Leaf
     from moatbridge.translate.resolve import Resolved
+
+    _Cut: TypeAlias = Callable[[Any], Any]
 
 
 @dataclass(slots=True)
@@ -49,7 +54,7 @@ def cutter(
         for steps in produced:
             if clash(steps, leaf.spot.steps):
                 _keep(root, steps, leaf)
-    return lambda entity: _object(entity, root)
+    return _object(root)
 
 
 def _spots(paths: Iterable[str], shape: Shape) -> Iterator[tuple[Step, ...]]:
@@ -81,26 +86,38 @@ def _keep(root: _Node, produced: tuple[Step, ...], leaf: Leaf) -> None:
         node.reference = leaf.references[0].to, leaf.references[0].by
 
 
-def _object(value: Any, node: _Node) -> Any:
-    if node.whole or not isinstance(value, dict):
-        return value
-    return {
-        name: _value(value[name], member)
-        for name, member in node.members.items()
-        if name in value
-    }
-
-
-def _value(value: Any, node: _Node) -> Any:
+def _object(node: _Node) -> _Cut:
     if node.whole:
-        return value
+        return _as_it_is
+    members = [(name, _value(member)) for name, member in node.members.items()]
+
+    def cut(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: inner(value[name]) for name, inner in members if name in value}
+
+    return cut
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _value(node: _Node) -> _Cut:
+    if node.whole:
+        return _as_it_is
     if node.reference is not None:
-        return _reference(value, *node.reference)
-    if node.entry is not None and isinstance(value, list):
-        return [_object(each, node.entry) for each in value]
-    if isinstance(value, list):
-        return _list(value, node)
-    return _object(value, node)
+        stream, by = node.reference
+        return lambda value: _reference(value, stream, by)
+    inside, listed = _object(node), _list(node)
+    if node.entry is not None:
+        each = _object(node.entry)
+        listed = lambda entries: [each(entry) for entry in entries]  # noqa: E731
+
+    def cut(value: Any) -> Any:
+        return listed(value) if isinstance(value, list) else inside(value)
+
+    return cut
 
 
 def _reference(value: Any, stream: str, by: str) -> Any:
@@ -110,14 +127,26 @@ def _reference(value: Any, stream: str, by: str) -> Any:
     return {"stream": value.get("stream", stream), by: value[by]}
 
 
-def _list(entries: list[Any], node: _Node) -> list[Any]:
-    kept = []
-    for at, inner in node.slots.items():
-        found = next((each for each in entries if each.get(at.name) == at.value), None)
-        if found is not None:
-            kept.append({at.name: at.value, **_object(found, inner)})
-            if node.filled:
-                kept[-1] |= {n: None for n in inner.members if n not in kept[-1]}
-        elif node.filled:
-            kept.append({at.name: at.value, **dict.fromkeys(inner.members)})
-    return kept
+def _list(node: _Node) -> Callable[[list[Any]], list[Any]]:
+    slots = [
+        (at.name, at.value, _object(inner), dict.fromkeys(inner.members))
+        for at, inner in node.slots.items()
+    ]
+    filled = node.filled
+
+    def cut(entries: list[Any]) -> list[Any]:
+        kept = []
+        for name, value, inside, blank in slots:
+            for entry in entries:
+                if entry.get(name) == value:
+                    part = {name: value, **inside(entry)}
+                    if filled:
+                        part |= {n: None for n in blank if n not in part}
+                    kept.append(part)
+                    break
+            else:
+                if filled:
+                    kept.append({name: value, **blank})
+        return kept
+
+    return cut

@@ -225,7 +225,7 @@ def _note(
 def outcomes(results: Sequence[Result]) -> list[Result]:
     """What changed between look and write is not taken back, nor read again."""
     return [
-        replace(result, state=State.REJECTED, code=reasons.CHANGED)
+        result._replace(state=State.REJECTED, code=reasons.CHANGED)
         if result.state is State.CANCELLED
         else result
         for result in results
