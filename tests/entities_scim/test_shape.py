@@ -138,3 +138,22 @@ def test_every_person_we_emit_is_valid_scim_and_reads_back(person):
 def test_every_group_we_emit_is_valid_scim_and_reads_back(group):
     read = from_scim(dumped(valid(to_scim(group, "Group"), "Group")), "Group")
     assert {"members": [], **read} == group
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        ("2026-01-23T02:56:22Z", "2026-01-23T02:56:22Z"),
+        ("2026-01-23T02:56:22.000Z", "2026-01-23T02:56:22Z"),
+        ("2026-01-23 02:56:22+00:00", "2026-01-23T02:56:22Z"),
+        ("2026-W04-5T02:56:22Z", "2026-01-23T02:56:22Z"),
+        ("2026-02-30T02:56:22Z", None),
+        ("2026-01-23T02:56:22", None),
+        ("0001-01-01T00:00:00+05:00", None),
+        ("9999-12-31T23:59:59-05:00", None),
+        (7, None),
+    ],
+)
+def test_a_moment_is_read_in_every_spelling_or_left_out(told, read):
+    found = from_scim({"userName": "ada", "meta": {"created": told}}, "Person")
+    assert found.get("created") == read

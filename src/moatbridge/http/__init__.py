@@ -19,7 +19,7 @@ from moatbridge.http.credentials import (
 from moatbridge.http.rate import RateInfo, clock_warnings, rate_info
 from moatbridge.http.settings import HttpConfig
 from moatbridge.http.status import Judgement, check_read, check_write, judge
-from moatbridge.http.strict_json import parse_json
+from moatbridge.http.strict_json import dump_json, parse_json
 from moatbridge.http.url import BaseUrl
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "check_read",
     "check_write",
     "clock_warnings",
+    "dump_json",
     "judge",
     "parse_json",
     "rate_info",

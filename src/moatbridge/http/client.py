@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json as json_text
 import logging
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -25,18 +26,24 @@ from moatbridge.errors import (
     OutcomeUnknown,
 )
 from moatbridge.http.credentials import Credentials
-from moatbridge.http.rate import RateInfo, clock_ahead, rate_info
-from moatbridge.http.strict_json import TooManyValues, parse_json
+from moatbridge.http.rate import SILENT, RateInfo, clock_ahead, rate_info
+from moatbridge.http.strict_json import (
+    TooManyValues,
+    parse_json,
+    parse_json_thoroughly,
+)
 from moatbridge.http.url import BaseUrl, host_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    import httpx2
-
     from moatbridge.adapter import Net
     from moatbridge.http.settings import HttpConfig
-    from moatbridge.http.transport import NetTransport
+    from moatbridge.http.transport import GeneralAnswer, GeneralTransport
+    from moatbridge.http.wire import WireAnswer, WireTransport
+
+    Transport = WireTransport | GeneralTransport
+    Answer = WireAnswer | GeneralAnswer
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_HEADERS: Final = 100
@@ -64,7 +71,7 @@ class Response:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Any = field(default=None, repr=False)
-    rate: RateInfo = field(default_factory=RateInfo, repr=False)
+    rate: RateInfo = field(default=SILENT, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -89,8 +96,6 @@ class HttpClient:
     Attributes:
         base: The base URL, taken apart.
         requests: How many were sent.
-        clock_ahead: Seconds that our clock is ahead of the peer's, as the last answer
-            with a ``Date`` says.
     """
 
     def __init__(
@@ -103,13 +108,22 @@ class HttpClient:
     ) -> None:
         self.base: BaseUrl = config.base
         self.requests: int = 0
-        self.clock_ahead: float | None = None
+        self._dated: tuple[Mapping[str, str], datetime] | None = None
         self._net = net
         self._max_response = config.max_response
         self._on_rate = on_rate
         self._credentials = Credentials(config.auth, self.base.origin)
         self._media_type = media_type
-        self._transport, self._client = _open(net, config, media_type)
+        self._parse = parse_json if config.quick else parse_json_thoroughly
+        self._transport = _open(net, config, media_type)
+
+    @property
+    def clock_ahead(self) -> float | None:
+        """Seconds that our clock is ahead of the peer's.
+
+        As the last answer with a ``Date`` says; None if there was none.
+        """
+        return clock_ahead(*self._dated) if self._dated else None
 
     def request(
         self,
@@ -176,9 +190,11 @@ class HttpClient:
         headers |= self._credentials.headers(self.base.origin)
         self.requests += 1
         try:
-            with self._client.stream("GET", call.url, headers=headers) as answer:
+            with closing(
+                self._transport.send("GET", call.url, headers, None)
+            ) as answer:
                 _check_events(call, answer)
-                yield from _lines(call, answer.iter_bytes())
+                yield from _lines(call, answer.pieces())
         except MoatbridgeError:
             raise
         except Exception as error:
@@ -187,7 +203,7 @@ class HttpClient:
     def close(self) -> None:
         """Close every connection; idempotent, never raises."""
         try:
-            self._client.close()
+            self._transport.close()
         except Exception:  # noqa: BLE001 - closing must not hide why we close
             logging.getLogger(__name__).debug("closing a connection failed")
 
@@ -215,10 +231,11 @@ class HttpClient:
         self.requests += 1
         self._net.asked()
         try:
-            with self._client.stream(
-                call.method, call.url, content=content, headers=sent_headers
-            ) as answer:
+            answer = self._transport.send(call.method, call.url, sent_headers, content)
+            try:
                 return self._read(call, answer)
+            finally:
+                answer.close()
         except MoatbridgeError as error:
             if isinstance(error, NotApplied) and self._transport.flight.sent:
                 raise call.failed(error.message, error.code, sent=True) from error
@@ -226,18 +243,38 @@ class HttpClient:
         except Exception as error:
             raise self._failure(call, error) from error
 
-    def _read(self, call: _Call, answer: httpx2.Response) -> Response:
+    def _read(self, call: _Call, answer: Answer) -> Response:
         headers = _headers(call, answer)
         rate = rate_info(headers)
-        ahead = clock_ahead(headers, datetime.now(UTC))
-        self.clock_ahead = self.clock_ahead if ahead is None else ahead
+        if "date" in headers:
+            self._dated = headers, datetime.now(UTC)
         if not rate.silent:
             self._told(rate)
-        status = answer.status_code
+        status = answer.status
         _check_status(call, status, headers)
         content = b"".join(self._limited(call, answer))
-        body = _parsed(call, status, headers, content)
+        body = self._parsed(call, status, headers, content)
         return Response(call.method, call.template, status, headers, body, rate)
+
+    def _parsed(
+        self, call: _Call, status: int, headers: Mapping[str, str], content: bytes
+    ) -> Any:
+        if not content or call.method == "HEAD":
+            return None
+        ok = status < HTTPStatus.BAD_REQUEST
+        if not ok and "json" not in headers.get("content-type", "").lower():
+            return None
+        try:
+            return self._parse(content)
+        except (ValueError, RecursionError) as error:
+            if not ok:
+                return None
+            if isinstance(error, TooManyValues):
+                words = f"{call} was answered with {error}; ask for smaller pages."
+                raise call.failed(words, "http.too-large", sent=True) from None
+            why = str(error) if isinstance(error, ValueError) else "nested too deep"
+            words = f"The answer to {call} cannot be read: {why}."
+            raise call.failed(words, "http.unreadable", sent=True) from None
 
     def _told(self, rate: RateInfo) -> None:
         """What is left until when goes to the core's quota.
@@ -250,9 +287,9 @@ class HttpClient:
         if rate.remaining is not None:
             self._net.quota(remaining=rate.remaining, reset=rate.reset)
 
-    def _limited(self, call: _Call, answer: httpx2.Response) -> Iterator[bytes]:
+    def _limited(self, call: _Call, answer: Answer) -> Iterator[bytes]:
         total = 0
-        for chunk in answer.iter_bytes():
+        for chunk in answer.pieces():
             total += len(chunk)
             if total > self._max_response:
                 words = f"{call} was answered with more than {self._max_response} bytes"
@@ -290,36 +327,25 @@ class _Call:
         return OutcomeUnknown(words, code=code)
 
 
-def _open(
-    net: Net, config: HttpConfig, media_type: str
-) -> tuple[NetTransport, httpx2.Client]:
+def _open(net: Net, config: HttpConfig, media_type: str) -> Transport:
+    from importlib.metadata import version  # noqa: PLC0415 - slow to import
+
+    headers = {
+        "User-Agent": config.user_agent or f"moatbridge/{version('moatbridge')}",
+        "Accept": f"{media_type}, application/json;q=0.9",
+        "Accept-Encoding": "gzip",
+    }
+    if config.quick and config.proxy is None:
+        from moatbridge.http.wire import WireTransport  # noqa: PLC0415 - loads ssl
+
+        return WireTransport(net, config.base, headers)
     try:
-        from importlib.metadata import version  # noqa: PLC0415 - slow to import
-
-        import httpx2  # noqa: PLC0415 - an extra, loaded where it is used
-
-        from moatbridge.http.transport import NetTransport  # noqa: PLC0415
+        from moatbridge.http.transport import GeneralTransport  # noqa: PLC0415
     except ImportError:
         message = "This adapter needs httpx2: pip install 'moatbridge[http]'."
         raise ConfigurationError(message, code="http.missing") from None
-    # Their INFO line prints the whole URL (platforms 6).
-    for name in ("httpx2", "httpcore2"):
-        logger = logging.getLogger(name)
-        logger.setLevel(max(logger.level, logging.WARNING))
     encrypted = config.base.scheme == "https"
-    transport = NetTransport(net, encrypted=encrypted, proxy=config.proxy)
-    client = httpx2.Client(
-        transport=transport,
-        trust_env=False,
-        follow_redirects=False,
-        timeout=None,  # the transport's streams obey the call's total deadline
-        headers={
-            "User-Agent": config.user_agent or f"moatbridge/{version('moatbridge')}",
-            "Accept": f"{media_type}, application/json;q=0.9",
-            "Accept-Encoding": "gzip",
-        },
-    )
-    return transport, client
+    return GeneralTransport(net, headers, encrypted=encrypted, proxy=config.proxy)
 
 
 def _lines(call: _Call, chunks: Iterator[bytes]) -> Iterator[str]:
@@ -339,11 +365,11 @@ def _content(json: Any) -> bytes | None:
     return json_text.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _headers(call: _Call, answer: httpx2.Response) -> dict[str, str]:
-    if len(answer.headers.raw) > MAX_HEADERS:
+def _headers(call: _Call, answer: Answer) -> dict[str, str]:
+    if answer.lines > MAX_HEADERS:
         words = f"{call} was answered with more than {MAX_HEADERS} header lines."
         raise call.failed(words, "http.too-large", sent=True)
-    return {name.lower(): value for name, value in answer.headers.items()}
+    return answer.headers
 
 
 def _check_status(call: _Call, status: int, headers: Mapping[str, str]) -> None:
@@ -361,30 +387,12 @@ def _check_status(call: _Call, status: int, headers: Mapping[str, str]) -> None:
         raise ConfigurationError(f"{message}. {advice}.", code="http.not-api")
 
 
-def _check_events(call: _Call, answer: httpx2.Response) -> None:
+def _check_events(call: _Call, answer: Answer) -> None:
     headers = _headers(call, answer)
-    _check_status(call, answer.status_code, headers)
-    if not answer.is_success or "event-stream" not in headers.get("content-type", ""):
+    _check_status(call, answer.status, headers)
+    if (
+        not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
+        or "event-stream" not in headers.get("content-type", "")
+    ):
         message = f"{call} is not answered with a stream of events."
         raise ConfigurationError(message, code="http.not-api")
-
-
-def _parsed(
-    call: _Call, status: int, headers: Mapping[str, str], content: bytes
-) -> Any:
-    if not content or call.method == "HEAD":
-        return None
-    ok = status < HTTPStatus.BAD_REQUEST
-    if not ok and "json" not in headers.get("content-type", "").lower():
-        return None
-    try:
-        return parse_json(content)
-    except (ValueError, RecursionError) as error:
-        if not ok:
-            return None
-        if isinstance(error, TooManyValues):
-            words = f"{call} was answered with {error}; ask for smaller pages."
-            raise call.failed(words, "http.too-large", sent=True) from None
-        why = str(error) if isinstance(error, ValueError) else "nested too deep"
-        words = f"The answer to {call} cannot be read: {why}."
-        raise call.failed(words, "http.unreadable", sent=True) from None

@@ -43,6 +43,18 @@ class RateInfo:
         return self == RateInfo()
 
 
+SILENT: Final = RateInfo()
+"""An answer that told nothing, as nearly all do."""
+
+_TOLD: Final = frozenset(
+    {
+        "retry-after", "backoff", "ratelimit", "ratelimit-limit", "ratelimit-remaining",
+        "ratelimit-reset", "x-ratelimit-limit", "x-ratelimit-remaining",
+        "x-ratelimit-reset",
+    }
+)  # fmt: skip
+
+
 def rate_info(headers: Mapping[str, str], now: datetime | None = None) -> RateInfo:
     """Read every known spelling of rate information.
 
@@ -54,6 +66,8 @@ def rate_info(headers: Mapping[str, str], now: datetime | None = None) -> RateIn
         headers: Names in lower case.
         now: Our clock, for dates; the answer's own ``Date`` is preferred.
     """
+    if _TOLD.isdisjoint(headers):
+        return SILENT
     clock = _date(headers.get("date", "")) or now or datetime.now(UTC)
     structured = _structured(headers.get("ratelimit", ""))
     return RateInfo(

@@ -1,80 +1,49 @@
-"""The only I/O of this package: httpx2 over sockets that the core opened.
+"""The general transport: httpx2 over a `Channel`, for proxies or where asked for.
 
 ``httpx2``'s own transport takes no network backend, so this one builds the
-``httpcore2`` pool itself. Every socket comes from ``net.connect`` (security 24), every
-read and write is capped by what is left of the *current* call's total deadline
-(connections outlive calls), and bytes moved are reported to ``net.progress``.
+``httpcore2`` pool itself.
 
 Loaded lazily: this module imports httpx2.
 """
 
 from __future__ import annotations
 
-import socket
+import logging
 import ssl
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import httpcore2
 import httpx2
 
-from moatbridge.adapter.handshake import handshaking
+from moatbridge.http.channel import KEEPALIVE, Channel, Flight
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from moatbridge.adapter import Net
 
-KEEPALIVE: Final = 20.0
-"""Seconds. Shorter than usual server limits: a connection that the platform closes
-while it is idle would turn the next write into an unknown outcome."""
-
-
-class Flight:
-    """Whether bytes of the request under way have left this process."""
-
-    __slots__ = ("sent",)
-
-    def __init__(self) -> None:
-        self.sent: bool = False
-
 
 class NetStream(httpcore2.NetworkStream):
-    """One watched socket; see the module's docstring."""
+    """A `Channel` that raises what httpcore2 expects."""
 
-    def __init__(self, sock: socket.socket, net: Net, flight: Flight) -> None:
-        self._sock = sock
-        self._net = net
-        self._flight = flight
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read some bytes before the call's deadline."""
         del timeout
         try:
-            self._arm()
-            data = self._sock.recv(max_bytes)
+            return self._channel.read(max_bytes)
         except TimeoutError as error:
             raise httpcore2.ReadTimeout from error
         except OSError as error:
             raise httpcore2.ReadError from error
-        # A socket that the watchdog shut down reads as a normal end (security 12).
-        if not data and self._net.remaining() <= 0:
-            raise httpcore2.ReadTimeout
-        self._net.progress(len(data))
-        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write all bytes before the call's deadline."""
         del timeout
-        if not buffer:
-            return
-        self._flight.sent = True
-        view = memoryview(buffer)
         try:
-            while view:
-                self._arm()
-                count = self._sock.send(view)
-                self._net.progress(count)
-                view = view[count:]
+            self._channel.write(buffer)
         except TimeoutError as error:
             raise httpcore2.WriteTimeout from error
         except OSError as error:
@@ -82,7 +51,7 @@ class NetStream(httpcore2.NetworkStream):
 
     def close(self) -> None:
         """Close the socket."""
-        self._sock.close()
+        self._channel.close()
 
     def start_tls(
         self,
@@ -92,43 +61,15 @@ class NetStream(httpcore2.NetworkStream):
     ) -> httpcore2.NetworkStream:
         """Encrypt, verify, and check pins before a byte of the request is sent."""
         del timeout
-        host = self._net.tls.server_name or server_hostname or ""
-        # A proxied tunnel has sent bytes by now, but none of the request itself.
-        self._flight.sent = False
-        secure = self._wrapped(ssl_context, host)
-        try:
-            with handshaking(host, late="http.deadline"):
-                secure.do_handshake()
-            self._net.tls_check(secure, host)
-        except BaseException:
-            secure.close()
-            raise
-        return NetStream(secure, self._net, self._flight)
-
-    def _wrapped(self, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
-        # Without the handshake, so that a failed one leaves something to close.
-        try:
-            self._arm()
-            return context.wrap_socket(
-                self._sock, server_hostname=host, do_handshake_on_connect=False
-            )
-        except BaseException:
-            self.close()
-            raise
+        return NetStream(self._channel.encrypted(ssl_context, server_hostname))
 
     def get_extra_info(self, info: str) -> Any:
         """What httpcore2 asks for: the TLS object, and whether an end is waiting."""
-        if info == "ssl_object" and isinstance(self._sock, ssl.SSLSocket):
-            return self._sock
+        if info == "ssl_object" and isinstance(self._channel.sock, ssl.SSLSocket):
+            return self._channel.sock
         if info == "is_readable":
-            return _readable(self._sock)
+            return not self._channel.goes_on()
         return None
-
-    def _arm(self) -> None:
-        left = self._net.remaining()
-        if left <= 0:
-            raise TimeoutError
-        self._sock.settimeout(left)
 
 
 class NetBackend(httpcore2.NetworkBackend):
@@ -148,9 +89,7 @@ class NetBackend(httpcore2.NetworkBackend):
     ) -> httpcore2.NetworkStream:
         """Resolve, check and connect; the core's typed errors pass through."""
         del timeout, local_address, socket_options
-        sock = self._net.connect(host, port, why="config")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return NetStream(sock, self._net, self._flight)
+        return NetStream(Channel.dial(host, port, self._net, self._flight))
 
 
 class NetTransport(httpx2.BaseTransport):
@@ -205,23 +144,74 @@ class _Body(httpx2.SyncByteStream):
         self._answer.close()
 
 
-def _readable(sock: socket.socket) -> bool:
-    try:
-        sock.settimeout(0)
-        # TLS sockets cannot peek; readable bytes on an idle one are a goodbye.
-        if isinstance(sock, ssl.SSLSocket):
-            return sock.pending() > 0 or _waiting(sock)
-        sock.recv(1, socket.MSG_PEEK)
-    except (BlockingIOError, ssl.SSLWantReadError):
-        return False
-    except OSError:
-        return True
-    return True
+class GeneralTransport:
+    """`WireTransport`'s three methods over a client of httpx2.
+
+    Args:
+        net: The adapter's way to the network.
+        headers: Sent with every request, unless the request brings its own.
+        encrypted: TLS to the server.
+        proxy: URL of a forward proxy.
+    """
+
+    def __init__(
+        self,
+        net: Net,
+        headers: Mapping[str, str],
+        *,
+        encrypted: bool,
+        proxy: str | None = None,
+    ) -> None:
+        # Their INFO line prints the whole URL (platforms 6).
+        for name in ("httpx2", "httpcore2"):
+            logger = logging.getLogger(name)
+            logger.setLevel(max(logger.level, logging.WARNING))
+        transport = NetTransport(net, encrypted=encrypted, proxy=proxy)
+        self.flight: Flight = transport.flight
+        self._client = httpx2.Client(
+            transport=transport,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=None,  # the channel obeys the call's total deadline
+            headers=dict(headers),
+        )
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | Iterable[bytes] | None,
+    ) -> GeneralAnswer:
+        """Send one request and read the head of its answer; raises httpx2's errors."""
+        self.flight.sent = False
+        request = self._client.build_request(
+            method, url, content=content, headers=dict(headers)
+        )
+        return GeneralAnswer(self._client.send(request, stream=True))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._client.close()
 
 
-def _waiting(sock: socket.socket) -> bool:
-    import select  # noqa: PLC0415 - only for idle TLS connections
+class GeneralAnswer:
+    """One answer whose head has come."""
 
-    poll = select.poll()
-    poll.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)
-    return bool(poll.poll(0))
+    __slots__ = ("_answer", "headers", "lines", "status")
+
+    def __init__(self, answer: httpx2.Response) -> None:
+        self.status: int = answer.status_code
+        self.headers: dict[str, str] = {
+            name.lower(): value for name, value in answer.headers.items()
+        }
+        self.lines: int = len(answer.headers.raw)
+        self._answer = answer
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body without its content coding, as it comes."""
+        yield from self._answer.iter_bytes()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._answer.close()

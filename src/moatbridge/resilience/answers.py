@@ -48,13 +48,14 @@ def receipts_for(answers: Sequence[Any], intents: Sequence[Any]) -> list[Receipt
         NoReceiptError: One of them is none.
     """
     fitting = fit(answers, intents)
-    if not all(isinstance(each, Receipt) for each in fitting):
-        raise NoReceiptError
-    return [_kept(each) for each in fitting]
+    for each in fitting:
+        if not isinstance(each, Receipt):
+            raise NoReceiptError
+    return [each if each.progress is None else _kept(each) for each in fitting]
 
 
 def _kept(receipt: Receipt) -> Receipt:
-    if receipt.progress is None or _is_json(receipt.progress):
+    if _is_json(receipt.progress):
         return receipt
     if receipt.outcome in {"applied", "rejected"}:
         return replace(receipt, progress=None)

@@ -96,12 +96,23 @@ class Retry:
             Whatever the last attempt raised; if a gate refused it, the one before,
             which says why.
         """
+        self.budget.earn()
+        try:
+            return work()  # as a rule all there is to it; counting costs more
+        except NotApplied as error:
+            first = error
+        return self._again(work, first)
+
+    def _again(self, work: Callable[[], T], first: NotApplied) -> T:
+        """Go on after the first attempt, which raised ``first``."""
         failed: NotApplied | None = None
         over = False
 
         def attempt() -> T:
             nonlocal failed, over
             try:
+                if failed is None:
+                    raise first
                 return work()
             except NotApplied as error:
                 if failed is not None and _refused(error):
@@ -110,7 +121,6 @@ class Retry:
                 failed = error
                 raise
 
-        self.budget.earn()
         retrying = Retrying(
             stop=stop_any(  # in this order: the last attempt must not be paid for
                 stop_after_attempt(self._attempts),

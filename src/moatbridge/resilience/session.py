@@ -390,10 +390,10 @@ class Session:
         )
 
     def _learn(self, receipts: Sequence[Receipt]) -> None:
-        waits = [receipt.retry_after or 0.0 for receipt in receipts]
-        if self._quota is not None and max(waits) > 0:
+        waits = [receipt.retry_after for receipt in receipts if receipt.retry_after]
+        if self._quota is not None and waits and max(waits) > 0:
             self._quota.report("write", retry_after=max(waits))
-        if any(receipt.outcome == "unknown" for receipt in receipts):
+        if "unknown" in {receipt.outcome for receipt in receipts}:
             self._caller.broken = True
 
 

@@ -205,6 +205,7 @@ class ScimAdapter(
             fields=fields,
             page_size=self.config.page_size,
             stream=name,
+            quick=self.config.quick,
         )
         if warning := reader.check_filters():
             self._warnings.append(warning)
@@ -214,6 +215,7 @@ class ScimAdapter(
             use_patch=self.config.patch == "auto" and peer.abilities.patch,
             use_etag=peer.abilities.etag,
             members_per_patch=self.config.members_per_patch,
+            quick=self.config.quick,
         )
         settings = self.stream_configs.get(name)
         remove = (settings and settings.remove) or self.config.remove

@@ -7,14 +7,13 @@ record is fetched and compared with the before-image first (platforms 19).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.changes import Receipt
 from moatbridge.entities.scim import parse_owned
 from moatbridge.errors import ConfigurationError
 from moatbridge_scim import requests
-from moatbridge_scim.reading import record_of
 from moatbridge_scim.requests import Request, Shape
 
 if TYPE_CHECKING:
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 
     from moatbridge.changes import Intent, Record
     from moatbridge_scim.reading import Reader
+
+_WRONG: Final = (ValueError, TypeError, AttributeError, ConfigurationError)
+"""What building a request raises for a record of another shape."""
 
 _EMPTY: Final[tuple[Any, ...]] = (None, [], {}, "")
 
@@ -31,7 +33,7 @@ class Job:
     """One intent on its way: requests still to be sent, or its receipt."""
 
     intent: Intent
-    requests: list[Request] = field(default_factory=list)
+    requests: tuple[Request, ...] = ()
     receipt: Receipt | None = None
     resource: Mapping[str, Any] | None = None
 
@@ -65,13 +67,16 @@ def prepare(
     refs = [job.intent.ref for job in unknown if job.intent.ref is not None]
     found = reader.fetch_raw(refs, members=members)
     for job, resource in zip(unknown, found, strict=True):
-        _against_present(job, shape, resource, disable=disable)
+        _against_present(job, shape, resource, reader, disable=disable)
 
 
 def _first(job: Job, shape: Shape, *, disable: bool) -> None:
     intent = job.intent
     if intent.op == "create":
-        _guarded(job, lambda: requests.create(intent, shape))
+        try:
+            job.requests = requests.create(intent, shape)
+        except _WRONG:
+            job.end("rejected", "data")
     elif not job.ident:
         job.end("rejected", "gone")
     elif intent.op == "delete":
@@ -84,7 +89,7 @@ def _first(job: Job, shape: Shape, *, disable: bool) -> None:
 def _remove(job: Job, shape: Shape, *, disable: bool) -> None:
     version = job.intent.before_version if shape.use_etag else None
     if not disable:
-        job.requests = [Request("DELETE", job.ident, version=version)]
+        job.requests = (Request("DELETE", job.ident, version=version),)
     elif not any(field.name == "active" for field in shape.fields):
         job.end("rejected", "no-disable")
     elif shape.use_patch:
@@ -101,7 +106,12 @@ def _needs_present(job: Job, shape: Shape) -> bool:
 
 
 def _against_present(
-    job: Job, shape: Shape, resource: Mapping[str, Any] | None, *, disable: bool
+    job: Job,
+    shape: Shape,
+    resource: Mapping[str, Any] | None,
+    reader: Reader,
+    *,
+    disable: bool,
 ) -> None:
     if resource is None:
         job.end(
@@ -109,7 +119,7 @@ def _against_present(
         )
         return
     try:
-        current = record_of(resource, shape.kind, shape.fields)
+        current = reader.record_of(resource)
     except ValueError:
         job.end("not_applied", "value")
         return
@@ -143,7 +153,7 @@ def _disabling(intent: Intent) -> Intent:
 def _guarded(job: Job, make: Any) -> None:
     try:
         job.requests = make()
-    except (ValueError, TypeError, AttributeError, ConfigurationError):
+    except _WRONG:
         job.end("rejected", "data")
 
 

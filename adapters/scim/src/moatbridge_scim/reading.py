@@ -7,11 +7,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.changes import Absent, Batch, Change, Record, Ref, Reject
-from moatbridge.entities.scim import from_scim
 from moatbridge.errors import ConfigurationError, CursorTooOld, NotApplied
 from moatbridge.http import check_read
 from moatbridge_scim import filters
-from moatbridge_scim.schema import completed
+from moatbridge_scim.resources import RecordMaker
 from moatbridge_scim.walk import CursorWalk, IndexWalk, identifier
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from moatbridge.adapter import Field, Query
     from moatbridge.changes import Fetched
-    from moatbridge.entities.scim import Kind
     from moatbridge.http import HttpClient, Response
     from moatbridge_scim.peer import Abilities, ResourceType
     from moatbridge_scim.walk import Page
@@ -42,6 +40,7 @@ class Reader:
         fields: The stream's fields.
         page_size: Resources in a page.
         stream: Address-like name for messages.
+        quick: False reads records the general way only.
     """
 
     def __init__(
@@ -53,6 +52,7 @@ class Reader:
         fields: tuple[Field, ...],
         page_size: int,
         stream: str,
+        quick: bool = True,
     ) -> None:
         self.client = client
         self.type = kind
@@ -60,6 +60,7 @@ class Reader:
         self.stream = stream
         self.fields = fields
         self.honest = False
+        self.record_of = RecordMaker(fields, kind.kind, quick=quick)
         self._page = min(page_size, abilities.max_results or page_size)
 
     def check_filters(self) -> str | None:
@@ -95,8 +96,14 @@ class Reader:
 
     def scan(self, after: Any) -> Iterator[Batch]:
         """All resources, page by page; see `CanScan.scan`."""
-        for page in self._pages({}, after):
-            yield self._batch(page)
+        pages = self._pages({}, after)
+        while True:
+            page = next(pages, None)
+            if page is None:
+                return
+            batch = [self._batch(page)]
+            del page  # while the batch is worked on, only the batch is held
+            yield batch.pop()
 
     def fetch(self, refs: Sequence[Ref], *, members: bool = True) -> list[Fetched]:
         """Records by id: filters where the peer honours them, else one by one."""
@@ -137,30 +144,34 @@ class Reader:
     def readable(self, resource: Mapping[str, Any]) -> Record:
         """The record of one resource; `NotApplied` if it cannot be read."""
         try:
-            return record_of(resource, self.type.kind, self.fields)
+            return self.record_of(resource)
         except ValueError as error:
             message = f"{self.stream}: a resource cannot be read: {error}."
             raise NotApplied(message, code="scim.value") from None
 
     def _batch(self, page: Page) -> Batch:
         """A page as a batch; what cannot be decoded becomes a reject."""
-        changes, rejects = [], []
-        for position, resource in enumerate(page.resources):
-            read = self._decoded(resource, f"{page.place}, entry {position + 1}")
+        changes: list[Change] = []
+        rejects: list[Reject] = []
+        for position, resource in enumerate(page.resources, 1):
+            read = self._decoded(resource, page, position)
             if isinstance(read, Reject):
                 rejects.append(read)
             else:
-                changes.append(Change(read.ref, "upsert", read.data, read.version))
+                changes.append(read)
         return Batch(changes, page.cursor, rejects, page.complete)
 
-    def _decoded(self, resource: Any, place: str) -> Record | Reject:
+    def _decoded(self, resource: Any, page: Page, position: int) -> Change | Reject:
         ident = identifier(resource)
         if not ident:
-            return Reject("scim.no-id", place)
+            return Reject("scim.no-id", f"{page.place}, entry {position}")
         try:
-            return record_of(resource, self.type.kind, self.fields)
+            return self.record_of.change(ident, resource)
         except ValueError as error:
-            field = str(error).split(" ", 1)[0]
+            field, place = (
+                str(error).split(" ", 1)[0],
+                f"{page.place}, entry {position}",
+            )
             return Reject("scim.value", place, Ref(ident), field)
 
     def _by_field(self, queries: Sequence[Query]) -> dict[str, list[int]]:
@@ -205,9 +216,11 @@ class Reader:
                 message = f"{self.stream}: the peer no longer serves the position."
                 raise CursorTooOld(message, code="scim.cursor")
             check_read(response, area="scim")
-            page = walk.accept(response.body)
-            yield page
-            if page.complete:
+            found = [walk.accept(response.body)]
+            last = found[0].complete
+            del response
+            yield found.pop()
+            if last:
                 return
 
     def _get(self, ident: str, extra: Mapping[str, str]) -> dict[str, Any] | None:
@@ -232,26 +245,6 @@ class Reader:
                 code="scim.rights",
             )
         check_read(response, area="scim")
-
-
-def record_of(
-    resource: Mapping[str, Any], kind: Kind, fields: tuple[Field, ...]
-) -> Record:
-    """The record of a resource: every field of the stream, and no other.
-
-    Raises:
-        ValueError: It has another shape than SCIM says.
-    """
-    data = completed(from_scim(resource, kind), fields)
-    name = data.get("userName") or data.get("displayName")
-    return Record(Ref(identifier(resource), name), data, version_of(resource))
-
-
-def version_of(resource: Mapping[str, Any]) -> str | None:
-    """``meta.version``, if there is one."""
-    meta = resource.get("meta")
-    version = meta.get("version") if isinstance(meta, dict) else None
-    return version if isinstance(version, str) and version else None
 
 
 def _id(ref: Ref) -> str:

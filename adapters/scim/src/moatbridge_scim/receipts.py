@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from moatbridge.changes import Receipt, Ref
-from moatbridge.entities.scim import from_scim
 from moatbridge.errors import NotApplied, OutcomeUnknown
 from moatbridge.http import judge
-from moatbridge_scim.reading import version_of
-from moatbridge_scim.schema import completed
-from moatbridge_scim.walk import identifier
+from moatbridge_scim.resources import version_of
+from moatbridge_scim.walk import MAX_ID, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,12 +21,18 @@ if TYPE_CHECKING:
     from moatbridge.http import Response
     from moatbridge_scim.requests import Shape
 
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_PLAIN_LOCATION: Final = re.compile(
+    r"(?:https?://[A-Za-z0-9.:-]++)?(?:/[A-Za-z0-9._~-]++)*/([A-Za-z0-9_-]++)"
+)
+_MOST_DIGITS: Final = 9
+_REFUSED: Final = 300
+_CODES: Final = {str(code): code for code in range(100, 600)}
 _TAKEN: Final = "uniqueness"
 _NO_TARGET: Final = "notarget"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One answered operation, whether it came alone or inside a bulk response.
 
     Args:
@@ -39,10 +44,13 @@ class Answer:
     """
 
     status: int
-    resource: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    resource: Mapping[str, Any] = _NOTHING
     ident: str = ""
     version: str | None = None
     retry_after: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status})"
 
 
 def answer_of(response: Response) -> Answer:
@@ -59,6 +67,10 @@ def answer_of(response: Response) -> Answer:
 
 def receipt_of(answer: Answer, intent: Intent, shape: Shape) -> Receipt:
     """The receipt of one intent's last request."""
+    if answer.status < _REFUSED:
+        if intent.ref is None and answer.ident and not answer.resource:
+            return Receipt("applied", Ref(answer.ident), answer.version)
+        return _applied(answer, intent, shape)
     verdict = judge(answer.status, intent.op, retry_after=answer.retry_after)
     if verdict.outcome == "applied":
         return _applied(answer, intent, shape)
@@ -84,10 +96,17 @@ def bulk_answers(body: Any, count: int, idents: Sequence[str]) -> list[Answer | 
             ``bulkId`` is understood by location.
     """
     found: list[Answer | None] = [None] * count
+    positions = {str(at): at for at in range(count)}
     operations = body.get("Operations") if isinstance(body, dict) else None
     for operation in operations if isinstance(operations, list) else ():
-        answer, at = _operation(operation, count, idents)
-        if answer is not None and at is not None and found[at] is None:
+        answer = _operation(operation) if isinstance(operation, dict) else None
+        if answer is None:
+            continue
+        bulk_id = operation.get("bulkId")
+        at = positions.get(bulk_id) if bulk_id.__class__ is str else None
+        if at is None:
+            at = _position(bulk_id, answer.ident, count, idents)
+        if at is not None and found[at] is None:
             found[at] = answer
     return found
 
@@ -102,8 +121,14 @@ def failed(error: MoatbridgeError, intent: Intent) -> Receipt:
 
 def ident_of(location: str) -> str:
     """The id a location ends with; "" if there is none."""
-    last = unquote(urlsplit(location).path.rstrip("/").rpartition("/")[2])
-    return identifier({"id": last})
+    plain = _PLAIN_LOCATION.fullmatch(location)
+    if plain is not None:
+        return plain[1] if len(plain[1]) <= MAX_ID else ""
+    try:
+        path = urlsplit(location).path
+    except ValueError:  # no address at all
+        return ""
+    return identifier({"id": unquote(path.rstrip("/").rpartition("/")[2])})
 
 
 def _applied(answer: Answer, intent: Intent, shape: Shape) -> Receipt:
@@ -124,7 +149,7 @@ def _stored(resource: Mapping[str, Any], shape: Shape) -> dict[str, Any] | None:
     if not identifier(resource):
         return None
     try:
-        return completed(from_scim(resource, shape.kind), shape.fields)
+        return shape.record_of(resource).data
     except ValueError:
         return None
 
@@ -139,32 +164,37 @@ def _finer(answer: Answer, intent: Intent, reason: str) -> str:
     return reason
 
 
-def _operation(
-    operation: Any, count: int, idents: Sequence[str]
-) -> tuple[Answer | None, int | None]:
-    if not isinstance(operation, dict):
-        return None, None
+def _operation(operation: Mapping[str, Any]) -> Answer | None:
     status = operation.get("status")
-    status = status.get("code") if isinstance(status, dict) else status
-    if not str(status).isdigit():
-        return None, None
-    resource = operation.get("response")
-    ident = ident_of(str(operation.get("location") or ""))
+    code = _CODES.get(status) if status.__class__ is str else _code(status)
+    if code is None:
+        return None
+    resource, location = operation.get("response"), operation.get("location")
     version = operation.get("version")
-    answer = Answer(
-        int(str(status)),
-        resource if isinstance(resource, dict) else {},
-        ident,
+    return Answer(
+        code,
+        resource if isinstance(resource, dict) else _NOTHING,
+        ident_of(location if isinstance(location, str) else str(location or "")),
         version if isinstance(version, str) else None,
     )
-    return answer, _position(operation.get("bulkId"), ident, count, idents)
+
+
+def _code(status: Any) -> int | None:
+    """The HTTP status, which some peers give as a number or in an object."""
+    told = status.get("code") if isinstance(status, dict) else status
+    return _CODES.get(str(told))
 
 
 def _position(
     bulk_id: Any, ident: str, count: int, idents: Sequence[str]
 ) -> int | None:
-    if isinstance(bulk_id, str) and bulk_id.isdigit() and int(bulk_id) < count:
+    if isinstance(bulk_id, str) and _is_number(bulk_id) and int(bulk_id) < count:
         return int(bulk_id)
     if bulk_id is None and ident and ident in idents:
         return idents.index(ident)
     return None
+
+
+def _is_number(text: str) -> bool:
+    # `isdigit` alone takes superscripts, which are no numbers to `int`.
+    return text.isdigit() and text.isascii() and len(text) <= _MOST_DIGITS

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from moatbridge.entities.scim import (
     BULK_REQUEST,
@@ -13,6 +14,9 @@ from moatbridge.entities.scim import (
     patch_operations,
     to_scim,
 )
+from moatbridge.http import dump_json
+from moatbridge_scim.bodies import BodyMaker
+from moatbridge_scim.resources import RecordMaker
 from moatbridge_scim.schema import trimmed
 
 if TYPE_CHECKING:
@@ -26,22 +30,25 @@ Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 READ_ONLY: Final = frozenset({"meta", "groups", "schemas"})
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One write request.
 
     Args:
         ident: Id of the resource; "" for a create.
+        data: Its body, written down once, whether it goes alone or in a bulk.
         version: ETag it must still have; None for any.
     """
 
     method: Method
     ident: str = ""
-    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    data: bytes | None = None
     version: str | None = None
 
+    def __repr__(self) -> str:
+        return f"Request({self.method})"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Shape:
     """What writing to one stream needs to know."""
 
@@ -50,12 +57,22 @@ class Shape:
     use_patch: bool
     use_etag: bool
     members_per_patch: int
+    quick: bool = True
+
+    @cached_property
+    def body(self) -> BodyMaker:
+        """A record as the resource that a create sends."""
+        return BodyMaker(self.fields, self.kind, quick=self.quick)
+
+    @cached_property
+    def record_of(self) -> RecordMaker:
+        """A resource as a record."""
+        return RecordMaker(self.fields, self.kind, quick=self.quick)
 
 
-def create(intent: Intent, shape: Shape) -> list[Request]:
+def create(intent: Intent, shape: Shape) -> tuple[Request, ...]:
     """POST of the whole record."""
-    record = trimmed(intent.record or {}, shape.fields)
-    return [Request("POST", body=to_scim(record, shape.kind))]
+    return (Request("POST", "", dump_json(shape.body(intent.record or {}))),)
 
 
 def update(
@@ -64,7 +81,7 @@ def update(
     before: Mapping[str, Any],
     version: str | None,
     resource: Mapping[str, Any] | None,
-) -> list[Request]:
+) -> tuple[Request, ...]:
     """PATCH of what differs, or PUT of the merged resource; empty if nothing does.
 
     Args:
@@ -79,37 +96,42 @@ def update(
     guard = version if shape.use_etag else None
     operations = patch_operations(before, record, intent.owned, shape.kind)
     if not operations:
-        return []
+        return ()
     if shape.use_patch:
         bodies = patch_bodies(operations, shape.members_per_patch)
-        return [Request("PATCH", ident, body, guard) for body in bodies]
+        return tuple(Request("PATCH", ident, dump_json(b), guard) for b in bodies)
     after = to_scim(merged(before, record, intent.owned, shape.kind), shape.kind)
-    return [Request("PUT", ident, _replaced(resource or {}, after, shape), guard)]
+    body = dump_json(_replaced(resource or {}, after, shape))
+    return (Request("PUT", ident, body, guard),)
 
 
-def disable(ident: str, version: str | None) -> list[Request]:
+def disable(ident: str, version: str | None) -> tuple[Request, ...]:
     """PATCH of ``active``; a second time it changes nothing."""
     operations = [{"op": "replace", "path": "active", "value": False}]
     body = {"schemas": [PATCH_OP], "Operations": operations}
-    return [Request("PATCH", ident, body, version)]
+    return (Request("PATCH", ident, dump_json(body), version),)
 
 
-def bulk_body(requests: Sequence[Request], endpoint: str) -> dict[str, Any]:
+def bulk_body(requests: Sequence[Request], endpoint: str) -> bytes:
     """The body of a bulk request; ``bulkId`` is the position (RFC 7644 3.7)."""
-    operations = []
-    for position, request in enumerate(requests):
-        path = f"{endpoint}/{request.ident}" if request.ident else endpoint
-        operation: dict[str, Any] = {
-            "method": request.method,
-            "path": path,
-            "bulkId": str(position),
-        }
-        if request.body is not None:
-            operation["data"] = request.body
-        if request.version is not None:
-            operation["version"] = request.version
-        operations.append(operation)
-    return {"schemas": [BULK_REQUEST], "Operations": operations}
+    parts = []
+    collection = dump_json(endpoint)
+    for position, (method, ident, data, version) in enumerate(requests):
+        path = dump_json(f"{endpoint}/{ident}") if ident else collection
+        part = b'{"method":"%b","path":%b,"bulkId":"%d"' % (
+            method.encode(),
+            path,
+            position,
+        )
+        if data is not None:
+            part += b',"data":' + data
+        if version is not None:
+            part += b',"version":' + dump_json(version)
+        parts.append(part)
+    return b'{"schemas":[%b],"Operations":[%b}]}' % (
+        dump_json(BULK_REQUEST),
+        b"},".join(parts),
+    )
 
 
 def _replaced(

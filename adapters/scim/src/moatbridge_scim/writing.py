@@ -6,10 +6,9 @@ down") stops the sending: the rest is `not_applied`, because nothing of it has l
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from moatbridge.adapter import Query
 from moatbridge.changes import Intent, Receipt
@@ -32,6 +31,8 @@ _PAYLOAD_SHARE: Final = 0.9
 _NO_BULK: Final = frozenset(
     {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 )
+_AROUND: Final = 200
+"""Bytes round the data of one bulk operation, generously."""
 _STOPPING: Final = frozenset({"busy", "auth"})
 _PAUSE: Final = 10.0
 _DOUBTS: Final = 2
@@ -88,7 +89,7 @@ class Writer:
                 request.method,
                 endpoint + "/{id}" if request.ident else endpoint,
                 params={"id": request.ident},
-                json=request.body,
+                json=request.data,
                 headers=headers,
             )
         )
@@ -111,11 +112,12 @@ class Writer:
     def judged(self, job: Job, answer: Answer) -> Receipt:
         """The same, watching for a dropped externalId and for lost rights."""
         receipt = self.receipt(job, answer)
-        if receipt.reason == "rights":
+        if receipt.outcome != "applied" and receipt.reason == "rights":
             self._reader.may_list()
-        sent = (job.intent.record or {}).get("externalId")
-        if job.intent.op == "create" and sent and receipt.stored is not None:
-            self.drops_external_id = receipt.stored.get("externalId") != sent
+        if receipt.stored is not None and job.intent.op == "create":
+            sent = (job.intent.record or {}).get("externalId")
+            if sent:
+                self.drops_external_id = receipt.stored.get("externalId") != sent
         return receipt
 
     def chunks(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
@@ -124,7 +126,7 @@ class Writer:
         chunk: list[Job] = []
         size = 0
         for job in jobs:
-            weight = _weight(job.requests[0])
+            weight = len(job.requests[0].data or b"") + _AROUND
             if chunk and (len(chunk) == self.batch or size + weight > limit):
                 yield chunk
                 chunk, size = [], 0
@@ -209,7 +211,8 @@ class _Round:
         receipt = Receipt("applied", job.intent.ref)
         for position, request in enumerate(job.requests):
             if position:
-                request = replace(request, version=receipt.version)  # noqa: PLW2901 - the ETag moved with our own change
+                # The ETag moved with our own change.
+                request = request._replace(version=receipt.version)  # noqa: PLW2901
             try:
                 receipt = self._writer.judged(job, self._writer.send(request))
             except (NotApplied, ConfigurationError) as error:
@@ -236,6 +239,8 @@ class _Round:
         for job, answer in zip(jobs, answers, strict=True):
             if answer is None:
                 job.end("unknown", "no-result")
+            elif answer.status < HTTPStatus.MULTIPLE_CHOICES and not answer.resource:
+                job.receipt = self._writer.receipt(job, answer)  # nothing to watch for
             else:
                 self._bulk_receipt(job, answer)
 
@@ -288,10 +293,10 @@ def _halfway(receipt: Receipt) -> Receipt:
 
 
 def _met_conflict(job: Job, field: str) -> bool:
-    receipt, record = job.receipt, job.intent.record or {}
-    if receipt is None or job.intent.op != "create" or not record.get(field):
+    receipt = job.receipt
+    if receipt is None or receipt.outcome != "rejected" or job.intent.op != "create":
         return False
-    return receipts.is_conflict(receipt)
+    return receipts.is_conflict(receipt) and bool((job.intent.record or {}).get(field))
 
 
 def _softened(error: MoatbridgeError) -> MoatbridgeError:
@@ -302,8 +307,3 @@ def _softened(error: MoatbridgeError) -> MoatbridgeError:
 
 def _unsent(job: Job) -> Receipt:
     return Receipt("not_applied", job.intent.ref, code="scim.not-sent")
-
-
-def _weight(request: Request) -> int:
-    body: Any = request.body
-    return len(json.dumps(body, ensure_ascii=False).encode()) + 200

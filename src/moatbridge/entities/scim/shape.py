@@ -93,8 +93,8 @@ def from_scim(resource: Any, kind: Kind) -> dict[str, Any]:
         _person_from_scim(given, found)
     _extensions_from_scim(given, found)
     meta = _folded("meta", given.get("meta"))
-    _put(found, "created", _time(meta.get("created")))
-    _put(found, "updated", _time(meta.get("lastmodified")))
+    _put(found, "created", utc_text(meta.get("created")))
+    _put(found, "updated", utc_text(meta.get("lastmodified")))
     return found
 
 
@@ -213,17 +213,37 @@ def _truth(name: str, value: Any) -> bool | None:
     raise _wrong(name, "true or false")
 
 
-def _time(value: Any) -> str | None:
+def utc_text(value: Any) -> str | None:
+    """A moment as entities write it; None for what is none."""
     if not isinstance(value, str):
         return None
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
         return None
+    if _is_written_so(value):
+        return value
     if moment.tzinfo is None:
         return None
-    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat()
+    if moment.tzinfo is not UTC:
+        try:
+            moment = moment.astimezone(UTC)
+        except OverflowError:  # before the first or after the last year
+            return None
+    text = moment.isoformat()[: -len("+00:00")]
     return (text.rstrip("0") if "." in text else text) + "Z"
+
+
+def _is_written_so(moment: str) -> bool:
+    """Whether a readable moment is written as entities write it, without a fraction."""
+    return (
+        len(moment) == len("2026-01-31T12:00:00Z")
+        and moment[19] == "Z"
+        and moment[10] == "T"
+        and moment[4] == moment[7] == "-"
+        and moment[13] == moment[16] == ":"
+        and moment[11:13] != "24"
+    )
 
 
 def _put(found: dict[str, Any], name: str, value: Any) -> None:
