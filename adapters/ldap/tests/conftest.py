@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from moatbridge.adapter import Partition, TlsSettings
 from moatbridge.testing import net
 from moatbridge_ldap import LdapAdapter, LdapConfig, LdapStreamConfig
+from moatbridge_ldap.wire import layout
 from servers.openldap import BASE, PASSWORDS, SYNC, OpenLdap, openldap
 
 if TYPE_CHECKING:
@@ -130,6 +131,15 @@ class Lab:
         assert [r for batch in batches for r in batch.rejects] == []
         changes = [change for batch in batches for change in batch.changes]
         return changes, json.loads(json.dumps(batches[-1].cursor))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _learn_at_once() -> Iterator[None]:
+    """Few entries make a layout here, so that every test may meet the fast reader."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "SAMPLE", 1)
+        patch.setattr(layout, "ENOUGH", 2)
+        yield
 
 
 @pytest.fixture

@@ -240,6 +240,28 @@ def test_writes_are_what_pyasn1_reads(operation: Any, kind: str) -> None:
     )  # pyasn1 writes TRUE as 1
 
 
+sized = st.one_of(
+    st.binary(max_size=40), st.integers(100, 140).map(lambda n: b"x" * n),
+    st.sampled_from([b"y" * 255, b"z" * 256, b"w" * 70000]),
+)  # fmt: skip
+held = st.dictionaries(
+    st.one_of(st.sampled_from(NAMES), st.integers(100, 130).map(lambda n: "n" * n)),
+    st.lists(sized, max_size=3), max_size=4,
+)  # fmt: skip
+
+
+@given(st.text(max_size=140), held, st.integers(0, 2), st.integers(1, 2**31 - 1))
+@settings(max_examples=80, deadline=None)
+def test_writes_of_any_size_equal_pyasn1s(
+    name: str, given_: dict[str, list[bytes]], action: int, number: int
+) -> None:
+    items = [ModifyItem(action, key, vs) for key, vs in given_.items()]
+    control = Control("1.2.3", critical=False, value=b"v")
+    for request in (AddEntry(name, given_), ModifyEntry(name, items)):
+        data = messages.frame(number, messages.operation(request), (control,))
+        assert bytes(encoder.encode(parsed(data))) == data
+
+
 def parsed(data: bytes) -> Any:
     made, rest = decoder.decode(data, asn1Spec=rfc4511.LDAPMessage())
     assert rest == b""

@@ -28,6 +28,29 @@ def test_names_round_trip(parts: dn.Dn) -> None:
     assert dn.parse(dn.build(parts)) == parts
 
 
+odd_names = st.text('cn=ab,+"\\;# -1.\n', max_size=24)
+
+
+@given(
+    st.one_of(st.lists(rdn, min_size=1, max_size=4).map(tuple).map(dn.build), odd_names)
+)
+@example("cn=a,")
+@example("cn=a, ")
+@example("cn=a,ou=b;dc=c")
+@example("cn=#04024869,dc=x")
+def test_cutting_a_name_is_reading_its_first_part(name: str) -> None:
+    try:
+        whole = dn.parse(name)
+    except ConfigurationError:
+        with pytest.raises(ConfigurationError):
+            dn.parse(dn.cut(name)[1])
+        return
+    if whole:
+        first, rest = dn.cut(name)
+        assert (first, *dn.parse(rest)) == whole
+        assert dn.normal_rdn(first) == dn.normal(name)[0]
+
+
 @pytest.mark.parametrize(
     ("given_", "expected"),
     [

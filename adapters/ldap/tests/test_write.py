@@ -334,6 +334,34 @@ def test_500_creates_travel_in_windows_and_keep_their_order(lab: Any) -> None:
     assert adapter._session.channel.sent - before == -(-500 // WINDOW)
 
 
+def test_updates_cost_a_search_per_200_and_their_windows(lab: Any) -> None:
+    place = lab.place()
+    adapter = writer(lab, place)
+    records = [record(f"u{i:03d}") for i in range(250)]
+    refs = [receipt.ref for receipt in create(adapter, *records)]
+    before = adapter._session.channel.sent
+    receipts = adapter.write("people", [
+        intent("update", ref, {"sn": ["new"]}, owned=("sn",), before=old)
+        for ref, old in zip(refs, records, strict=True)
+    ])  # fmt: skip
+    assert {(r.outcome, r.version is None) for r in receipts} == {("applied", False)}
+    assert adapter._session.channel.sent - before == 2 + -(-250 // WINDOW)
+    assert {tuple(entry["sn"]) for entry in here(lab, place).values()} == {("new",)}
+
+
+def test_an_image_matters_only_where_the_update_writes(lab: Any) -> None:
+    place = lab.place()
+    adapter = writer(lab, place)
+    (made,) = create(adapter, record("a"))
+    image = record("a", mail=[object()]) | {"SN": ["a"]}
+    del image["sn"]
+    (receipt,) = adapter.write("people", [
+        intent("update", made.ref, {"sn": ["b"]}, owned=("sn",), before=image)
+    ])  # fmt: skip
+    assert receipt.outcome == "applied"
+    assert here(lab, place)["uid=a"]["sn"] == ["b"]
+
+
 def test_related_entries_never_share_a_window() -> None:
     def task(name: str) -> Task:
         return Task(intent("delete", None, None), [DeleteEntry(name)])
@@ -356,6 +384,17 @@ def test_related_entries_never_share_a_window() -> None:
         32,
         32,
         6,
+    ]
+    # A name that nobody can read may lie anywhere.
+    names = ["a=1,b=2", "no name", "a=3,b=2", "b=2", "c=1,no name", "a=1"]
+    apart = [[t.todo[0].dn for t in w] for w in windows([task(n) for n in names])]
+    assert apart == [
+        ["a=1,b=2"],
+        ["no name"],
+        ["a=3,b=2"],
+        ["b=2"],
+        ["c=1,no name"],
+        ["a=1"],
     ]
 
 

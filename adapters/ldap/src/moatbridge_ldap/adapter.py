@@ -258,8 +258,9 @@ class LdapAdapter(
     def _shape(self, stream: str) -> Shape:
         if stream not in self._shapes:
             self._shapes[stream] = compile_shape(
-                stream, self._settings(stream), self._known, self.config.id_attribute
-            )
+                stream, self._settings(stream), self._known, self.config.id_attribute,
+                fast=self.config.fast_reader,
+            )  # fmt: skip
         return self._shapes[stream]
 
     def _abilities(self, stream: str) -> frozenset[str]:

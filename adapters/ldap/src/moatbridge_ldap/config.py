@@ -77,6 +77,9 @@ class LdapConfig(AdapterConfig):
         follow: How changes are followed; ``auto`` chooses by what the server offers.
         referrals: What an unknown reference in a search means.
         id_attribute: Immutable id; ``auto`` takes the server's own.
+        fast_reader: Learn how the entries of a scan look, and read those that look
+            alike by one generated pattern. ``false`` reads each by the general way,
+            which gives the same records at several times the CPU.
     """
 
     urls: Annotated[tuple[str, ...], Setting(min_length=1)]
@@ -87,6 +90,7 @@ class LdapConfig(AdapterConfig):
     follow: Literal["auto", "syncrepl", "timestamp", "none"] = "auto"
     referrals: Literal["known", "ignore", "fail"] = "known"
     id_attribute: str = "auto"
+    fast_reader: bool = True
 
     @field_validator("urls")
     @classmethod

@@ -22,6 +22,8 @@ _PAIR: Final = re.compile(
     r'(?P<text>(?:[^,;+"\\]|\\.)*+))(?P<sep>[,;+]|\Z)',
     re.DOTALL,
 )
+_DIFFICULT: Final = re.compile(r'[+"\\;#]')
+"""Without these a name is what it looks like: parts between commas."""
 _ESCAPED: Final = re.compile(r"((?:\\[0-9A-Fa-f]{2})+)|\\(.)", re.DOTALL)
 
 
@@ -68,16 +70,65 @@ def parse(text: str) -> Dn:
     return tuple(rdns)
 
 
+def first(text: str) -> Rdn:
+    """The leftmost part of a DN.
+
+    Raises:
+        ConfigurationError: ``ldap.dn``: that part cannot be read.
+    """
+    return cut(text)[0]
+
+
+def cut(text: str) -> tuple[Rdn, str]:
+    """The leftmost part of a DN, and the text of what is above it.
+
+    Raises:
+        ConfigurationError: ``ldap.dn``: that part cannot be read.
+    """
+    rdn, separator, rest = _plain(text) or _any(text)
+    if separator and not rest.strip():
+        raise _fault("cut off")
+    return rdn, rest
+
+
+def _plain(text: str) -> tuple[Rdn, str, str] | None:
+    """The leftmost part of a DN that is just parts between commas."""
+    if _DIFFICULT.search(text):
+        return None
+    part, comma, rest = text.partition(",")
+    name, equals, value = part.partition("=")
+    if not (equals and name.isascii() and name.isalnum() and name[0].isalpha()):
+        return None
+    return ((name, value.strip(" ")),), comma, rest
+
+
+def _any(text: str) -> tuple[Rdn, str, str]:
+    pairs: list[Pair] = []
+    at, separator = 0, "+"
+    while separator == "+":
+        found = _PAIR.match(text, at)
+        if found is None:
+            raise _fault(f"unreadable at character {at + 1}")
+        pairs.append((found["name"], _value(found)))
+        at, separator = found.end(), found["sep"]
+    return tuple(pairs), separator, text[at:]
+
+
 def normal(dn: str | Dn) -> Dn:
     """The DN in the form in which equal names compare equal.
 
     Names and values are case-folded, inner spaces squeezed, multi-valued RDNs sorted.
     """
     parts = parse(dn) if isinstance(dn, str) else dn
-    return tuple(
-        tuple(sorted((name.lower(), _folded(value)) for name, value in rdn))
-        for rdn in parts
-    )
+    return tuple(map(normal_rdn, parts))
+
+
+def normal_rdn(rdn: Rdn) -> Rdn:
+    """One part, as in `normal`."""
+    if len(rdn) == 1:
+        ((name, value),) = rdn
+        return ((name.lower(), _folded(value)),)
+    return tuple(sorted((name.lower(), _folded(value)) for name, value in rdn))
 
 
 def is_under(dn: Dn, base: Dn) -> bool:

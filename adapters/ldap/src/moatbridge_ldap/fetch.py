@@ -20,6 +20,7 @@ from moatbridge_ldap.wire.errors import (
     search_error,
 )
 from moatbridge_ldap.wire.filters import EVERYTHING
+from moatbridge_ldap.wire.layout import reading
 from moatbridge_ldap.wire.port import BASE, Budget, Done, Entry, SearchRequest
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from moatbridge.changes import Fetched
     from moatbridge_ldap.directory import Directory
     from moatbridge_ldap.shape import Column, Shape
+    from moatbridge_ldap.straight import Learned
     from moatbridge_ldap.wire.filters import Filter
     from moatbridge_ldap.wire.port import Port
 
@@ -81,10 +83,13 @@ class Fetcher:
     def _anywhere(
         self, attribute: str, values: Sequence[bytes], asked: tuple[str, ...]
     ) -> list[Entry]:
+        learned = self._shape.learned
+
         def ask(chunk: list[bytes]) -> list[Entry]:
             node = filters.any_of(attribute, chunk)
             requests = [SearchRequest(c, node, asked) for c in self._contexts]
-            return list(itertools.chain(*collect(self._port, requests, len(chunk))))
+            answers = collect(self._port, requests, len(chunk), learned)
+            return list(itertools.chain(*answers))
 
         return list(itertools.chain(*self._chunks(values, ask)))
 
@@ -123,7 +128,7 @@ class Fetcher:
             SearchRequest(context, node, shape.attributes) for context in self._contexts
         ]
         scoped = self._scoped_requests(node, (shape.id_name,))
-        answers = collect(self._port, [*everywhere, *scoped], len(ids))
+        answers = collect(self._port, [*everywhere, *scoped], len(ids), shape.learned)
         found = list(itertools.chain(*answers[: len(everywhere)]))
         visible = {
             str(ref.id)
@@ -179,7 +184,9 @@ class Fetcher:
         shape = self._shape
         requests = self._scoped_requests(node, shape.attributes)
         found: dict[str, Record] = {}
-        for entry in itertools.chain(*collect(self._port, requests, most)):
+        for entry in itertools.chain(
+            *collect(self._port, requests, most, shape.learned)
+        ):
             ref = shape.ref(entry)
             if ref is not None and not shape.excludes(entry.dn):
                 found[str(ref.id)] = self._record(entry)
@@ -224,7 +231,10 @@ class Fetcher:
 
 
 def collect(
-    port: Port, requests: Sequence[SearchRequest], most: int
+    port: Port,
+    requests: Sequence[SearchRequest],
+    most: int,
+    learned: Learned | None = None,
 ) -> list[list[Entry]]:
     """Run unpaged searches, all in flight at once; a missing base holds nothing.
 
@@ -232,6 +242,7 @@ def collect(
         port: The session.
         requests: The searches.
         most: Entries that each of them asks for.
+        learned: How the entries of the stream look.
 
     Raises:
         NotApplied: ``ldap.protocol``: far more came, or over 64 MiB in all.
@@ -244,7 +255,8 @@ def collect(
     failed: Exception | None = None
     for stream, request in zip(streams, requests, strict=True):
         entries: list[Entry] = []
-        for message in stream:
+        layouts = learned.entries(request.attributes) if learned else None
+        for message in reading(stream, layouts, entries):
             if isinstance(message, Entry):
                 entries.append(message)
             elif isinstance(message, Done):

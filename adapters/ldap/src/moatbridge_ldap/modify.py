@@ -7,11 +7,11 @@ value survives. Names change by modifyDN, first, and the old RDN goes.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge_ldap import dn as names
 from moatbridge_ldap.shape import BadValue
+from moatbridge_ldap.values import from_text
 from moatbridge_ldap.wire.port import (
     ADD,
     DELETE,
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from moatbridge.changes import Data
     from moatbridge_ldap.shape import Column, Shape
+    from moatbridge_ldap.wire.port import Control
 
 CHUNK: Final = 500
-MEMBERS: Final = frozenset({"member", "uniquemember"})
 
 Raw = dict[str, list[bytes]]
 
@@ -57,17 +57,24 @@ def encoded(shape: Shape, record: Mapping[str, Any], owned: Sequence[str]) -> Ra
     return raw
 
 
-def before_image(shape: Shape, before: Data) -> Raw:
-    """A record that was read, as raw values; what cannot be encoded is left out."""
+def before_image(shape: Shape, before: Data, wanted: Raw) -> Raw:
+    """A record that was read, as raw values: what an update to ``wanted`` looks at."""
+    create = shape.config.create
+    named = (*wanted, *(create.fields if create is not None else ()))
     raw: Raw = {}
-    for name, value in before.items():
+    for name in named:
         column = shape.column(name)
-        if column is not None:
-            raw[column.name] = _values(column, value)
+        if column is None or column.name in raw:
+            continue
+        key = column.name if column.name in before else _spelled(before, column.name)
+        if key is not None:
+            raw[column.name] = _values(column, before[key])
     return raw
 
 
-def new_entry(shape: Shape, wanted: Raw) -> AddEntry:
+def new_entry(
+    shape: Shape, wanted: Raw, controls: tuple[Control, ...] = ()
+) -> AddEntry:
     """The add for a new entry, named by the stream's template.
 
     Raises:
@@ -82,7 +89,7 @@ def new_entry(shape: Shape, wanted: Raw) -> AddEntry:
             attributes[column.name] = [_placeholder(shape)]
     classes = [name.encode() for name in create.object_classes]
     dn = create.name(_texts(create.fields, wanted))
-    return AddEntry(dn, {"objectClass": classes, **attributes})
+    return AddEntry(dn, {"objectClass": classes, **attributes}, controls)
 
 
 def rename(shape: Shape, dn: str, old: Raw, wanted: Raw) -> RenameEntry | None:
@@ -91,10 +98,12 @@ def rename(shape: Shape, dn: str, old: Raw, wanted: Raw) -> RenameEntry | None:
     Raises:
         BadValue: The naming attribute would be cleared.
     """
-    current = names.parse(dn)
-    rdn = tuple(_renamed(shape, pair, wanted) for pair in current[0])
+    current = names.first(dn)
+    if not _places_anew(shape, wanted) and not _names(shape, current, wanted):
+        return None
+    rdn = tuple(_renamed(shape, pair, wanted) for pair in current)
     above = _moved(shape, old, wanted)
-    if rdn == current[0] and above is None:
+    if rdn == current and above is None:
         return None
     return RenameEntry(dn, names.build((rdn,)), above)
 
@@ -143,7 +152,7 @@ def items(shape: Shape, old: Raw, wanted: Raw, *, strict: bool) -> list[ModifyIt
             continue
         given = old.get(name, [])
         target = new
-        if column.name.lower() in MEMBERS and shape.placeholders:
+        if column in shape.members and shape.placeholders:
             stand_in = [_placeholder(shape)]
             given, target = given or stand_in, new or stand_in
         found += _attribute(column, given, target, strict=strict)
@@ -153,7 +162,7 @@ def items(shape: Shape, old: Raw, wanted: Raw, *, strict: bool) -> list[ModifyIt
 def _attribute(
     column: Column, old: list[bytes], new: list[bytes], *, strict: bool
 ) -> Iterator[ModifyItem]:
-    if Counter(old) == Counter(new):
+    if old == new or (len(old) == len(new) > 1 and sorted(old) == sorted(new)):
         return
     whole = not column.multi or column.codec.type == "bytes"
     if (whole and not strict) or (not new and not strict):
@@ -168,6 +177,8 @@ def _attribute(
 def _difference(
     column: Column, old: list[bytes], new: list[bytes]
 ) -> tuple[list[bytes], list[bytes]]:
+    if len(old) == len(new) == 1 and column.to is None:
+        return old, new  # they differ
     before, after = set(old), set(new)
     gone = [raw for raw in old if raw not in after]
     came = [raw for raw in new if raw not in before]
@@ -190,6 +201,12 @@ def _name_key(raw: bytes) -> Hashable:
 
 
 def _values(column: Column, value: Any) -> list[bytes]:
+    only = value[0] if type(value) is list and len(value) == 1 else value
+    if type(only) is str and only and column.codec.encode is from_text:
+        try:  # nearly every value
+            return [from_text(only)]
+        except ValueError:
+            raise BadValue(column.name) from None
     listed = value if isinstance(value, list | tuple) else [value]
     if not column.multi and len(listed) > 1:
         raise BadValue(column.name)
@@ -198,6 +215,12 @@ def _values(column: Column, value: Any) -> list[bytes]:
     except (ValueError, TypeError, AttributeError):
         raise BadValue(column.name) from None
     return list(dict.fromkeys(item for item in raw if item or column.multi))
+
+
+def _spelled(record: Data, name: str) -> str | None:
+    """How the record spells this field."""
+    folded = name.lower()
+    return next((other for other in record if other.lower() == folded), None)
 
 
 def _texts(fields: Sequence[str], wanted: Raw) -> dict[str, str]:
@@ -228,9 +251,7 @@ def _renamed(shape: Shape, pair: names.Pair, wanted: Raw) -> names.Pair:
 def _moved(shape: Shape, old: Raw, wanted: Raw) -> str | None:
     """The new parent, if the template's upper part now gives another one."""
     create = shape.config.create
-    if create is None or not {f.lower() for f in create.fields} & {
-        name.lower() for name in wanted
-    }:
+    if create is None or not _places_anew(shape, wanted):
         return None
     try:
         was = create.name(_texts(create.fields, old))
@@ -243,6 +264,20 @@ def _moved(shape: Shape, old: Raw, wanted: Raw) -> str | None:
     return names.build(above)
 
 
+def _places_anew(shape: Shape, wanted: Raw) -> bool:
+    """Whether the update writes a field of the stream's template for names."""
+    return not shape.naming.isdisjoint(map(str.lower, wanted))
+
+
+def _names(shape: Shape, rdn: names.Rdn, wanted: Raw) -> bool:
+    """Whether the update writes an attribute that the entry is named by."""
+    for attribute, _ in rdn:
+        column = shape.column(attribute)
+        if column is not None and column.name in wanted:
+            return True
+    return False
+
+
 def empties(shape: Shape, wanted: Raw) -> bool:
     """Whether a group would be left without members, and without a stand-in."""
     if shape.placeholders:
@@ -251,8 +286,7 @@ def empties(shape: Shape, wanted: Raw) -> bool:
 
 
 def _groups(shape: Shape, wanted: Raw) -> list[Column]:
-    found = (shape.column(name) for name in wanted)
-    return [c for c in found if c is not None and c.name.lower() in MEMBERS]
+    return [column for column in shape.members if column.name in wanted]
 
 
 def _placeholder(shape: Shape) -> bytes:

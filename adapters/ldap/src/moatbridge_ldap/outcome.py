@@ -16,11 +16,12 @@ from moatbridge_ldap.wire.errors import (
     RIGHTS,
     VALUE_EXISTS,
 )
-from moatbridge_ldap.wire.messages import ENTRY, Names, entry
+from moatbridge_ldap.wire.messages import ENTRY, entry
 from moatbridge_ldap.wire.port import Unanswered
 
 if TYPE_CHECKING:
     from moatbridge.changes import Op, Outcome
+    from moatbridge_ldap.wire.messages import Names
     from moatbridge_ldap.wire.port import Answer, Done, Entry
 
 POST_READ: Final = "1.3.6.1.1.13.2"
@@ -62,7 +63,7 @@ def _missing(op: Op) -> tuple[Outcome, str, float | None]:
     return "rejected", ("ldap.gone" if op == "update" else "ldap.data"), None
 
 
-def post_read(done: Done, wanted: tuple[str | None, ...]) -> Entry | None:
+def post_read(done: Done, wanted: Names) -> Entry | None:
     """The entry after the write, if the server sent it along (RFC 4527)."""
     value = done.controls.get(POST_READ)
     if not value:
@@ -71,7 +72,7 @@ def post_read(done: Done, wanted: tuple[str | None, ...]) -> Entry | None:
     try:
         tag, start, stop = header(value, 0, len(value))
         if tag in {ENTRY, SEQUENCE}:
-            return entry(value, start, stop, Names(filter(None, wanted)), {})
+            return entry(value, start, stop, wanted, {})
     except (NotApplied, IndexError):
         pass  # the write has happened all the same; it is read back instead
     return None

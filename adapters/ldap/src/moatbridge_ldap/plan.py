@@ -10,7 +10,7 @@ from moatbridge.errors import ConfigurationError
 from moatbridge_ldap import dn as names
 from moatbridge_ldap import modify
 from moatbridge_ldap.directory import ASSERTION, POST_READ
-from moatbridge_ldap.shape import PASSWORDS, BadValue
+from moatbridge_ldap.shape import BadValue
 from moatbridge_ldap.wire import filters
 from moatbridge_ldap.wire.ber import octets, sequence
 from moatbridge_ldap.wire.port import (
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from moatbridge_ldap.wire.port import Operation
 
 
-@dataclass
+@dataclass(slots=True)
 class Task:
     """One intent on its way.
 
@@ -90,9 +90,9 @@ class Planner:
     ) -> None:
         self._shape = shape
         self._fetcher = fetcher
-        self._secure = secure
+        self._in_clear = frozenset() if secure else shape.passwords
         self._asserts = directory.supports(ASSERTION) and shape.version_name is not None
-        self._reads_back = directory.supports(POST_READ)
+        self._reading = self._read_controls(directory)
 
     def plan(self, tasks: list[Task]) -> None:
         """Give every task its operations, or its receipt."""
@@ -123,10 +123,9 @@ class Planner:
     def _refuse(self, task: Task) -> None:
         """Settle what must not be tried."""
         intent, config = task.intent, self._shape.config
-        named = {name.lower() for name, value in (intent.record or {}).items() if value}
         if intent.secrets:
             task.end("rejected", "ldap.secrets-unsupported")
-        elif named & PASSWORDS and not self._secure:
+        elif self._in_clear and _sets_one(intent, self._in_clear):
             task.end("rejected", "ldap.cleartext-password")
         elif intent.op == "delete" and config.remove == "refuse":
             task.end("rejected", "ldap.remove-refused")
@@ -220,9 +219,9 @@ class Planner:
         intent, shape = task.intent, self._shape
         wanted = modify.encoded(shape, intent.record or {}, ())
         task.empties = modify.empties(shape, wanted)
-        add = modify.new_entry(shape, wanted)
+        add = modify.new_entry(shape, wanted, self._reading)
         task.dn = add.dn
-        task.todo = [replace(add, controls=self._read_controls())]
+        task.todo = [add]
 
     def _plan_delete(self, task: Task) -> None:
         if task.entry is None:
@@ -248,19 +247,19 @@ class Planner:
         intent, shape = task.intent, self._shape
         wanted = modify.encoded(shape, intent.record or {}, intent.owned)
         task.empties = modify.empties(shape, wanted)
-        old = self._image(task)
+        old = self._image(task, wanted)
         guards = self._assertion(intent)
         todo: list[Operation] = []
         renamed = modify.rename(shape, task.dn, old, wanted)
         dn = task.dn
         if renamed is not None:
-            todo.append(replace(renamed, controls=(*guards, *self._read_controls())))
+            todo.append(replace(renamed, controls=(*guards, *self._reading)))
             old = modify.after_rdn(dn, renamed, old)
             dn, guards = modify.after_rename(dn, renamed), ()
         strict = intent.before_version is not None and not self._asserts
         items = modify.items(shape, old, wanted, strict=strict)
         if items:
-            controls = (*guards, *self._read_controls())
+            controls = (*guards, *self._reading)
             todo.append(ModifyEntry(dn, items, controls))
         task.todo = todo
         if not todo:
@@ -272,10 +271,10 @@ class Planner:
             task.version = self._shape.version(task.entry)
         task.applied()
 
-    def _image(self, task: Task) -> Raw:
+    def _image(self, task: Task, wanted: Raw) -> Raw:
         before, entry = task.intent.before, task.entry
         if before is not None and not _again(task.intent) and not task.repeated:
-            return modify.before_image(self._shape, before)
+            return modify.before_image(self._shape, before, wanted)
         return {} if entry is None else entry.attributes
 
     def _assertion(self, intent: Intent) -> tuple[Control, ...]:
@@ -285,12 +284,17 @@ class Planner:
         node = filters.Eq(name, version.encode())
         return (Control(ASSERTION, critical=True, value=filters.encode(node)),)
 
-    def _read_controls(self) -> tuple[Control, ...]:
-        if not self._reads_back:
+    def _read_controls(self, directory: Directory) -> tuple[Control, ...]:
+        if not directory.supports(POST_READ):
             return ()
         wanted = [n for n in (self._shape.id_name, self._shape.version_name) if n]
         value = sequence(*map(octets, wanted))
         return (Control(POST_READ, critical=False, value=value),)
+
+
+def _sets_one(intent: Intent, fields: frozenset[str]) -> bool:
+    given = (intent.record or {}).items()
+    return any(value and name.lower() in fields for name, value in given)
 
 
 def _again(intent: Intent) -> bool:

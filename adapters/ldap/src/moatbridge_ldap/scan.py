@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from moatbridge.changes import Batch, Change, Reject
@@ -19,6 +19,7 @@ from moatbridge_ldap.ranges import completed
 from moatbridge_ldap.shape import scope_of
 from moatbridge_ldap.wire.ber import Reader, integer, octets, sequence
 from moatbridge_ldap.wire.errors import ADMIN_LIMIT, SUCCESS, protocol, search_error
+from moatbridge_ldap.wire.layout import reading
 from moatbridge_ldap.wire.port import (
     Budget,
     Control,
@@ -31,8 +32,10 @@ from moatbridge_ldap.wire.port import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from moatbridge.changes import Key
     from moatbridge_ldap.directory import Directory
     from moatbridge_ldap.shape import Place, Shape
+    from moatbridge_ldap.wire.layout import Layouts
     from moatbridge_ldap.wire.port import Port, SearchStream
 
 SMALLEST_PAGE: Final = 50
@@ -83,33 +86,40 @@ class Scanner:
         Until then there is no cursor: a paging cookie dies with its connection (RFC
         2696 section 3), so a pass that is cut starts again.
         """
+        layouts = shape.learned.changes
         for place in shape.places:
-            for entries in self.entries(shape, _request(shape, place)):
-                batch = self._batch(shape, place, entries)
+            request = _request(shape, place)
+            for page in self._pages(_LoopGuard(shape), request, layouts):
+                batch = self._batch(shape, place, page)
                 if batch.changes or batch.rejects:
                     yield batch
         yield Batch(cursor={"mode": "scan", "done": [key]}, complete=True)
 
-    def _batch(self, shape: Shape, place: Place, entries: list[Entry]) -> Batch:
-        kept = [
-            entry
-            for entry in entries
-            if not shape.excludes(entry.dn) and not shape.repeated(entry.dn, place)
-        ]
-        changes, rejects = decoded(self.port, shape, kept)
-        return Batch(changes, rejects=rejects)
+    def _batch(self, shape: Shape, place: Place, page: _Page) -> Batch:
+        changes, entries = page.made, page.entries
+        if shape.excluded or shape.rivals(place):
+            changes = [c for c in changes if shape.takes(c.ref.name or "", place)]
+            entries = [e for e in entries if shape.takes(e.dn, place)]
+        more, rejects = decoded(self.port, shape, entries)
+        return Batch(changes + more if more else changes, rejects=rejects)
 
     def entries(self, shape: Shape, request: SearchRequest) -> Iterator[list[Entry]]:
         """Pages of a search, as read; see the module's promise."""
-        guard = _LoopGuard(shape)
+        layouts = shape.learned.entries(request.attributes)
+        for page in self._pages(_LoopGuard(shape), request, layouts):
+            yield page.made + page.entries
+
+    def _pages(
+        self, guard: _LoopGuard, request: SearchRequest, layouts: Layouts | None
+    ) -> Iterator[_Page]:
         if not self.directory.supports(PAGING):
             for page in self._unpaged(request):
                 guard.check(page)
                 yield page
             return
-        page, cookie = self._first(request)
+        page = self._first(request, layouts)
         while True:
-            stream = self._ask(request, cookie) if cookie else None
+            stream = self._ask(request, page.cookie) if page.cookie else None
             try:
                 guard.check(page)
                 yield page
@@ -119,9 +129,9 @@ class Scanner:
                 raise
             if stream is None:
                 return
-            page, cookie = self._page(stream, request)
+            page = self._page(stream, request, layouts)
 
-    def _unpaged(self, request: SearchRequest) -> Iterator[list[Entry]]:
+    def _unpaged(self, request: SearchRequest) -> Iterator[_Page]:
         """One long answer, cut into pages here."""
         budget = Budget(self.pages.size)
         stream = self.port.search(request, budget)
@@ -136,17 +146,17 @@ class Scanner:
                     raise search_error(message, self.port.server, request.base)
                 if budget.full:
                     if page:
-                        yield page
+                        yield _Page([], page)
                     page = []
                     budget.renew()
         finally:
             stream.close()
-        yield page
+        yield _Page([], page)
 
-    def _first(self, request: SearchRequest) -> _Page:
+    def _first(self, request: SearchRequest, layouts: Layouts | None) -> _Page:
         while True:
             try:
-                return self._page(self._ask(request, b""), request)
+                return self._page(self._ask(request, b""), request, layouts)
             except _TooManyError as error:
                 if self.pages.size <= SMALLEST_PAGE:
                     raise search_error(
@@ -160,21 +170,24 @@ class Scanner:
         paged = replace(request, controls=(*request.controls, paging))
         return self.port.search(paged, Budget(self.pages.size))
 
-    def _page(self, stream: SearchStream, request: SearchRequest) -> _Page:
+    def _page(
+        self, stream: SearchStream, request: SearchRequest, layouts: Layouts | None
+    ) -> _Page:
+        made: list[Any] = []
         entries: list[Entry] = []
-        for message in stream:
+        for message in reading(stream, layouts, made):
             if isinstance(message, Entry):
                 entries.append(message)
             elif isinstance(message, Reference):
                 self._reference(message, stream)
             elif isinstance(message, Done):
-                return _Page(entries, self._cookie(message, request, entries))
+                got_any = bool(made or entries)
+                cookie = self._cookie(message, request, got_any=got_any)
+                return _Page(made, entries, cookie)
         raise protocol("a search without an end")
 
-    def _cookie(
-        self, done: Done, request: SearchRequest, entries: list[Entry]
-    ) -> bytes:
-        if done.code == ADMIN_LIMIT and not entries:
+    def _cookie(self, done: Done, request: SearchRequest, *, got_any: bool) -> bytes:
+        if done.code == ADMIN_LIMIT and not got_any:
             raise _TooManyError(done)
         if done.code != SUCCESS:
             raise search_error(done, self.port.server, request.base)
@@ -207,23 +220,24 @@ class _TooManyError(Exception):
 
 
 class _Page(NamedTuple):
-    """Entries of one page, and the cookie of the next."""
+    """One page: what layouts made of it, the entries that fit none, the next cookie."""
 
+    made: list[Any]
     entries: list[Entry]
-    cookie: bytes
+    cookie: bytes = b""
 
 
 class _LoopGuard:
     """Notices servers that page for ever. A repeated cookie alone is legal."""
 
     def __init__(self, shape: Shape) -> None:
-        self._id = shape.id_name
+        self._shape = shape
         self._empty = 0
-        self._last: set[bytes] = set()
+        self._last: set[Key | bytes] = set()
 
-    def check(self, page: list[Entry]) -> None:
-        self._empty = 0 if page else self._empty + 1
-        found = [value for e in page for value in e.attributes.get(self._id, ())]
+    def check(self, page: _Page) -> None:
+        self._empty = 0 if page.made or page.entries else self._empty + 1
+        found = self._shape.ids([*page.made, *page.entries])
         ids = set(found)
         if self._empty >= EMPTY_PAGES or (ids and ids <= self._last):
             raise Rejected(
@@ -237,7 +251,7 @@ class _LoopGuard:
 
 
 def decoded(
-    port: Port, shape: Shape, entries: list[Entry]
+    port: Port, shape: Shape, entries: Sequence[Entry]
 ) -> tuple[list[Change], list[Reject]]:
     """Decode entries; attributes sent in ranges are read to their end first."""
     changes: list[Change] = []

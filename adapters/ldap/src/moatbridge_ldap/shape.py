@@ -22,13 +22,17 @@ from moatbridge_ldap.wire import filters
 from moatbridge_ldap.wire.port import SCOPES
 
 if TYPE_CHECKING:
-    from moatbridge.changes import Data
+    from collections.abc import Iterable
+
+    from moatbridge.changes import Data, Key
     from moatbridge_ldap.config import FieldSpec, LdapStreamConfig
     from moatbridge_ldap.directory import Directory
+    from moatbridge_ldap.straight import Learned
     from moatbridge_ldap.values import Codec
     from moatbridge_ldap.wire.filters import Filter
     from moatbridge_ldap.wire.port import Entry
 
+MEMBERS: Final = frozenset({"member", "uniquemember"})
 PASSWORDS: Final = frozenset({"userpassword", "unicodepwd"})
 
 
@@ -74,6 +78,7 @@ class Shape:
         places: Bases.
         excluded: Normalised DNs whose subtrees are left out.
         placeholders: Stand-ins for an empty group, as bytes in lower case.
+        fast: Learn how the entries look, and read those alike by one pattern.
     """
 
     stream: str
@@ -86,14 +91,33 @@ class Shape:
     places: tuple[Place, ...]
     excluded: tuple[names.Dn, ...]
     placeholders: frozenset[bytes]
+    fast: bool = True
 
     def column(self, name: str) -> Column | None:
         """The field of that name, without case."""
-        folded = name.lower()
-        for column in self.columns:
-            if column.name.lower() == folded:
-                return column
-        return None
+        exact = self._by_name.get(name)
+        return self._by_name.get(name.lower()) if exact is None else exact
+
+    @cached_property
+    def naming(self) -> frozenset[str]:
+        """Fields of the template for new names, in lower case."""
+        create = self.config.create
+        return frozenset(map(str.lower, create.fields if create else ()))
+
+    @cached_property
+    def members(self) -> tuple[Column, ...]:
+        """Fields that hold a group's members, of which there must be one."""
+        return tuple(c for c in self.columns if c.name.lower() in MEMBERS)
+
+    @cached_property
+    def passwords(self) -> frozenset[str]:
+        """Fields that are passwords, in lower case."""
+        return PASSWORDS & {column.name.lower() for column in self.columns}
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        folded = {column.name.lower(): column for column in self.columns}
+        return folded | {column.name: column for column in self.columns}
 
     def ref(self, entry: Entry) -> Ref | None:
         """The entry's identity; None if the id attribute is missing or unreadable."""
@@ -104,6 +128,24 @@ class Shape:
             return Ref(self.id_text(found[0]), entry.dn)
         except ValueError:
             return None
+
+    def ids(self, page: Iterable[Change | Entry]) -> list[Key | bytes]:
+        """All ids in a page; bytes where a value is none."""
+        found: list[Key | bytes] = []
+        for one in page:
+            if isinstance(one, Change):
+                found.append(one.ref.id)
+                continue
+            for raw in one.attributes.get(self.id_name, ()):
+                try:
+                    found.append(self.id_text(raw))
+                except ValueError:
+                    found.append(raw)
+        return found
+
+    def takes(self, dn: str, place: Place) -> bool:
+        """Whether an entry found below a base belongs to what that base gives."""
+        return not self.excludes(dn) and not self.repeated(dn, place)
 
     def id_text(self, raw: bytes) -> str:
         """An id as canonical lower-case text."""
@@ -139,21 +181,39 @@ class Shape:
             if not found:
                 data[name] = [] if multi else None
                 continue
-            try:
-                if plain and len(found) == 1:  # nearly every value of a scan
+            if plain and len(found) == 1:  # nearly every value of a scan
+                try:
                     value = found[0].decode()
-                    if "\0" in value:
-                        raise BadValue(name)
-                    data[name] = [value] if multi else value
-                elif multi:
-                    data[name] = self._listed(found, codec)
-                elif len(found) == 1:
-                    data[name] = codec.decode(found[0])
-                else:
+                except ValueError:
+                    raise BadValue(name) from None
+                if "\0" in value:
                     raise BadValue(name)
-            except ValueError:
-                raise BadValue(name) from None
+                data[name] = [value] if multi else value
+            else:
+                data[name] = self.value(name, found, codec, multi=multi)
         return data
+
+    def value(self, name: str, found: list[bytes], codec: Codec, *, multi: bool) -> Any:
+        """One field of a record, from one value or more.
+
+        Raises:
+            BadValue: A value cannot be decoded, or a scalar has several.
+        """
+        try:
+            if multi:
+                return self._listed(found, codec)
+            if len(found) == 1:
+                return codec.decode(found[0])
+        except ValueError:
+            pass
+        raise BadValue(name)
+
+    @cached_property
+    def learned(self) -> Learned:
+        """What was seen so far of how the entries look."""
+        from moatbridge_ldap.straight import Learned  # noqa: PLC0415 - uses this module
+
+        return Learned(self)
 
     @cached_property
     def _cells(self) -> tuple[tuple[str, bool, bool, Codec], ...]:
@@ -204,10 +264,14 @@ class Shape:
         mine = names.normal(dn)
         return any(names.is_under(mine, gone) for gone in self.excluded)
 
+    def rivals(self, place: Place) -> list[Place]:
+        """Earlier bases with the same filter."""
+        earlier = self.places[: self.places.index(place)]
+        return [other for other in earlier if other.filter == place.filter]
+
     def repeated(self, dn: str, place: Place) -> bool:
         """Whether an earlier base with the same filter shows this entry too."""
-        earlier = self.places[: self.places.index(place)]
-        rivals = [other for other in earlier if other.filter == place.filter]
+        rivals = self.rivals(place)
         if not rivals:
             return False
         mine = names.normal(dn)
@@ -217,7 +281,9 @@ class Shape:
     def query(self) -> str:
         """Fingerprint of what decides which records and fields the stream has."""
         settings = {
-            "bases": [(p.normal, p.scope, repr_filter(p.filter)) for p in self.places],
+            "bases": [
+                (p.normal, p.scope, filters.to_text(p.filter)) for p in self.places
+            ],
             "excluded": self.excluded,
             "fields": [(c.name, c.multi, c.codec.type) for c in self.columns],
             "dn": self.dn_field,
@@ -241,13 +307,13 @@ class Shape:
         return tuple(made)
 
 
-def repr_filter(node: Filter) -> str:
-    """Filter text for the fingerprint."""
-    return filters.to_text(node)
-
-
 def compile_shape(
-    stream: str, config: LdapStreamConfig, directory: Directory, id_attribute: str
+    stream: str,
+    config: LdapStreamConfig,
+    directory: Directory,
+    id_attribute: str,
+    *,
+    fast: bool = True,
 ) -> Shape:
     """Work out a stream's shape.
 
@@ -275,6 +341,7 @@ def compile_shape(
         places=_places(config),
         excluded=tuple(map(names.normal, config.exclude)),
         placeholders=_placeholders(config.empty_group_member),
+        fast=fast,
     )
 
 

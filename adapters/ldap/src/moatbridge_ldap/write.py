@@ -25,6 +25,7 @@ from moatbridge_ldap.wire.errors import (
     SUCCESS,
     VALUE_EXISTS,
 )
+from moatbridge_ldap.wire.messages import Names
 from moatbridge_ldap.wire.port import (
     BASE,
     AddEntry,
@@ -55,6 +56,8 @@ class Writer:
     ) -> None:
         self._port = port
         self._shape = shape
+        wanted = (shape.id_name, shape.version_name)
+        self._returned = Names(name for name in wanted if name)
         self._planner = Planner(directory, shape, fetcher, secure=port.secure)
 
     def write(self, intents: Sequence[Intent]) -> list[Receipt]:
@@ -104,7 +107,7 @@ class Writer:
         task.touched = True
         if isinstance(operation, RenameEntry):
             task.dn = modify.after_rename(task.dn, operation)
-        entry = post_read(done, (self._shape.id_name, self._shape.version_name))
+        entry = post_read(done, self._returned)
         if entry is not None:
             task.ref = self._shape.ref(entry) or task.ref
             task.version = self._shape.version(entry)
@@ -185,20 +188,53 @@ def windows(tasks: Sequence[Task]) -> Iterator[list[Task]]:
     window: list[Task] = []
     taken: set[names.Dn] = set()
     above: set[names.Dn] = set()
+    places = _Places()
     for task in tasks:
-        spots = [names.normal(dn) for dn in _places(task.todo[0])]
-        uppers = {spot[at:] for spot in spots for at in range(1, len(spot))}
-        clash = any(spot in taken or spot in above for spot in spots) or (
-            not uppers.isdisjoint(taken)
+        spots, uppers = places.of(task.todo[0])
+        clash = (
+            not taken.isdisjoint(spots)
+            or not above.isdisjoint(spots)
+            or not taken.isdisjoint(uppers)
         )
-        if window and (clash or len(window) == WINDOW):
+        if window and (clash or not spots or len(window) == WINDOW):
             yield window
             window, taken, above = [], set(), set()
         window.append(task)
         taken.update(spots)
         above |= uppers
+        if not spots:  # nobody knows where that is: it travels alone
+            yield window
+            window = []
     if window:
         yield window
+
+
+class _Places:
+    """Where operations take effect. What lies above is mostly the same: read once."""
+
+    def __init__(self) -> None:
+        self._above: dict[str, tuple[names.Dn, frozenset[names.Dn]]] = {}
+
+    def of(self, operation: Operation) -> tuple[list[names.Dn], frozenset[names.Dn]]:
+        """Normalised DNs, and all that are above them; none if one cannot be read."""
+        try:
+            read = [self._read(dn) for dn in _places(operation)]
+        except ConfigurationError:
+            return [], frozenset()
+        if len(read) == 1:
+            return [read[0][0]], read[0][1]
+        return [spot for spot, _ in read], read[0][1] | read[1][1]
+
+    def _read(self, dn: str) -> tuple[names.Dn, frozenset[names.Dn]]:
+        if not dn:
+            return (), frozenset()
+        rdn, rest = names.cut(dn)
+        if rest not in self._above:
+            upper = names.normal(rest)
+            parts = frozenset(upper[at:] for at in range(len(upper)))
+            self._above[rest] = upper, parts
+        upper, parts = self._above[rest]
+        return (names.normal_rdn(rdn), *upper), parts
 
 
 def _places(operation: Operation) -> list[str]:

@@ -16,6 +16,7 @@ ENUMERATED: Final = 0x0A
 SEQUENCE: Final = 0x30
 SET: Final = 0x31
 MAX_LENGTH_BYTES: Final = 4
+_SHORT_OCTETS: Final = tuple(bytes((OCTETS, size)) for size in range(0x80))
 
 
 def tlv(tag: int, body: bytes) -> bytes:
@@ -34,7 +35,10 @@ def sequence(*parts: bytes, tag: int = SEQUENCE) -> bytes:
 
 def octets(data: bytes | str, tag: int = OCTETS) -> bytes:
     """An OCTET STRING; text becomes UTF-8."""
-    return tlv(tag, data.encode() if isinstance(data, str) else data)
+    body = data.encode() if isinstance(data, str) else data
+    if tag == OCTETS and len(body) < 0x80:  # noqa: PLR2004 - short form
+        return _SHORT_OCTETS[len(body)] + body
+    return tlv(tag, body)
 
 
 def integer(value: int, tag: int = INTEGER) -> bytes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.errors import MoatbridgeError
 from moatbridge_ldap.wire import messages
@@ -21,6 +21,7 @@ from moatbridge_ldap.wire.port import Done
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from moatbridge_ldap.wire.layout import Layouts
     from moatbridge_ldap.wire.messages import Names
     from moatbridge_ldap.wire.port import Message
 
@@ -111,6 +112,30 @@ class Channel:
             if isinstance(message, Done):
                 self._forget(message_id)
             return message, size
+
+    def drain(
+        self, message_id: int, number: bytes, layouts: Layouts, found: list[Any]
+    ) -> int:
+        """Wait for a message, then let the layouts read this request's entries.
+
+        Args:
+            message_id: Of the request.
+            number: The same as it stands in messages: length and bytes.
+            layouts: The readers.
+            found: What they make is appended here.
+
+        Returns:
+            How many bytes they took; 0: the next answer is none of those.
+
+        Raises:
+            NotApplied: ``ldap.lost`` or ``ldap.protocol``; the channel is closed.
+        """
+        if self._queues[message_id]:
+            return 0
+        self._at, _ = self._whole()
+        before = self._at
+        self._at = layouts.take(self._buffer, before, number, found)
+        return self._at - before
 
     def abandon(self, message_id: int) -> None:
         """Ask the server to stop, and ignore what still comes. Never raises."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from typing import TYPE_CHECKING, Final
 
 from moatbridge.errors import (
@@ -144,3 +145,30 @@ def _logon_hint(text: str) -> str:
     )
     words = _AD_LOGON.get(found.group(1)) if found else None
     return f": {words}" if words else ""
+
+
+def bad_certificate(
+    error: ssl.SSLCertVerificationError, server: str
+) -> ConfigurationError:
+    """The error for a certificate that does not fit: says which check failed."""
+    kinds = {10: "expired", 9: "not-yet-valid", 62: "name", 64: "name"}
+    kind = kinds.get(error.verify_code, "issuer")
+    return ConfigurationError(
+        f"The certificate of {server} is not accepted: {error.verify_message}. Check "
+        "tls.ca_file, tls.server_name or the server's certificate.",
+        code=f"net.tls.{kind}",
+    )
+
+
+def no_handshake(error: ssl.SSLError, server: str) -> MoatbridgeError:
+    """The error for a TLS handshake that did not come to its end."""
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return NotApplied(
+            f"{server} cut the TLS handshake; is that its TLS port (636), or is it "
+            "ldap:// with starttls?",
+            code="ldap.unreachable",
+        )
+    return ConfigurationError(
+        f"No TLS session with {server}: {error.reason or 'handshake failed'}.",
+        code="net.tls.protocol",
+    )

@@ -57,6 +57,10 @@ OPERATION_DONE: Final = {
     AddEntry: 0x69, ModifyEntry: 0x67, RenameEntry: 0x6D, DeleteEntry: 0x6B,
 }  # fmt: skip
 
+_SUCCESS: Final = b"\x0a\x01\x00\x04\x00\x04\x00"
+"""The body of nearly every result."""
+_ACTIONS: Final = tuple(integer(action, ENUMERATED) for action in range(4))
+
 MAX_MESSAGE: Final = 64 << 20
 MAX_ENTRY: Final = 32 << 20
 MAX_VALUES: Final = 1_000_000
@@ -91,8 +95,18 @@ class Names(dict[bytes, str | None]):
 
 def frame(message_id: int, operation: bytes, controls: Sequence[Control] = ()) -> bytes:
     """A whole LDAPMessage."""
+    return framed(message_id, operation, listed(controls))
+
+
+def framed(message_id: int, operation: bytes, controls: bytes) -> bytes:
+    """A whole LDAPMessage; the controls are encoded already, see `listed`."""
+    return tlv(SEQUENCE, integer(message_id) + operation + controls)
+
+
+def listed(controls: Sequence[Control]) -> bytes:
+    """Request controls as they stand at the end of a message."""
     if not controls:
-        return sequence(integer(message_id), operation)
+        return b""
     parts = [
         sequence(
             octets(control.oid),
@@ -101,7 +115,7 @@ def frame(message_id: int, operation: bytes, controls: Sequence[Control] = ()) -
         )
         for control in controls
     ]
-    return sequence(integer(message_id), operation, sequence(*parts, tag=CONTROLS))
+    return sequence(*parts, tag=CONTROLS)
 
 
 def search(request: SearchRequest) -> bytes:
@@ -123,23 +137,16 @@ def operation(request: Operation) -> bytes:
     """An add, modify, modifyDN or delete request."""
     match request:
         case AddEntry():
-            listed = (
-                sequence(octets(name), sequence(*map(octets, values), tag=SET))
-                for name, values in request.attributes.items()
+            held = b"".join(
+                [_attribute_of(name, vs) for name, vs in request.attributes.items()]
             )
-            return sequence(octets(request.dn), sequence(*listed), tag=0x68)
+            return tlv(0x68, octets(request.dn) + tlv(SEQUENCE, held))
         case ModifyEntry():
-            items = (
-                sequence(
-                    integer(item.action, ENUMERATED),
-                    sequence(
-                        octets(item.attribute),
-                        sequence(*map(octets, item.values), tag=SET),
-                    ),
-                )
-                for item in request.items
-            )
-            return sequence(octets(request.dn), sequence(*items), tag=0x66)
+            items = [
+                tlv(SEQUENCE, _ACTIONS[action] + _attribute_of(name, held))
+                for action, name, held in request.items
+            ]
+            return tlv(0x66, octets(request.dn) + tlv(SEQUENCE, b"".join(items)))
         case RenameEntry():
             above = b"" if request.parent is None else octets(request.parent, 0x80)
             return sequence(
@@ -151,6 +158,16 @@ def operation(request: Operation) -> bytes:
             )
         case DeleteEntry():
             return octets(request.dn, 0x4A)
+
+
+def _attribute_of(name: str, held: Sequence[bytes]) -> bytes:
+    head = octets(name)
+    if len(held) == 1:
+        value = held[0]
+        size = len(value)
+        if (whole := len(head) + size + 4) < 0x80:  # noqa: PLR2004 - short form
+            return b"0%c%b1%c\x04%c%b" % (whole, head, size + 2, size, value)
+    return tlv(SEQUENCE, head + tlv(SET, b"".join(map(octets, held))))
 
 
 def extended(oid: str, value: bytes | None) -> bytes:
@@ -196,12 +213,15 @@ def message_end(buf: bytes, at: int) -> int | None:
 
 def split(buf: bytes, at: int, end: int) -> tuple[int, int, int, int]:
     """Cut a whole message: message id, tag, start and end of the operation."""
-    _, inner, stop = header(buf, at, end)
-    tag, start, after = header(buf, inner, stop)
-    if tag != INTEGER or not 0 < after - start <= 4:  # noqa: PLR2004 - 31 bits
+    start = buf[at + 1]
+    inner = at + 2 + (start & 0x7F if start & 0x80 else 0)
+    size = buf[inner + 1]
+    start = inner + 2
+    after = start + size
+    if buf[inner] != INTEGER or not 0 < size <= 4 or after > end:  # noqa: PLR2004
         raise protocol("a message without an id")
     message_id = int.from_bytes(buf[start:after], "big", signed=True)
-    kind, start, after_op = header(buf, after, stop)
+    kind, start, after_op = header(buf, after, end)
     return message_id, kind, start, after_op
 
 
@@ -223,6 +243,8 @@ def decode(
         if names is None or stop - start > MAX_ENTRY:
             raise protocol("an entry that nobody asked for, or of over 32 MiB")
         return entry(buf, start, stop, names, controls)
+    if kind in DONE_TAGS and buf[start:stop] == _SUCCESS:
+        return Done(kind, 0, controls=controls)
     reader = Reader(buf, start, stop)
     if kind == REFERENCE:
         urls = []
@@ -245,7 +267,7 @@ def entry(
     duplicate = None
     count = 0
     while at < end:
-        raw, values, name_at = b"", None, at + 4
+        raw, held, name_at = b"", None, at + 4
         # Nearly all attributes are shorter than 128 bytes and hold one value: those
         # are cut by sums alone. Whatever looks different takes the general way.
         if name_at < end and buf[at + 1] < 0x80 and buf[at + 3] < 0x80:  # noqa: PLR2004
@@ -261,16 +283,16 @@ def entry(
                 and buf[stop + 2] == OCTETS
             ):
                 raw, at = buf[name_at:stop], after
-                values = [buf[stop + 4 : after]]
-        if values is None:
+                held = [buf[stop + 4 : after]]
+        if held is None:
             raw, start, at = _attribute(buf, at, end)
-            values = _values(buf, start, at)
+            held = values(buf, start, at)
         name = names[raw]
         if name is not None:
-            count += len(values)
+            count += len(held)
             if name in attributes:
                 duplicate = name
-            attributes[name] = values
+            attributes[name] = held
     if count > MAX_VALUES:
         raise protocol("an entry of over a million values")
     return Entry(dn, attributes, duplicate, controls)
@@ -298,8 +320,13 @@ def _attribute(buf: bytes, at: int, end: int) -> tuple[bytes, int, int]:
     return buf[start:stop], at, after
 
 
-def _values(buf: bytes, at: int, end: int) -> list[bytes]:
-    values = []
+def values(buf: bytes, at: int, end: int) -> list[bytes]:
+    """The values in the body of a set.
+
+    Raises:
+        NotApplied: ``ldap.protocol``: malformed.
+    """
+    found = []
     while at < end:
         if at + 2 > end or buf[at] != OCTETS:
             raise protocol("a value of the wrong shape")
@@ -311,25 +338,39 @@ def _values(buf: bytes, at: int, end: int) -> list[bytes]:
                 raise protocol("a value reaches beyond its attribute")
         else:
             _, start, at = header(buf, at, end)
-        values.append(buf[start:at])
-    return values
+        found.append(buf[start:at])
+    return found
 
 
 def _controls(buf: bytes, at: int, end: int) -> dict[str, bytes]:
-    outer = Reader(buf, at, end)
-    reader = outer.inside(CONTROLS)
-    outer.finish()
+    tag, at, stop = header(buf, at, end)
+    if tag != CONTROLS or stop != end:
+        raise protocol("trailing bytes in a message")
     found: dict[str, bytes] = {}
-    while reader.more():
+    while at < end:
         if len(found) == MAX_CONTROLS:
             raise protocol(f"more than {MAX_CONTROLS} controls")
-        control = reader.inside(SEQUENCE)
-        oid = control.text()
-        if control.peek() == 0x01:
-            control.boolean()
-        found[oid] = control.optional(OCTETS) or b""
-        control.finish()
+        tag, start, at = header(buf, at, end)
+        oid_tag, first, after = header(buf, start, at)
+        if tag != SEQUENCE or oid_tag != OCTETS:
+            raise protocol("a control of the wrong shape")
+        oid = utf8(buf[first:after])
+        if after < at and buf[after] == OCTETS:  # nearly all
+            _, first, after = header(buf, after, at)
+            found[oid] = buf[first:after]
+            if after != at:
+                raise protocol("trailing bytes in an element")
+        else:
+            found[oid] = _value_of_control(Reader(buf, after, at))
     return found
+
+
+def _value_of_control(control: Reader) -> bytes:
+    if control.peek() == 0x01:
+        control.boolean()
+    value = control.optional(OCTETS) or b""
+    control.finish()
+    return value
 
 
 def _info(reader: Reader) -> Info:

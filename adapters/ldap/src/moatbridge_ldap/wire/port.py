@@ -7,12 +7,13 @@ up, so a second engine has to pass the same tests and nothing else changes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from moatbridge_ldap.wire.filters import Filter
+    from moatbridge_ldap.wire.layout import Layouts
 
 BASE: Final = 0
 ONE_LEVEL: Final = 1
@@ -208,7 +209,11 @@ class Budget:
 
     def spend(self, message: Message, size: int) -> str | None:
         """Count a message; what is wrong if that is more than was asked for."""
-        self.entries += isinstance(message, Entry)
+        return self.count(isinstance(message, Entry), size)
+
+    def count(self, entries: int, size: int) -> str | None:
+        """As `spend`, for several messages."""
+        self.entries += entries
         self.size += size
         if self.entries > self.most + SLACK:
             return f"far more entries than the {self.most} asked for"
@@ -239,6 +244,13 @@ class SearchStream(Protocol):
 
     def close(self) -> None:
         """Abandon the search if it is not over. Idempotent."""
+
+    def read(self, layouts: Layouts) -> list[Any]:
+        """Entries as long as they fit a layout, made by it. `__next__` gives the rest.
+
+        Raises:
+            NotApplied: ``ldap.lost`` or ``ldap.protocol``; the session is closed.
+        """
 
 
 class Port(Protocol):

@@ -17,9 +17,17 @@ from typing import TYPE_CHECKING, Any, Final
 from moatbridge.errors import ConfigurationError, MoatbridgeError, NotApplied
 from moatbridge_ldap.wire import messages
 from moatbridge_ldap.wire.channel import Channel
-from moatbridge_ldap.wire.errors import SUCCESS, bind_error, name_of, protocol
-from moatbridge_ldap.wire.messages import EXTENDED_DONE, OPERATION_DONE, Names
+from moatbridge_ldap.wire.errors import (
+    SUCCESS,
+    bad_certificate,
+    bind_error,
+    name_of,
+    no_handshake,
+    protocol,
+)
+from moatbridge_ldap.wire.messages import EXTENDED_DONE, OPERATION_DONE
 from moatbridge_ldap.wire.port import Done, Unanswered
+from moatbridge_ldap.wire.search import Search
 
 with warnings.catch_warnings():  # ldap3 uses names that pyasn1 has deprecated
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -27,14 +35,14 @@ with warnings.catch_warnings():  # ldap3 uses names that pyasn1 has deprecated
     from ldap3.strategy.sync import SyncStrategy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from moatbridge.adapter import Net
     from moatbridge_ldap.config import Auth, LdapConfig, Url
     from moatbridge_ldap.wire.port import (
         Answer,
         Budget,
-        Message,
+        Control,
         Operation,
         SearchRequest,
     )
@@ -143,9 +151,9 @@ class Session:
             self.channel.sock = sock
             sock.do_handshake()
         except ssl.SSLCertVerificationError as error:
-            raise _bad_certificate(error, self.server) from None
+            raise bad_certificate(error, self.server) from None
         except ssl.SSLError as error:
-            raise _no_handshake(error, self.server) from None
+            raise no_handshake(error, self.server) from None
         except OSError as error:
             raise NotApplied(
                 f"The connection broke during the TLS handshake "
@@ -213,8 +221,11 @@ class Session:
         if channel.closed:
             return [Unanswered(sent=False)] * len(operations)
         numbers = [channel.number() for _ in operations]
+        encoded: dict[tuple[Control, ...], bytes] = {}
         parts = [
-            messages.frame(number, messages.operation(request), request.controls)
+            messages.framed(
+                number, messages.operation(request), _controls(request, encoded)
+            )
             for number, request in zip(numbers, operations, strict=True)
         ]
         try:
@@ -267,46 +278,12 @@ class Session:
         self.channel.abort()
 
 
-class Search:
-    """Answers to one search, as they arrive: implements `SearchStream`."""
-
-    def __init__(
-        self, channel: Channel, request: SearchRequest, budget: Budget
-    ) -> None:
-        self._channel = channel
-        self._budget = budget
-        self._over = False
-        self._number = channel.number(Names(request.attributes))
-        operation = messages.search(request)
-        channel.write(messages.frame(self._number, operation, request.controls))
-
-    def __iter__(self) -> Iterator[Message]:
-        return self
-
-    def __next__(self) -> Message:
-        """The next answer; see `SearchStream`."""
-        if self._over:
-            raise StopIteration
-        try:
-            message, size = self._channel.take(self._number)
-        except MoatbridgeError:
-            self._over = True
-            raise
-        excess = self._budget.spend(message, size)
-        if excess is not None:
-            self._over = True
-            raise self._channel.fail(protocol(excess))
-        if isinstance(message, Done):
-            self._over = True
-            if message.tag != messages.SEARCH_DONE:
-                raise self._channel.fail(protocol("a search got another answer"))
-        return message
-
-    def close(self) -> None:
-        """See `SearchStream.close`."""
-        if not self._over:
-            self._over = True
-            self._channel.abandon(self._number)
+def _controls(request: Operation, encoded: dict[tuple[Control, ...], bytes]) -> bytes:
+    """The request's controls; most of a window carry the same."""
+    key = tuple(request.controls)
+    if key not in encoded:
+        encoded[key] = messages.listed(key)
+    return encoded[key]
 
 
 class _Strategy(SyncStrategy):  # type: ignore[misc]
@@ -364,28 +341,3 @@ def _ask(channel: Channel, call: Any, **settings: Any) -> Done:
     if strategy.done is None:
         raise channel.fail(protocol("a request got no answer"))
     return strategy.done
-
-
-def _bad_certificate(
-    error: ssl.SSLCertVerificationError, server: str
-) -> ConfigurationError:
-    kinds = {10: "expired", 9: "not-yet-valid", 62: "name", 64: "name"}
-    kind = kinds.get(error.verify_code, "issuer")
-    return ConfigurationError(
-        f"The certificate of {server} is not accepted: {error.verify_message}. Check "
-        "tls.ca_file, tls.server_name or the server's certificate.",
-        code=f"net.tls.{kind}",
-    )
-
-
-def _no_handshake(error: ssl.SSLError, server: str) -> MoatbridgeError:
-    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return NotApplied(
-            f"{server} cut the TLS handshake; is that its TLS port (636), or is it "
-            "ldap:// with starttls?",
-            code="ldap.unreachable",
-        )
-    return ConfigurationError(
-        f"No TLS session with {server}: {error.reason or 'handshake failed'}.",
-        code="net.tls.protocol",
-    )
