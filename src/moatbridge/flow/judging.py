@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from moatbridge.ledger.scans import Scan
 
 SAMPLES = 100
-_PAGE = 2000
+_PAGE = 500
 _OPERATIONS: dict[str, Operation] = {
     "create": "create",
     "update": "update",

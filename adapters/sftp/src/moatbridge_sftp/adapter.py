@@ -99,7 +99,9 @@ class SftpAdapter(
     def close(self) -> None:
         """Release the connection."""
         storage, self._storage = self._storage, None
-        self._bound = {}
+        bound, self._bound = self._bound, {}
+        for each in bound.values():
+            each.close()
         if storage is not None:
             storage.close()
 

@@ -73,6 +73,11 @@ class Bound:
         """Opens its files."""
         return Contents(self.folder, self.spool, self.parser, self.net)
 
+    def close(self) -> None:
+        """Let go of what is kept from one pass to the next."""
+        if "contents" in self.__dict__:
+            self.contents.close()
+
     @cached_property
     def settler(self) -> Settler:
         """Puts its files away."""

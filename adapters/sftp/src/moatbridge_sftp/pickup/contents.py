@@ -1,6 +1,11 @@
 """One file, taken whole: spooled, its checksum compared, unpacked, judged, read.
 
 Nothing of a file is emitted before all of it was judged (sftp 30-42).
+
+A pass seldom reaches the end of a large file: its time is over, and the next one goes
+on inside. So a spool on disk outlives the pass that left off in it: the position's
+SHA-256 was computed of it, so it is as good as taking the file again. It goes with the
+connection, or when something else is read.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ from moatbridge_sftp.rules import Order
 from moatbridge_sftp.unpack import Limits, OpenPgp, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from moatbridge.adapter import Net, Secret
@@ -47,6 +52,35 @@ class Contents:
         self._spool = spool
         self._parser = parser
         self._net = net
+        self._kept: Opened | None = None
+        self._closed = False
+
+    def keep(self, opened: Opened) -> None:
+        """Let the next pass go on in a file; what is small is rather taken again."""
+        self._forget()
+        if self._closed or not self._spool.on_disk(opened.one.file.size):
+            opened.close()
+        else:
+            self._kept = opened
+
+    def resume(self, one: Candidate, sha256: str | None) -> Opened | None:
+        """What was kept, if it is this file with this content; else it is forgotten."""
+        kept = self._kept
+        if kept is None or (kept.one.file, kept.sha256) != (one.file, sha256):
+            self._forget()
+            return None
+        self._kept, kept.one, kept.paused = None, one, False
+        return kept
+
+    def close(self) -> None:
+        """Keep nothing any more, also not of a pass that ends later."""
+        self._closed = True
+        self._forget()
+
+    def _forget(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
 
     def open(self, one: Candidate) -> Opened:
         """Take a file into the spool.
@@ -73,6 +107,7 @@ class Contents:
             self._spool,
             self._parser,
             self._net,
+            self.keep,
         )
 
 
@@ -99,7 +134,10 @@ class Judged:
 
 
 class Opened:
-    """A file in the spool. Use as a context manager."""
+    """A file in the spool. Use as a context manager.
+
+    If the generator that reads it ends while it is `paused`, it is kept for the next.
+    """
 
     def __init__(
         self,
@@ -110,10 +148,13 @@ class Opened:
         spool: Spool,
         parser: Parser,
         net: Net,
+        keep: Callable[[Opened], None],
     ) -> None:
         self.sha256: str = spooled.digests["sha256"]
         self.totals: dict[str, str] | None = None
-        self._one = one
+        self.one: Candidate = one
+        self.paused: bool = False
+        self._keep = keep
         self._spooled = spooled
         self._side = side
         self._config = config
@@ -128,7 +169,7 @@ class Opened:
             BadFile: It cannot be taken.
         """
         if self._side is not None:
-            name = self._one.file.name.rpartition("/")[2]
+            name = self.one.file.name.rpartition("/")[2]
             check_sum(self._side[1], name, self._spooled.digests)
         count, judged = 0, Judged()
         totals: dict[str, Any] = {}
@@ -150,12 +191,12 @@ class Opened:
 
     def _named(self) -> Named:
         """What the file's name says, for the control lines."""
-        config, name = self._config, self._one.file.name
+        config, name = self._config, self.one.file.name
         number = number_of(config.sequence, name) if config.sequence else None
         dated = isinstance(config.order, Order) and config.order.as_ == "date"
-        day = as_date(str(self._one.order)) if dated else as_date(number or "")
+        day = as_date(str(self.one.order)) if dated else as_date(number or "")
         if number is None and isinstance(config.order, Order) and not dated:
-            number = str(self._one.order)
+            number = str(self.one.order)
         return Named(day, number)
 
     @property
@@ -195,12 +236,12 @@ class Opened:
         """With the groups of the file's name, where a file is a record."""
         if self._config.content != "records" or self._config.name_groups is None:
             return page
-        groups = named_groups(self._config.name_groups, self._one.file.name) or {}
+        groups = named_groups(self._config.name_groups, self.one.file.name) or {}
         return page._replace(rows=[(n, {**row, **groups}) for n, row in page.rows])
 
     def _whole_record(self) -> Page:
         """The file itself as one record."""
-        file, fields = self._one.file, self._config.fields
+        file, fields = self.one.file, self._config.fields
         groups = named_groups(self._config.name_groups, file.name)
         bad = Bad(1, 0, b"", "value", "name")
         if groups is None:
@@ -235,9 +276,10 @@ class Opened:
         config = self._config
         found = unpack(
             cast("BinaryIO", self._spooled.file),
-            self._one.file.name.rpartition("/")[2],
+            self.one.file.name.rpartition("/")[2],
             limits=Limits(max_file=config.max_file),
-            new_spool=lambda: cast("BinaryIO", self._spool.new()),
+            # what is packed is seldom smaller inside; of an archive all together is not
+            new_spool=lambda: cast("BinaryIO", self._spool.new(self.one.file.size)),
             openpgp=_openpgp(config, self._net),
             zip_password=_value(config.zip_password),
         )
@@ -258,7 +300,10 @@ class Opened:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self.close()
+        if self.paused and exc_type is GeneratorExit:
+            self._keep(self)
+        else:
+            self.close()
 
 
 class Told:

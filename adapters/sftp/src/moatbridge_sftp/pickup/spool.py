@@ -1,6 +1,10 @@
 """Where a file waits while it is processed: in memory, or in a nameless file.
 
 No remote name ever becomes a local path; after a kill nothing is left (sftp 20, 30).
+
+What is known to be larger than the memory it may take goes to disk from its first byte.
+Filled in memory first and moved then, each file would leave a hole of that size in the
+heap of the thread that read it, and every pass reads on a thread of its own.
 """
 
 from __future__ import annotations
@@ -41,9 +45,19 @@ class Spool:
         self._folder = config.spool_dir or tempfile.gettempdir()
         self._memory = config.spool_memory
 
-    def new(self) -> IO[bytes]:
-        """An empty spool file; closing it removes it."""
+    def on_disk(self, size: int) -> bool:
+        """Whether a file of so many bytes waits on disk."""
+        return size > self._memory
+
+    def new(self, least: int = 0) -> IO[bytes]:
+        """An empty spool file; closing it removes it.
+
+        Args:
+            least: Bytes that it will hold at least, as far as anybody knows.
+        """
         made = tempfile.SpooledTemporaryFile(max_size=self._memory, dir=self._folder)  # noqa: SIM115 - the caller closes it
+        if self.on_disk(least):
+            made.rollover()
         return cast("IO[bytes]", made)
 
     def take(
@@ -61,7 +75,7 @@ class Spool:
         """
         self._check_room(size)
         sums = {name: digest(name) for name in {"sha256", *wanted}}
-        file = self.new()
+        file = self.new(size)
         try:
             for chunk in chunks:
                 file.write(chunk)
@@ -77,7 +91,7 @@ class Spool:
         return Spooled(file, {name: one.hexdigest() for name, one in sums.items()})
 
     def _check_room(self, size: int) -> None:
-        if size <= self._memory:
+        if not self.on_disk(size):
             return
         try:
             free = shutil.disk_usage(self._folder).free

@@ -76,7 +76,7 @@ class Taking:
             current = None
         if one.file.size > self._config.max_file:
             return (yield from self._set_aside(one, cursor, _too_large(one)))
-        opened = self._open(one)
+        opened = self._open(one, current)
         if opened is None:
             return Taken(replace(cursor, current=None), emitted=False)
         with opened:
@@ -95,8 +95,11 @@ class Taking:
                     return (yield from self._set_aside(one, cursor, bad))
             return (yield from self._emit(one, opened, cursor, current, whole=whole))
 
-    def _open(self, one: Candidate) -> Opened | None:
+    def _open(self, one: Candidate, current: Current | None) -> Opened | None:
         """The file in the spool; None if it vanished."""
+        kept = self._contents.resume(one, current.sha256 if current else None)
+        if kept is not None:
+            return kept
         try:
             return self._contents.open(one)
         except StorageFault as fault:
@@ -192,7 +195,7 @@ class Taking:
                     cursor = self._finish(one, opened, cursor, now)
                 else:
                     cursor = replace(cursor, current=now)
-                emitted = True
+                emitted, opened.paused = True, not last
                 yield Batch(changes, cursor.pack(), rejects, complete=last and whole)
         except BadFile as bad:
             raise self.refused(one, bad) from None
