@@ -19,9 +19,9 @@ test: setup ## The whole test suite, with every server it needs
 check: setup ## Lint, types, layers, dependencies, security rules
 	@scripts/check
 
-bench: setup ## Side by side with the plain script a user would write
+bench: setup ## Side by side with scripts and peers (hours); ONLY=sql-http ROUNDS=3 SIZE=0.1
 	@scripts/servers test
-	@scripts/uv run --frozen python benchmarks/run.py
+	@scripts/uv run --frozen --group bench python benchmarks/run.py --write $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SIZE),--size $(SIZE))
 
 wheels: setup ## Build all wheels and try them in a fresh environment
 	@scripts/wheels

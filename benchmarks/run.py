@@ -1,21 +1,12 @@
-"""All benchmarks, one after the other; ``make bench``."""
+"""``make bench``; see `harness.program`."""
 
-from __future__ import annotations
-
-import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
-
-def main() -> int:
-    failed = 0
-    for name in ("pipeline.py", "scale.py"):
-        print(f"== {name}", flush=True)
-        failed |= subprocess.call([sys.executable, str(HERE / name), *sys.argv[1:]])
-    return failed
-
+from harness.program import main  # noqa: E402 - the path comes first
 
 if __name__ == "__main__":
     raise SystemExit(main())

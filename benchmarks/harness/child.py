@@ -1,0 +1,29 @@
+"""One variant in a process of its own: ``python child.py ORDER.json``.
+
+The order names a file and a function in it. The function gets the order, gets ready
+(imports, settings) and returns the work itself, which alone is measured. Standard
+library only: peers run this in their own environments.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from harness.measuring import cpu, measured
+
+
+def main() -> None:
+    order = json.loads(Path(sys.argv[1]).read_text())
+    module = importlib.import_module(order["module"])
+    run = getattr(module, order["function"])(order)
+    found = measured(run, cpu())
+    Path(order["result"]).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What a process cost. Standard library only: peers run this in their own environments.
+
+The calibration loop does the same pure Python work each time; how long it takes before
+and after a variant tells how fast the machine was meanwhile, and cancels it.
+"""
+
+from __future__ import annotations
+
+import gc
+import resource
+import statistics
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LOOPS = 4
+
+
+def cpu() -> float:
+    """CPU seconds of this process and of the children it waited for."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def peak() -> float:
+    """Highest resident memory of this process so far, in MiB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def calibration() -> list[float]:
+    """CPU seconds of some passes of a fixed loop."""
+    return [_loop() for _ in range(LOOPS)]
+
+
+def _loop() -> float:
+    begun = time.process_time()
+    total, kept = 0, {}
+    for number in range(200_000):
+        total += number * number
+        kept[number & 1023] = (number, total)
+    ",".join(map(str, range(30_000))).split(",")
+    return time.process_time() - begun
+
+
+def measured(run: Callable[[], dict[str, Any]], imported: float) -> dict[str, Any]:
+    """Run it and tell what it cost.
+
+    Args:
+        run: The work; what it returns is kept under ``said``.
+        imported: CPU seconds that this process had used when it was ready to run.
+    """
+    loops = calibration()
+    gc.collect()
+    cpu_before, wall_before = cpu(), time.perf_counter()
+    said = run()
+    wall = time.perf_counter() - wall_before
+    used, highest = cpu() - cpu_before, peak()
+    loops += calibration()
+    return {
+        "cpu": used,
+        "command_cpu": used + imported,
+        "wall": wall,
+        "peak_mib": max(highest, said.pop("peak_mib", 0.0)),
+        "calibration": statistics.median(loops),
+        "said": said,
+    }

@@ -1,0 +1,1 @@
+"""Peers from the package index: the smallest tap, source or destination of each."""

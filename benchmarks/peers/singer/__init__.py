@@ -1,0 +1,1 @@
+"""See ``to_platform``."""
