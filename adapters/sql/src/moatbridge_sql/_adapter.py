@@ -32,12 +32,12 @@ from moatbridge_sql._cursors import (
     scan_position,
     span_of,
 )
-from moatbridge_sql._database import PagePlan, RowWrite, Target
+from moatbridge_sql._database import PagePlan
 from moatbridge_sql._encode import encode
-from moatbridge_sql._intents import RowMaker, receipt_of
 from moatbridge_sql._keys import alike_id, raw_key
 from moatbridge_sql._polling import poll
-from moatbridge_sql._rows import PageReader, RowReader, to_change, to_record
+from moatbridge_sql._rows import PageReader, RowReader, to_record
+from moatbridge_sql._stream_writing import StreamWriter
 from moatbridge_sql._suggest import suggestions
 from moatbridge_sql._values import ValueFault, text_of
 
@@ -84,7 +84,7 @@ class SqlAdapter(
         self._database: Database | None = None
         self._bound: dict[str, BoundStream] = {}
         self._readers: dict[str, RowReader] = {}
-        self._makers: dict[str, RowMaker] = {}
+        self._writers: dict[str, StreamWriter] = {}
 
     @classmethod
     def endpoints(cls, config: Any) -> Sequence[tuple[str, int]]:
@@ -124,12 +124,15 @@ class SqlAdapter(
         for name, config in configs.items():
             bound = bind(name, config, tables[config.table])
             self._bound[name] = bound
-            self._makers[name] = RowMaker(bound, self.config.zone)
+            self._writers[name] = StreamWriter(
+                bound, self.config.zone, columnwise=self.config.columnwise
+            )
             self._readers[name] = RowReader(
                 bound,
                 loose=self._open().loose,
                 zone=self.config.zone,
                 codec=self.config.text_encoding,
+                columnwise=self.config.columnwise,
             )
 
     def close(self) -> None:
@@ -225,7 +228,7 @@ class SqlAdapter(
             good, bad = reader.decode(page)
             position = page.after if page.after is not None else position
             yield Batch(
-                [to_change(row) for row in good],
+                good,
                 scan_cursor(position),
                 bad,
                 complete=page.last,
@@ -364,19 +367,7 @@ class SqlAdapter(
                 code="sql.not-writable",
                 stream=stream,
             )
-        make = self._makers[stream].row
-        todo = [make(intent) for intent in intents]
-        rows = [row for row in todo if isinstance(row, RowWrite)]
-        target = Target(bound.table, bound.selection.key, bound.selection.version)
-        done = iter(self._open().write(target, rows) if rows else ())
-        return [
-            (
-                receipt_of(intent, row, next(done), bound)
-                if isinstance(row, RowWrite)
-                else row
-            )
-            for intent, row in zip(intents, todo, strict=True)
-        ]
+        return self._writers[stream].write(self._open(), intents)
 
     # --- discover -------------------------------------------------------------------
 

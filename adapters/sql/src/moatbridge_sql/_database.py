@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from moatbridge_sql._blocks import Block
     from moatbridge_sql._faults import Fault
     from moatbridge_sql._schema import Column, Selection, Table
 
@@ -193,6 +194,11 @@ class Database(Protocol):
 
     def write(self, target: Target, rows: Sequence[RowWrite]) -> list[Written]:
         """One transaction; raises only if nothing took effect."""
+
+    def write_blocks(
+        self, target: Target, blocks: Sequence[Block]
+    ) -> Literal["applied", "unknown"] | None:
+        """One transaction; None: nothing took effect, write the rows one by one."""
 
     def abort(self) -> None:
         """End the statement in progress; any thread, never blocks or raises."""

@@ -37,7 +37,7 @@ class RowMaker:
     def __init__(self, bound: BoundStream, zone: tzinfo | None) -> None:
         self._bound = bound
         self._known = {column.name for column in bound.table.columns}
-        self._encoders = {n: _encoder(bound, n, zone) for n in bound.writable}
+        self._encoders = {n: column_encode(bound, n, zone) for n in bound.writable}
 
     def row(self, intent: Intent) -> RowWrite | Receipt:
         """The row that an intent writes, or its receipt if that is settled already."""
@@ -64,9 +64,10 @@ class RowMaker:
         return found
 
 
-def _encoder(
+def column_encode(
     bound: BoundStream, name: str, zone: tzinfo | None
 ) -> Callable[[Any], Any]:
+    """What encodes one value of a column that is not None, ``types`` included."""
     first = encoder(bound.seen(name), zone)
     rule = bound.rules.get(name)
     if rule is None or rule.encode is None:

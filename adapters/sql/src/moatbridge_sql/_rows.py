@@ -1,16 +1,20 @@
 """Rows of a page to records, refs and rejects. Pure; the hot path of every read.
 
 Only columns that need it are converted; a row that fails becomes a reject and never
-takes its page along.
+takes its page along. Pages without a fault are read by column (`_columns`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from itertools import repeat
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moatbridge.changes import Change, Record, Ref, Reject
 from moatbridge.errors import Rejected
+from moatbridge_sql._columns import Columns, ids_of, reader
 from moatbridge_sql._keys import canonical, ref_id
 from moatbridge_sql._values import Rules, Undecodable, ValueFault, decoder
 
@@ -20,7 +24,11 @@ if TYPE_CHECKING:
 
     from moatbridge.changes import Data, Key
     from moatbridge_sql._catalog import BoundStream
+    from moatbridge_sql._columns import Parts, Read, Values
     from moatbridge_sql._database import Page
+
+_change: Final = partial(tuple.__new__, Change)
+_ref, _id = itemgetter(0), itemgetter(0)  # of a change, of a ref
 
 
 class Decoded(NamedTuple):
@@ -41,10 +49,17 @@ class RowReader:
         loose: The driver does not guarantee types.
         zone: Zone of date-times without one.
         codec: Encoding of text that arrives as bytes.
+        columnwise: Read pages by column where nothing in them is unusual.
     """
 
     def __init__(
-        self, bound: BoundStream, *, loose: bool, zone: tzinfo | None, codec: str | None
+        self,
+        bound: BoundStream,
+        *,
+        loose: bool,
+        zone: tzinfo | None,
+        codec: str | None,
+        columnwise: bool = True,
     ) -> None:
         selection = bound.selection
         columns = selection.columns
@@ -62,6 +77,7 @@ class RowReader:
         )
         self._name = _position(columns, selection.name)
         self._converters: list[tuple[int, str, Callable[[Any], Any]]] = []
+        readers: list[tuple[int, Read]] = []
         for index, name in enumerate(selection.fields):
             rules = Rules(
                 trim=bound.config.trim,
@@ -75,6 +91,31 @@ class RowReader:
             found = _with_rule(bound, name, decoder(bound.seen(name), rules), rules)
             if found is not None:
                 self._converters.append((index, name, found))
+                ruled = name in bound.rules
+                read = reader(bound.seen(name), rules, found, ruled=ruled)
+                readers.append((index, read))
+        self._by_column = self._columns(readers) if columnwise else None
+
+    def _columns(self, readers: Sequence[tuple[int, Read]]) -> Columns:
+        version = None
+        if self._version is not None and self._version_column:
+            version = (self._version, partial(canonical, self._version_column))
+        return Columns(self._names, readers, self._ids(), self._name, version)
+
+    def _ids(self) -> Callable[[Sequence[Values]], Sequence[Key]]:
+        ids, at = ids_of(self._key_columns), self._key_at
+        return lambda columns: ids([columns[index] for index in at])
+
+    def changes(
+        self, rows: Sequence[Sequence[Any]], place: str, *, marked: bool = True
+    ) -> tuple[list[Change], list[Reject]]:
+        """Rows of a scan as upserts; arguments as for `rows`."""
+        if self._by_column is not None and not marked:
+            parts = self._by_column.read(rows)
+            if parts is not None:
+                return _upserts(parts), []
+        good, bad = self.rows(rows, place, marked=marked)
+        return list(map(to_change, good)), bad
 
     def rows(
         self, rows: Sequence[Sequence[Any]], place: str, *, marked: bool = True
@@ -139,6 +180,14 @@ class RowReader:
         return Reject(f"sql.value.{fault.reason}", place, ref, fault.field or None)
 
 
+def _upserts(parts: Parts) -> list[Change]:
+    found = zip(
+        parts.refs, repeat("upsert"), parts.data, parts.versions,
+        repeat(object=False), repeat(()), strict=False,  # not partial, nothing missing
+    )  # fmt: skip
+    return list(map(_change, found))
+
+
 def _refuse_markers(data: Data) -> None:
     for name, value in data.items():
         if type(value) is Undecodable:
@@ -187,7 +236,7 @@ class PageReader:
         self._previous: set[Key] = set()
         self._count = 0
 
-    def decode(self, page: Page) -> tuple[list[Decoded], list[Reject]]:
+    def decode(self, page: Page) -> tuple[list[Change], list[Reject]]:
         """The rows of one page.
 
         Raises:
@@ -195,7 +244,7 @@ class PageReader:
         """
         self._count += 1
         place = f"page {self._count}"
-        good, bad = self._reader.rows(page.rows, place, marked=page.marked)
+        good, bad = self._reader.changes(page.rows, place, marked=page.marked)
         bad += list(self._server_faults(page, place))
         if self._unique:
             self._check(good)
@@ -204,8 +253,8 @@ class PageReader:
             bad += twins
         return good, bad
 
-    def _check(self, rows: Sequence[Decoded]) -> None:
-        keys = {row.ref.id for row in rows}
+    def _check(self, rows: Sequence[Change]) -> None:
+        keys = set(map(_id, map(_ref, rows)))
         seen, self._previous = self._previous, keys
         if len(keys) != len(rows) or not seen.isdisjoint(keys):
             raise Rejected(
@@ -226,8 +275,8 @@ class PageReader:
 
 
 def _without_twins(
-    rows: list[Decoded], place: str, *, tail: bool
-) -> tuple[list[Decoded], list[Reject]]:
+    rows: list[Change], place: str, *, tail: bool
+) -> tuple[list[Change], list[Reject]]:
     keys = Counter(row.ref.key for row in rows)
     double = {key for key, count in keys.items() if count > 1}
     if tail and rows:

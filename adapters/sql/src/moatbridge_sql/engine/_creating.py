@@ -56,7 +56,7 @@ class Creator:
     def _insert_first(self, rows: list[PendingRow]) -> None:
         match = list(rows[0].write.match)
         statement = self._dialect.insert_new(
-            self._table, self._sql.core, match, list(map(self._sql.merged, rows))
+            self._table, self._sql.core, match, self._sql.columns(rows)
         ).returning(*map(self._sql.selected, match))
         made = {self._sql.identity_of(match, key) for key in self._sql.rows(statement)}
         if len(made) == len(rows):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from moatbridge_sql._columns import Values
     from moatbridge_sql._config import SqlConfig
     from moatbridge_sql._schema import Column, Table
 
@@ -40,6 +41,22 @@ class Raw(sa.types.UserDefinedType[Any]):
 
 
 RAW: Final = Raw()
+
+
+class BlockStatement(NamedTuple):
+    """A statement for any number of rows.
+
+    Args:
+        statement: Its parameters are named.
+        parameters: Parameter -> column.
+        many: It takes one row; the driver repeats it.
+        told: Where the number of rows stands that it touched, if it must be all.
+    """
+
+    statement: Any
+    parameters: Mapping[str, str]
+    many: bool = False
+    told: Literal["", "rowcount", "scalar"] = ""
 
 
 class GenericDialect:
@@ -124,6 +141,23 @@ class GenericDialect:
         """Whether the account may change rows of the table."""
         del connection, table
         return None
+
+    # --- reading -----------------------------------------------------------------
+
+    def all_rows(self, result: sa.CursorResult[Any]) -> list[Any]:
+        """Every row of a result, as sequences of the driver's values."""
+        return list(result.all())
+
+    def binary(self, columns: Sequence[Column]) -> bool:
+        """Whether the driver reads these columns alike from their binary form."""
+        del columns
+        return False
+
+    @contextlib.contextmanager
+    def reading(self, connection: sa.Connection, *, binary: bool) -> Iterator[None]:
+        """Values travel in binary form within; only where `binary` said so."""
+        del connection, binary
+        yield
 
     # --- values ------------------------------------------------------------------
 
@@ -219,10 +253,34 @@ class GenericDialect:
         return False
 
     def insert_new(
-        self, table: Table, core: sa.Table, match: Sequence[str], rows: Any
+        self, table: Table, core: sa.Table, match: Sequence[str], columns: Any
     ) -> Any:
         """Inserts rows unless ``match`` is taken, and can tell which it inserted."""
         raise NotImplementedError
+
+    def block_statements(
+        self,
+        table: Table,
+        core: sa.Table,
+        op: str,
+        match: Sequence[str],
+        columns: Mapping[str, Values],
+    ) -> Sequence[BlockStatement] | None:
+        """What writes a block of rows; None where they are written one by one.
+
+        Args:
+            table: Where to.
+            core: The same for SQLAlchemy.
+            op: As `RowWrite.op`.
+            match: Columns that identify a row.
+            columns: Those and the others; a text stands for all values in one.
+        """
+        del table, core, op, match, columns
+        return None
+
+    def adapted(self, column: Column, values: Values) -> Values:
+        """`adapt` for a whole column; may put all of it into one text."""
+        return [self.adapt(column, value) for value in values]
 
     # --- failures --------------------------------------------------------------------
 
@@ -249,3 +307,15 @@ class GenericDialect:
         if undecoded or isinstance(original, ValueError | ArithmeticError):
             return Fault("decode", name)
         return Fault(by_class(type(error).__name__), name)
+
+
+def drivers_rows(result: sa.CursorResult[Any]) -> list[Any]:
+    """The driver's own tuples: SQLAlchemy's rows cost as much again as the driver.
+
+    Every column is of `RAW`, so nothing is left to process; the whole result is
+    fetched, and never under ``yield_per``, which keeps rows back (sql 3).
+    """
+    cursor: Any = result.cursor
+    rows = cursor.fetchall()
+    result.close()
+    return list(rows)

@@ -19,6 +19,7 @@ from psycopg.types.array import ListBinaryDumper
 from moatbridge.errors import ConfigurationError
 from moatbridge_sql import _url
 from moatbridge_sql._faults import Fault, FaultError
+from moatbridge_sql.engine import _packing
 
 if TYPE_CHECKING:
     from moatbridge.adapter import Net
@@ -43,6 +44,7 @@ def connect(config: SqlConfig, net: Net, *, read_only: bool) -> psycopg.Connecti
     connection.autocommit = True
     connection.prepare_threshold = None
     connection.adapters.register_dumper(list, ListBinaryDumper)  # half the cost of text
+    _packing.register(connection)
     return connection
 
 

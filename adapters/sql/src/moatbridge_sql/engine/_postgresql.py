@@ -13,18 +13,24 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from moatbridge_sql._database import ServerFacts
 from moatbridge_sql._faults import Fault, by_class, by_sqlstate
 from moatbridge_sql.engine import _loaders
-from moatbridge_sql.engine._dialect import RAW, GenericDialect
+from moatbridge_sql.engine._arrays import ArrayWriting, Native
+from moatbridge_sql.engine._dialect import (
+    RAW,
+    drivers_rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from moatbridge_sql._columns import Values
     from moatbridge_sql._schema import Column, Table
+
+    Given = Mapping[str, Values]
 
 _FACTS: Final = sa.text(
     "SELECT current_user, current_setting('TimeZone'),"
@@ -61,21 +67,22 @@ _MAY_WRITE: Final = sa.text(
 )
 
 
-class Native(sa.types.UserDefinedType[Any]):
-    """A type by the server's own name, as ``format_type`` spelled it."""
-
-    cache_ok = True
-
-    def __init__(self, spelled: str) -> None:
-        self.spelled = spelled
-
-    def get_col_spec(self, **more: Any) -> str:
-        """For CAST."""
-        del more
-        return self.spelled
+_BINARY: Final = frozenset({
+    "smallint", "integer", "bigint", "boolean", "double precision", "numeric", "text",
+    "character varying", "character", "date", "timestamp without time zone",
+    "timestamp with time zone", "uuid", "bytea",
+})  # fmt: skip
 
 
-class PostgresqlDialect(GenericDialect):
+class BinaryCursor(psycopg.Cursor[Any]):
+    """Asks the server for binary values."""
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.format = psycopg.pq.Format.BINARY
+
+
+class PostgresqlDialect(ArrayWriting):
     """Refinements for PostgreSQL 12 and later."""
 
     loose: ClassVar[bool] = False
@@ -142,6 +149,33 @@ class PostgresqlDialect(GenericDialect):
         place = {"name": table.name, "schema": table.schema or ""}
         return bool(connection.execute(_MAY_WRITE, place).scalar())
 
+    # --- reading -----------------------------------------------------------------
+
+    def all_rows(self, result: sa.CursorResult[Any]) -> list[Any]:
+        """Psycopg's own tuples; libpq has the whole answer already."""
+        return drivers_rows(result)
+
+    def binary(self, columns: Sequence[Column]) -> bool:
+        """Where psycopg gives the same values from either form, the binary is cheaper.
+
+        Not for types it does not know (their text is the value), for ``real`` (the
+        binary form shows digits that were never there) and text in a codec of ours.
+        """
+        plain = all(column.native in _BINARY for column in columns)
+        return plain and self.config.text_encoding is None
+
+    @contextlib.contextmanager
+    def reading(self, connection: sa.Connection, *, binary: bool) -> Iterator[None]:
+        """Cursors that ask for binary results."""
+        driver: Any = connection.connection.driver_connection
+        usual = driver.cursor_factory
+        if binary:
+            driver.cursor_factory = BinaryCursor
+        try:
+            yield
+        finally:
+            driver.cursor_factory = usual
+
     # --- values ------------------------------------------------------------------
 
     def bound(self, column: Column, expression: Any, value: Any) -> Any:
@@ -202,109 +236,10 @@ class PostgresqlDialect(GenericDialect):
         """``key = ANY(array)``; compound keys through ``unnest``."""
         if not all(column.native for column in columns):
             return super().among(columns, expressions, keys)
-        arrays = [
+        return self.among_arrays(expressions, [
             self.array(column, [key[index] for key in keys])
             for index, column in enumerate(columns)
-        ]
-        if len(columns) == 1:
-            return expressions[0] == sa.any_(arrays[0])
-        return sa.tuple_(*expressions).in_(sa.select(self.unnested(arrays, "k")))
-
-    def array(self, column: Column, values: Sequence[Any]) -> Any:
-        """One bound array of the column's type."""
-        parameter = sa.bindparam(None, list(values), type_=RAW)
-        return sa.cast(parameter, Native(f"{column.native}[]"))
-
-    def unnested(self, arrays: Sequence[Any], name: str) -> Any:
-        """``unnest(...) AS name(v0, v1 ...)``."""
-        columns = [sa.column(f"v{i}", RAW) for i in range(len(arrays))]
-        return sa.func.unnest(*arrays).table_valued(*columns).render_derived(name=name)
-
-    # --- writing -------------------------------------------------------------------
-
-    def can_upsert(self, table: Table, match: Sequence[str]) -> bool:
-        """``ON CONFLICT`` needs exactly such a unique index, and burns no sequence."""
-        exact = any(set(found) == set(match) for found in table.uniques)
-        return exact and not any(column.serial for column in table.columns)
-
-    def can_insert_new(
-        self, table: Table, match: Sequence[str], names: Sequence[str]
-    ) -> bool:
-        """As for `can_upsert`, with columns that can travel as arrays."""
-        return self.can_upsert(table, match) and self.bulk(table, names)
-
-    def insert_new(
-        self, table: Table, core: sa.Table, match: Sequence[str], rows: Any
-    ) -> Any:
-        """``ON CONFLICT DO NOTHING``, of this one index; others are refused."""
-        index = [core.c[table.places[name]] for name in match]
-        statement = self.bulk_insert(table, core, rows)
-        return statement.on_conflict_do_nothing(index_elements=index)
-
-    def bulk_insert(self, table: Table, core: sa.Table, rows: Any) -> postgresql.Insert:
-        """One statement for any number of rows: columns travel as arrays.
-
-        Args:
-            table: The table, for column kinds.
-            core: The same for SQLAlchemy.
-            rows: Mappings of the same column names to values.
-        """
-        columns = [table.column(name) for name in rows[0]]
-        arrays = [self.array(c, [row[c.name] for row in rows]) for c in columns]
-        return postgresql.insert(core).from_select(
-            [core.c[table.places[c.name]] for c in columns],
-            sa.select(self.unnested(arrays, "v")),
-            include_defaults=False,
-        )
-
-    def bulk_upsert(
-        self, table: Table, core: sa.Table, match: Sequence[str], rows: Any
-    ) -> Any:
-        """`bulk_insert` that brings rows with the same ``match`` up to date."""
-        statement = self.bulk_insert(table, core, rows)
-        columns = [table.column(name) for name in rows[0]]
-        targets = [core.c[table.places[c.name]] for c in columns]
-        pairs = [
-            (column, target)
-            for column, target in zip(columns, targets, strict=True)
-            if column.name not in match
-        ]
-        index = [core.c[table.places[n]] for n in match]
-        if not pairs:
-            return statement.on_conflict_do_nothing(index_elements=index)
-        new = statement.excluded
-        return statement.on_conflict_do_update(
-            index_elements=index,
-            set_={target: new[target.key] for _, target in pairs},
-            where=_differs(
-                [(_equatable(c, t), _equatable(c, new[t.key])) for c, t in pairs]
-            ),
-        )
-
-    def bulk_update(
-        self, table: Table, core: sa.Table, match: Sequence[str], rows: Any
-    ) -> Any:
-        """``UPDATE ... FROM unnest(...)``; unchanged rows are left alone."""
-        names = list(rows[0])
-        columns = [table.column(name) for name in names]
-        source = self.unnested(
-            [self.array(c, [row[c.name] for row in rows]) for c in columns], "v"
-        )
-        where, pairs, values = [], [], {}
-        for index, column in enumerate(columns):
-            target = core.c[table.places[column.name]]
-            new = source.c[f"v{index}"]
-            if column.name in match:
-                where.append(target == new)
-            else:
-                values[target] = new
-                pairs.append((_equatable(column, target), _equatable(column, new)))
-        return core.update().values(values).where(*where, _differs(pairs))
-
-    def bulk(self, table: Table, names: Sequence[str]) -> bool:
-        """Whether these columns can travel as arrays (arrays themselves cannot)."""
-        columns = [table.column(name) for name in names]
-        return all(c.native and c.kind != "array" for c in columns)
+        ])  # fmt: skip
 
     # --- failures --------------------------------------------------------------------
 
@@ -351,17 +286,3 @@ def _refined(column: Column, found: Any) -> Column:
     padded = type_ == "bpchar"
     folded = column.folded or type_ == "citext"
     return replace(column, native=native, generated=fixed, padded=padded, folded=folded)
-
-
-def _equatable(column: Column, expression: Any) -> Any:
-    """json, xml and geometric types know no equality; their text does."""
-    if column.kind == "json":
-        return sa.cast(expression, postgresql.JSONB())
-    return sa.cast(expression, sa.Text()) if column.kind == "any" else expression
-
-
-def _differs(pairs: Sequence[tuple[Any, Any]]) -> Any:
-    if len(pairs) == 1:
-        return pairs[0][0].is_distinct_from(pairs[0][1])
-    old, new = zip(*pairs, strict=True)
-    return sa.tuple_(*old).is_distinct_from(sa.tuple_(*new))

@@ -91,6 +91,11 @@ class RowStatements:
         """All columns of a row, as the driver takes them."""
         return self.adapted({**row.write.match, **row.write.values})
 
+    def columns(self, rows: Sequence[PendingRow]) -> dict[str, list[Any]]:
+        """The same, column by column; all rows have the same ones."""
+        merged = list(map(self.merged, rows))
+        return {name: [row[name] for row in merged] for name in merged[0]}
+
     def parameter(self, name: str) -> str:
         """What statements call a column."""
         return self._table.places[name]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
@@ -26,6 +26,7 @@ from moatbridge_sql._database import Overview, Page
 from moatbridge_sql._faults import FaultError, error_of
 from moatbridge_sql._schema import TEMPORAL
 from moatbridge_sql.engine import _drivers
+from moatbridge_sql.engine._block_writing import BlockWriter
 from moatbridge_sql.engine._dialect import GenericDialect
 from moatbridge_sql.engine._reflection import Catalogue
 from moatbridge_sql.engine._statements import Statements
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from moatbridge.adapter import Net
+    from moatbridge_sql._blocks import Block
     from moatbridge_sql._config import SqlConfig
     from moatbridge_sql._database import (
         PagePlan,
@@ -90,6 +92,7 @@ class Session:
         self._raw: Any = None
         self._connection: sa.Connection | None = None
         self._names: set[str] = set()
+        self._block_writer: BlockWriter | None = None
         self._dialect = _dialect(config, read_only=read_only)
         self.loose = self._dialect.loose
         self.repeats_safely = self._dialect.enforces_timeout
@@ -182,8 +185,12 @@ class Session:
             failure = error_of(error.fault)
         raise failure
 
-    def _rows(self, statement: Any) -> list[Any]:
-        return self._read(lambda connection: list(connection.execute(statement).all()))
+    def _rows(self, statement: Any, *, binary: bool = False) -> list[Any]:
+        def work(connection: sa.Connection) -> list[Any]:
+            with self._dialect.reading(connection, binary=binary):
+                return self._dialect.all_rows(connection.execute(statement))
+
+        return self._read(work)
 
     # --- describing ---------------------------------------------------------------
 
@@ -295,10 +302,17 @@ class Session:
             failure = error_of(error.fault)
         raise failure
 
-    def tolerant_rows(self, statement: Any) -> tuple[list[Any], bool]:
-        """Fast loaders first; the same statement again with tolerant ones (sql 14)."""
+    def tolerant_rows(
+        self, statement: Any, *, binary: bool = False
+    ) -> tuple[list[Any], bool]:
+        """Fast loaders first; the same statement again with tolerant ones (sql 14).
+
+        Args:
+            statement: What to read.
+            binary: All its columns may travel in the server's binary form.
+        """
         try:
-            return self._rows(statement), False
+            return self._rows(statement, binary=binary), False
         except FaultError as error:
             if error.fault.kind != "decode":
                 raise
@@ -319,10 +333,31 @@ class Session:
         except FaultError as error:
             failure = error_of(error.fault)
         finally:
-            with contextlib.suppress(Exception):
-                if not self.connection().closed:
-                    self._dialect.to_reading(self.connection())
+            self._to_reading()
         raise failure
+
+    def write_blocks(
+        self, target: Target, blocks: Sequence[Block]
+    ) -> Literal["applied", "unknown"] | None:
+        """See `Database`."""
+        if self._block_writer is None:
+            self._block_writer = BlockWriter(self, self._dialect)
+        writer, failure = self._block_writer, None
+        steps = writer.steps(target.table, blocks)
+        if steps is None:
+            return None
+        try:
+            return writer.write(steps)
+        except FaultError as error:
+            failure = error_of(error.fault)
+        finally:
+            self._to_reading()
+        raise failure
+
+    def _to_reading(self) -> None:
+        with contextlib.suppress(Exception):
+            if not self.connection().closed:
+                self._dialect.to_reading(self.connection())
 
     # --- ending -------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import sqlite3
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -20,11 +21,17 @@ from moatbridge_sql import _url
 from moatbridge_sql._database import ServerFacts
 from moatbridge_sql._faults import Fault, by_class, by_sqlite_code
 from moatbridge_sql._values import Undecodable
-from moatbridge_sql.engine._dialect import RAW, GenericDialect
+from moatbridge_sql.engine._dialect import (
+    RAW,
+    BlockStatement,
+    GenericDialect,
+    drivers_rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from moatbridge_sql._columns import Values
     from moatbridge_sql._schema import Column, Table
 
 _CLOCK: Final = sa.text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
@@ -61,6 +68,12 @@ class SqliteDialect(GenericDialect):
         import os  # noqa: PLC0415 - one use
 
         return os.access(_url.database_name(self.config.url), os.W_OK)
+
+    # --- reading -----------------------------------------------------------------
+
+    def all_rows(self, result: sa.CursorResult[Any]) -> list[Any]:
+        """Sqlite3's own tuples."""
+        return drivers_rows(result)
 
     # --- values ------------------------------------------------------------------
 
@@ -144,6 +157,38 @@ class SqliteDialect(GenericDialect):
             set_={table.c[name]: statement.excluded[name] for name in free},
         )
 
+    def block_statements(
+        self,
+        table: Table,
+        core: sa.Table,
+        op: str,
+        match: Sequence[str],
+        columns: Mapping[str, Values],
+    ) -> Sequence[BlockStatement] | None:
+        """Executemany of plain tuples; SQLite has no round trips to save."""
+        at = {name: table.places[name] for name in columns}
+        named = {f"v{place}": name for name, place in at.items()}
+        keys, places = [at[name] for name in match], list(at.values())
+        if op == "update":
+            return [_each(_update(core, keys, places), named, told="rowcount")]
+        if not self.can_upsert(table, match):
+            return None
+        if op == "upsert":
+            return [_each(self.upsert(core, keys, places), named)]
+        made = self.upsert(core, keys, keys).values(_bound(places))
+        return [_each(made, named, told="rowcount")]
+
+    def adapted(self, column: Column, values: Values) -> Values:
+        """`adapt`, where any value needs it."""
+        kinds = set(map(type, values))
+        if kinds <= _STORED:
+            return values
+        if kinds <= _BOOLEAN:
+            return [value if value is None else int(value) for value in values]
+        if kinds <= _MOMENT:
+            return [value and value.isoformat(" ") for value in values]
+        return [self.adapt(column, value) for value in values]
+
     # --- failures --------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -179,7 +224,23 @@ class SqliteDialect(GenericDialect):
         )
 
 
+_each: Final = partial(BlockStatement, many=True)
+
+
+def _bound(places: Sequence[str]) -> dict[str, Any]:
+    return {place: sa.bindparam(f"v{place}", type_=RAW) for place in places}
+
+
+def _update(table: sa.Table, keys: Sequence[str], places: Sequence[str]) -> Any:
+    bound = _bound(places)
+    where = [table.c[place] == bound.pop(place) for place in keys]
+    return table.update().values(bound).where(*where)
+
+
 _UTC: Final = UTC
+_STORED: Final = frozenset({int, float, str, bytes, type(None)})
+_BOOLEAN: Final = frozenset({bool, type(None)})
+_MOMENT: Final = frozenset({datetime, type(None)})
 
 
 def _decode(raw: bytes) -> Any:

@@ -47,6 +47,12 @@ class Statements:
         return self.table.column(name), self.expression(name)
 
     @cached_property
+    def binary(self) -> bool:
+        """Whether pages may travel in the server's binary form."""
+        names = self.selection.columns
+        return self.dialect.binary([self.table.column(name) for name in names])
+
+    @cached_property
     def values(self) -> list[Any]:
         """The plain columns of a row, as `Selection.columns` orders them."""
         return [

@@ -21,6 +21,7 @@ LARGEST_PAGE: Final = 64 << 20
 FIRST_WIDE_PAGE: Final = 250
 """Rows of the first page where values may be large, until their size is known."""
 MOST_BAD_ROWS: Final = 200
+_MEASURED: Final = frozenset({str, bytes, list, type(None)})
 
 
 class Walker:
@@ -53,7 +54,9 @@ class Walker:
         size = self._size
         statement = self._statements.page(self._plan, size + self._peek)
         try:
-            rows, marked = self._session.tolerant_rows(statement)
+            rows, marked = self._session.tolerant_rows(
+                statement, binary=self._statements.binary
+            )
         except FaultError as error:
             if error.fault.kind not in ROW_FAULTS:
                 raise
@@ -83,7 +86,7 @@ class Walker:
     def _measure(self, rows: Sequence[Sequence[Any]]) -> None:
         if not self._wide:
             return
-        total = sum(_size(row[index]) for row in rows for index in self._wide)
+        total = sum(_size([row[index] for row in rows]) for index in self._wide)
         if total > LARGEST_PAGE:
             raise Rejected(
                 "A page is larger than 64 MiB; leave large columns out of 'fields', or "
@@ -146,5 +149,8 @@ def _texted(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _size(value: Any) -> int:
-    return len(value) if isinstance(value, str | bytes | list) else 16
+def _size(values: Sequence[Any]) -> int:
+    """About how many bytes a column of a page takes."""
+    if set(map(type, values)) <= _MEASURED:
+        return sum(map(len, filter(None, values)))
+    return sum(len(v) if isinstance(v, str | bytes | list) else 16 for v in values)

@@ -172,7 +172,7 @@ class Writer:
         bulk = getattr(self._dialect, "bulk_upsert", None)
         if bulk is not None and self._dialect.bulk(self._table, names):  # type: ignore[attr-defined]
             self._halving(rows, lambda some: self._sql.run(
-                bulk(self._table, self._core, match, list(map(self._sql.merged, some)))
+                bulk(self._table, self._core, match, self._sql.columns(some))
             ))  # fmt: skip
             return True
         columns = [self._sql.parameter(name) for name in names]
@@ -201,15 +201,15 @@ class Writer:
         bulk = getattr(self._dialect, "bulk_update", None)
         match, names = list(rows[0].write.match), list(rows[0].write.values)
         if bulk is not None and self._dialect.bulk(self._table, [*match, *names]):  # type: ignore[attr-defined]
-            merged = [self._sql.merged(row) for row in rows]
-            self._sql.run(bulk(self._table, self._core, match, merged))
+            columns = self._sql.columns(rows)
+            self._sql.run(bulk(self._table, self._core, match, columns))
             return
         if not self._dialect.locks and rows[0].write.expected is not None:
             for row in rows:
                 self._compare_and_set(row)
             return
-        sql, columns = self._sql, self._core.c
-        where = [columns[sql.parameter(n)] == sql.placed(n, "k") for n in match]
+        sql, places = self._sql, self._core.c
+        where = [places[sql.parameter(n)] == sql.placed(n, "k") for n in match]
         values = {sql.parameter(n): sql.placed(n) for n in names}
         parameters = [
             {
