@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 
 from flow.stillness import StillWorld
+from moatbridge.flow.reconcile import whole
+from moatbridge.flow.reconcile.work import Work
 
 KINDS = ("missing", "changed", "duplicate", "extra")
 UNMANAGED = 7
@@ -97,3 +99,40 @@ def settled(world, count=30):
     made.go()
     assert made.same()
     return made
+
+
+def meanwhile(monkeypatch, act):
+    """Call ``act(moment)`` at each moment of a reconciliation.
+
+    0: it begins; 1: the target was read; 2: the source was; 3: the ledger's links were,
+    and what seemed to differ is looked at again; 4: both ends are about to be fetched;
+    5: the target was; 6: the source was, and the ledger is read a last time.
+    """
+    fetch, read = Work.fetch, whole.read_there
+
+    def from_the_beginning(work):
+        act(0)
+        read(work)
+
+    def then(moment, name):
+        step = getattr(whole, name)
+
+        def stepped(work):
+            step(work)
+            act(moment)
+
+        monkeypatch.setattr(whole, name, stepped)
+
+    def fetched(work, end, refs):
+        there = end is work.route.target
+        if there:
+            act(4)
+        found = fetch(work, end, refs)
+        act(5 if there else 6)
+        return found
+
+    monkeypatch.setattr(whole, "read_there", from_the_beginning)
+    then(1, "read_there")
+    then(2, "read_here")
+    then(3, "walk_links")
+    monkeypatch.setattr(Work, "fetch", fetched)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
-from flow.reconcile_world import look, remove_there, repaired, settled
+import pytest
+
+from flow.reconcile_world import look, meanwhile, remove_there, repaired, settled
 from flow.stillness import Counted
-from moatbridge.flow.reconcile import repairing
+from moatbridge.flow.reconcile import repairing, whole
 from moatbridge.resilience import crash, heart
 from moatbridge.testing import MemoryAdapter
 
@@ -46,6 +49,122 @@ def test_while_the_flow_is_at_work_nothing_is_taken_for_a_divergence(worlds):
     found.append(look(world))
     assert [one.examples for one in found if one.counts] == []
     assert world.same()
+
+
+def returned(world, *numbers):
+    """These people left once, so that the target says of them that they are active."""
+    world.remove(*numbers)
+    world.go()
+    for number in numbers:
+        world.put(number)
+    world.go()
+    assert {world.there()[f"u{n:04}"]["active"] for n in numbers} == {True}
+
+
+def test_who_leaves_and_returns_between_any_two_steps_is_no_divergence(
+    worlds, monkeypatch
+):
+    world = settled(worlds(count=120))
+    turns = list(itertools.combinations(range(8), 2))  # 7: after it
+    leavers = dict(zip(range(28), turns, strict=True))
+    comers = dict(zip(range(28, 56), turns, strict=True))
+    returned(world, *leavers, *comers)
+    world.remove(*comers)
+    world.go()
+    done = []
+
+    def act(moment):
+        for number, (first, second) in {**leavers, **comers}.items():
+            if moment not in {first, second}:
+                continue
+            if (number in leavers) == (moment == first):
+                world.remove(number)
+            else:
+                world.put(number, family=f"Moment {moment}")
+        world.go()
+        done.append(moment)
+
+    with monkeypatch.context() as patched:
+        meanwhile(patched, act)
+        found = look(world)
+    assert done == [0, 1, 2, 3, 4, 5, 6]
+    assert found.examples == ()
+    act(7)
+    assert look(world).examples == ()
+    assert {world.there()[f"u{n:04}"]["active"] for n in leavers} == {True}
+    assert {world.there()[f"u{n:04}"]["active"] for n in comers} == {False}
+
+
+class Courier:
+    """A delivery that arrived, and is not settled before it is told to go on."""
+
+    def __init__(self, world):
+        self.arrived, self.may_go_on = threading.Event(), threading.Event()
+        crash.install(self.at)
+        self.worker = threading.Thread(target=world.go)
+        self.worker.start()
+        assert self.arrived.wait(60)
+
+    def at(self, point):
+        if point == "answer.read" and threading.current_thread() is self.worker:
+            self.arrived.set()
+            assert self.may_go_on.wait(60)
+
+    def settle(self):
+        self.may_go_on.set()
+        self.worker.join()
+        crash.install(None)
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_what_arrives_and_is_settled_between_any_two_steps_is_no_divergence(
+    worlds, monkeypatch, leaves
+):
+    world = settled(worlds(count=60))
+    turns = list(itertools.combinations(range(8), 2))
+    returned(world, *range(len(turns)))
+    if not leaves:
+        world.remove(*range(len(turns)))
+        world.go()
+    for number, (sent, settled_) in enumerate(turns):
+        on_its_way = []
+
+        def act(moment, number=number, sent=sent, upto=settled_, way=on_its_way):
+            if moment == sent:
+                world.remove(number) if leaves else world.put(number)
+                way.append(Courier(world))
+            elif moment == upto and way:
+                way.pop().settle()
+
+        with monkeypatch.context() as patched:
+            meanwhile(patched, act)
+            found = look(world)
+        for courier in on_its_way:
+            courier.settle()
+        assert found.examples == (), (sent, settled_)
+    world.go()
+    assert look(world).counts == {}
+
+
+def test_who_returns_before_the_repair_is_staged_is_not_disabled_by_it(
+    worlds, monkeypatch
+):
+    world = settled(worlds(count=8))
+    world.remove(1)
+    world.go()
+    world.edit_there("u0001", active=True)
+    assert look(world).fields == {"active": 1}
+    stage = whole.stage_repairs
+
+    def later(work, *, actor):
+        world.put(1, family="Back")
+        world.go()
+        return stage(work, actor=actor)
+
+    monkeypatch.setattr(whole, "stage_repairs", later)
+    found = look(world, repair=True)
+    assert (found.plan, found.left) == (None, {"moved": 1})
+    assert world.there()["u0001"]["active"] is True
 
 
 PAIR = {

@@ -257,6 +257,8 @@ class SecondLook:
         return Divergence("missing", self._who(one), why=why, link_id=one.link.link_id)
 
     def _enabled(self, one: _Looked) -> Divergence | None:
+        if one.link.state is not LinkState.DISABLED:
+            return None  # it came back, and the flow itself enabled it
         if isinstance(one.there, Record):
             try:
                 data, part = one.there.data, one.there.incomplete

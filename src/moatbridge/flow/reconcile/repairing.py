@@ -211,7 +211,8 @@ class _Repair:
         for one in page:
             link, mark = links[one.link_id], mark_of.get(one.link_id)
             record = records.get(one.link_id)
-            if mark is None or one.link_id in busy:
+            back = one.kind == "enabled" and link.state is not LinkState.DISABLED
+            if mark is None or one.link_id in busy or back:
                 self.left["moved"] += 1
             elif one.kind == RETRACTED or (
                 one.kind == "changed" and link.base is None and one.link_id in undone
