@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from moatbridge.adapter import Query
 from moatbridge.errors import ConfigurationError, TranslationError
-from moatbridge.flow.carry import Carry
+from moatbridge.flow.carry import carrying
 from moatbridge.ledger import marks
 from moatbridge.ledger.keys import key_hash
 
@@ -49,7 +49,7 @@ def adopt(
     found: list[Match | None] = [None] * len(entities)
     for path in route.config.match:
         open_ = [i for i, match in enumerate(found) if match is None]
-        values = [_text(Carry([path]).values(entities[i]).get(path)) for i in open_]
+        values = [_text(carrying((path,)).values(entities[i]).get(path)) for i in open_]
         wanted = [(i, value) for i, value in zip(open_, values, strict=True) if value]
         for start in range(0, len(wanted), _CALL):
             _look(route, target(), path, wanted[start : start + _CALL], entities, found)
@@ -98,7 +98,7 @@ def _same(route: Route, record: Record, path: str, value: str) -> bool:
         entity = route.target.bound.decode(record.data, record.incomplete)
     except TranslationError:
         return False
-    held = _text(Carry([path]).values(entity).get(path))
+    held = _text(carrying((path,)).values(entity).get(path))
     if held is None:
         return False
     # Only ASCII letters compare without case: look-alikes are not the same account.

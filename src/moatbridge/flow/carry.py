@@ -7,6 +7,7 @@ but the entity (design 0031).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moatbridge.entities.paths import Slot, parse
@@ -118,6 +119,12 @@ class Carry:
             for text, read in zip(self.paths, self._read, strict=True)
             if (value := read(entity)) is not _MISSING
         }
+
+
+@lru_cache(maxsize=512)
+def carrying(paths: tuple[str, ...]) -> Carry:
+    """`Carry`, made once for the paths that many records of a flow say."""
+    return Carry(paths)
 
 
 def _cutter(branch: _Branch) -> _Cut:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from moatbridge.flow.carry import Carry
+from moatbridge.flow.carry import Carry, carrying
 from moatbridge.ledger.keys import fingerprinter
 
 if TYPE_CHECKING:
@@ -141,9 +141,8 @@ class Route:
     def said(self, entity: dict[str, Any]) -> Carry:
         """The paths about which the entity says something, as a cutter."""
         every = self.initial if len(self.initial.paths) else self.carry
-        return Carry(
-            [*every.values(entity), *(["active"] if "active" in entity else [])]
-        )
+        active = ("active",) if "active" in entity else ()
+        return carrying((*every.values(entity), *active))
 
     def lane_of(self, key: str) -> int:
         """The lane that delivers this source record's changes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from moatbridge.entities.paths import Slot, parse
@@ -23,6 +24,7 @@ class OwnedPath(NamedTuple):
     below: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=4096)
 def parse_owned(path: str) -> OwnedPath:
     """Take one owned path apart; ``emails[]`` is the same as ``emails``.
 
