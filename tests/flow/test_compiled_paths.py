@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from moatbridge.entities.paths import Slot, parse
 from moatbridge.flow.carry import Carry
+from moatbridge.flow.sameness import canonical, same
 from moatbridge.ledger.keys import path_hash
 
 PATHS = (
@@ -119,3 +120,9 @@ def test_each_kind_of_path_is_cut_out():
         "enterprise": {"manager": {"value": 7}},
         "userName": None,
     }
+
+
+@given(ENTITIES, ENTITIES)
+def test_entities_are_the_same_if_their_canonical_forms_are(one, other):
+    assert same(one, other) == (canonical(one) == canonical(other))
+    assert same(one, dict(one))

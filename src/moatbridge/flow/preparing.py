@@ -21,7 +21,7 @@ from moatbridge.flow.lost import back_again, named
 from moatbridge.flow.readership import NOBODY, Readership, readerships
 from moatbridge.flow.references import Resolution
 from moatbridge.flow.retract.images import image_of, kept
-from moatbridge.flow.sameness import canonical
+from moatbridge.flow.sameness import same
 from moatbridge.flow.sealing import seals
 from moatbridge.flow.settings import CONTENT
 from moatbridge.flow.standing import notes, recheck
@@ -370,4 +370,4 @@ def _nothing_to_do(route: Route, one: Planned) -> bool:
         return one.op == "disable" and one.target is None
     there = _decoded(route, one) or {}
     says = route.said(one.entity)
-    return bool(canonical(says.cut(one.entity)) == canonical(says.cut(there)))
+    return same(says.cut(one.entity), says.cut(there))

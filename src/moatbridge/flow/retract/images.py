@@ -129,7 +129,7 @@ def _changes(
         was = old.get(path)
         if was is None and path not in old and before.incomplete:
             blind.append(path)
-        elif mark(value) == mark(was):
+        elif (type(value) is type(was) and value == was) or mark(value) == mark(was):
             continue
         elif path in lists:
             image.lists[path] = _difference(was or [], value or [])
