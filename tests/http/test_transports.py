@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from moatbridge.errors import MoatbridgeError, NotApplied, OutcomeUnknown
 from moatbridge.http import HttpClient, HttpConfig
 from moatbridge.testing import net
+from servers.raw_http import RawHttp
 from servers.scripted_http import Answer, ScriptedHttp
 
 PACKED = gzip.compress(json.dumps({"a": ["ü"] * 500}).encode())
@@ -103,39 +104,6 @@ def test_a_body_in_pieces_arrives_whole_or_is_not_believed(transport):
     assert [a.body for a in peer.asked if a.method == "POST"] == [{"a": 1}] * 2
 
 
-class Raw:
-    """A server of one thread that answers each connection from a list of bytes."""
-
-    def __init__(self, *answers):
-        self.answers = list(answers)
-        self.connections = 0
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self):
-        while self.answers:
-            try:
-                connection, _address = self._socket.accept()
-            except OSError:
-                return
-            self.connections += 1
-            with connection:
-                while self.answers and connection.recv(65_536):
-                    answer = self.answers.pop(0)
-                    connection.sendall(answer)
-                    if b"X-Then: close" in answer:
-                        break
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self._socket.close()
-        self._thread.join(5)
-
-
 def whole(body=b"{}", *, more=b""):
     head = b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n"
     return head % (more, len(body)) + body
@@ -155,7 +123,7 @@ def whole(body=b"{}", *, more=b""):
 def test_a_connection_is_used_again_only_if_nothing_is_wrong_with_it(
     first, connections
 ):
-    with Raw(first, whole(b'{"second":1}')) as server:
+    with RawHttp(first, whole(b'{"second":1}')) as server:
         client = client_of(server.port)
         assert client.request("POST", "/x", json={}).body == {}
         if b"X-Then" in first:
@@ -166,7 +134,7 @@ def test_a_connection_is_used_again_only_if_nothing_is_wrong_with_it(
 
 
 def _wait_until_readable(client):
-    sock = client._transport._channel.sock
+    sock = client._transport._connection.channel.sock
     sock.settimeout(30)
     assert sock.recv(1, socket.MSG_PEEK) == b""
 

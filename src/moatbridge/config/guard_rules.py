@@ -121,6 +121,7 @@ class Rules:
         attachment_size: Bytes of one attachment at most.
         origin: Rule or setting -> where its value came from.
         warnings: Sentences to print and audit at each start.
+        day: The day (UTC) that they were made for by `at`; None: for any.
     """
 
     rules: Mapping[str, Rule]
@@ -137,10 +138,8 @@ class Rules:
     attachment_size: int = 0
     origin: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    day: date | None = field(default=None, repr=False, compare=False)
     _ends: bool = field(init=False, repr=False, compare=False)
-    _held: dict[date, Rules] = field(
-        init=False, repr=False, compare=False, default_factory=dict
-    )
 
     def __post_init__(self) -> None:
         ends = any(rule.until is not None for rule in self.rules.values())
@@ -154,12 +153,10 @@ class Rules:
         if not self._ends:
             return self
         day = datetime.fromtimestamp(now, UTC).date()
-        held = self._held.get(day)
-        if held is None:
-            held = replace(self, rules={n: r.at(day) for n, r in self.rules.items()})
-            self._held.clear()
-            self._held[day] = held
-        return held
+        if day == self.day:
+            return self
+        held = {name: rule.at(day) for name, rule in self.rules.items()}
+        return replace(self, rules=held, day=day)
 
     def explain(self) -> list[tuple[str, str, str]]:
         """Rows (rule, size and mode, origin) for ``guard explain``."""

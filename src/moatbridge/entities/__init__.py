@@ -7,7 +7,7 @@ it. An entity is an ordinary dict of JSON values (entities 1-9).
 from __future__ import annotations
 
 from moatbridge.entities.audience import AUDIENCES, AudienceKind, narrower, wider
-from moatbridge.entities.canonical import canonical_json, fingerprint, fingerprinter
+from moatbridge.entities.canonical import canonical_json, fingerprint
 from moatbridge.entities.checking import check
 from moatbridge.entities.conversion import Converter
 from moatbridge.entities.converters import Converters
@@ -80,7 +80,6 @@ __all__ = [
     "check",
     "entity_type",
     "fingerprint",
-    "fingerprinter",
     "highest",
     "label",
     "narrower",

@@ -188,9 +188,10 @@ def _reader(path: Path) -> _Read:
             found = _slot(found, slot)
         if rest is None:
             return found
-        return (
-            [rest(each) for each in found] if isinstance(found, list) else rest(found)
-        )
+        if not isinstance(found, list):
+            return rest(found)
+        told = [rest(each) for each in found]
+        return [each for each in told if each is not _MISSING]
 
     return read
 

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 _lock = threading.Lock()
 _working = 0
 _before: tuple[int, int, int] | None = None
+_ours: tuple[int, int, int] | None = None
 
 
 @contextmanager
 def rarely(objects: int) -> Iterator[None]:
     """Collect cycles once in so many new objects meanwhile.
+
+    Where several bridges work at once, the first one's number holds for all.
 
     Args:
         objects: More containers made than freed until the youngest are looked through;
@@ -41,19 +44,20 @@ def rarely(objects: int) -> Iterator[None]:
 
 
 def _enter(objects: int) -> None:
-    global _working, _before  # noqa: PLW0603 - the collector is one for the process
+    global _working, _before, _ours  # noqa: PLW0603 - one collector for the process
     with _lock:
         _working += 1
         found = gc.get_threshold()
         if _working == 1 and 0 < found[0] < objects:
-            _before = found
-            gc.set_threshold(objects, *found[1:])
+            _before, _ours = found, (objects, *found[1:])
+            gc.set_threshold(*_ours)
 
 
 def _leave() -> None:
-    global _working, _before  # noqa: PLW0603 - the collector is one for the process
+    global _working, _before  # noqa: PLW0603 - one collector for the process
     with _lock:
         _working -= 1
         if _working == 0 and _before is not None:
-            gc.set_threshold(*_before)
+            if gc.get_threshold() == _ours:  # else somebody set it meanwhile
+                gc.set_threshold(*_before)
             _before = None

@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 _NOTED: Final = frozenset({"privileged", "external"})
 """Rules that are counted with a change even when they let it go."""
 
-Hold = tuple[str, str, str]
-"""(reason, rule, detail)."""
+Hold = tuple[str, str, str]  # reason, rule, detail
 
 
 @dataclass(slots=True)
@@ -80,8 +79,9 @@ class Decider:
         self._target = target
         self._memory = memory
         self._readers: dict[bytes, Readership] = {}
-        members = route.source.bound.translator.entity.shape.members
-        self._needed = [name for name, each in members.items() if each.required]
+        self._rules = route.rules
+        shape = route.source.bound.translator.entity.shape
+        self._needed = [n for n, each in shape.members.items() if each.required]
         self._whole = route.initial.paths == route.carry.paths
 
     def decide(
@@ -102,6 +102,7 @@ class Decider:
         """
         salt = self._ledger.ledger_id.encode()
         context = Context(now=self._ledger.now(), memory=self._memory, salt=salt)
+        self._rules = self._route.rules.at(context.now)
         new: list[tuple[Seen, dict[str, Any]]] = []
         readable = self._readable(differing, known, result)
         self._readers = read_by(
@@ -314,7 +315,7 @@ class Decider:
                 and carry.moved(entity, link.base, "audience"),
                 readers=readers.readers,
             ),
-            self._route.rules,
+            self._rules,
             context,
         )
         if verdict.decision == "drop":

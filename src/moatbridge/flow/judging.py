@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.flow.letting_go import Noticing
 from moatbridge.guard import (
@@ -31,12 +31,15 @@ if TYPE_CHECKING:
 
 SAMPLES = 100
 _PAGE = 500
-_OPERATIONS: dict[str, Operation] = {
-    "create": "create",
-    "update": "update",
-    "disable": "disable",
-    "delete": "delete",
+"""Intents held at once, with all they say."""
+
+COUNTED_AS: Final[dict[str, tuple[Operation, ...]]] = {
+    "create": ("create",),
+    "update": ("update", "renew"),
+    "disable": ("disable", "left_scope"),
+    "delete": ("delete", "left_scope"),
 }
+"""Operation of an intent -> what a plan counts it as: as it is, or as the other."""
 
 
 def judge_run(
@@ -123,11 +126,9 @@ def _add(
         summary.privileged += bool(held.get("privileged"))
         summary.external += bool(held.get("external"))
         return
-    kind: Operation = _OPERATIONS[op]
-    if held.get("renew"):
-        kind = "renew"
-    elif held.get("why") == "left-scope":
-        kind = "left_scope"
+    kind, special = COUNTED_AS[op]
+    if held.get("renew") or held.get("why") == "left-scope":
+        kind = special
     changed = held.get("changed", [])
     values = route.carry.values(held.get("entity") or {})
     summary.add(

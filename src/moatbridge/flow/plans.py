@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from moatbridge.errors import ConfigurationError
-from moatbridge.flow.judging import verdict_from_json
+from moatbridge.flow.judging import COUNTED_AS, verdict_from_json
 from moatbridge.ledger import notices, runs
 from moatbridge.ledger.states import State
 
@@ -168,14 +168,10 @@ def _examples(
     tx: Transaction, run_id: int, counts: Mapping[str, int]
 ) -> dict[str, list[Example]]:
     found: dict[str, list[Example]] = {}
-    for op, limit, names in (
-        ("create", EXAMPLES, ("create",)),
-        ("update", EXAMPLES, ("update", "renew")),
-        ("disable", REMOVALS, ("disable", "left_scope")),
-        ("delete", REMOVALS, ("delete", "left_scope")),
-    ):
+    for op, names in COUNTED_AS.items():
         if not any(counts.get(name) for name in names):
             continue  # there is none, and all of a large run would be looked through
+        limit = REMOVALS if op in {"disable", "delete"} else EXAMPLES
         rows = tx.all(
             "SELECT i.op, i.ref, i.payload, p.state FROM intent i "
             "JOIN parcel p ON p.parcel_id=i.parcel_id "

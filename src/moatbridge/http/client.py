@@ -16,6 +16,7 @@ import logging
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -190,9 +191,8 @@ class HttpClient:
         headers |= self._credentials.headers(self.base.origin)
         self.requests += 1
         try:
-            with closing(
-                self._transport.send("GET", call.url, headers, None)
-            ) as answer:
+            answer = self._transport.send("GET", call.url, headers, None)
+            with closing(answer):
                 _check_events(call, answer)
                 yield from _lines(call, answer.pieces())
         except MoatbridgeError:
@@ -225,9 +225,8 @@ class HttpClient:
         if content is not None:
             sent_headers.setdefault("Content-Type", self._media_type)
         if self._net.remaining() <= 0:
-            raise NotApplied(
-                f"{call} was not sent: no time left.", code="http.deadline"
-            )
+            words = f"{call} was not sent: no time left."
+            raise NotApplied(words, code="http.deadline")
         self.requests += 1
         self._net.asked()
         try:
@@ -335,17 +334,21 @@ def _open(net: Net, config: HttpConfig, media_type: str) -> Transport:
         "Accept": f"{media_type}, application/json;q=0.9",
         "Accept-Encoding": "gzip",
     }
-    if config.quick and config.proxy is None:
-        from moatbridge.http.wire import WireTransport  # noqa: PLC0415 - loads ssl
-
-        return WireTransport(net, config.base, headers)
+    opened: Callable[[], Transport]
     try:
-        from moatbridge.http.transport import GeneralTransport  # noqa: PLC0415
+        if config.quick and config.proxy is None:
+            from moatbridge.http.wire import WireTransport  # noqa: PLC0415 - loads ssl
+
+            opened = partial(WireTransport, net, config.base, headers)
+        else:
+            from moatbridge.http.transport import GeneralTransport  # noqa: PLC0415
+
+            tls, proxy = config.base.scheme == "https", config.proxy
+            opened = partial(GeneralTransport, net, headers, encrypted=tls, proxy=proxy)
     except ImportError:
-        message = "This adapter needs httpx2: pip install 'moatbridge[http]'."
+        message = "This adapter needs more: pip install 'moatbridge[http]'."
         raise ConfigurationError(message, code="http.missing") from None
-    encrypted = config.base.scheme == "https"
-    return GeneralTransport(net, headers, encrypted=encrypted, proxy=config.proxy)
+    return opened()
 
 
 def _lines(call: _Call, chunks: Iterator[bytes]) -> Iterator[str]:
@@ -354,9 +357,8 @@ def _lines(call: _Call, chunks: Iterator[bytes]) -> Iterator[str]:
         *whole, rest = (rest + chunk).split(b"\n")
         yield from (line.decode("utf-8", "replace").rstrip("\r") for line in whole)
         if len(rest) > MAX_LINE:
-            raise call.failed(
-                f"{call} sends a line without end.", "http.too-large", sent=True
-            )
+            words = f"{call} sends a line without end."
+            raise call.failed(words, "http.too-large", sent=True)
 
 
 def _content(json: Any) -> bytes | None:

@@ -23,9 +23,9 @@ class HttpConfig(AdapterConfig):
         proxy: ``http://host:port`` of a forward proxy; the environment's are ignored.
         max_response: Bytes of one answer after decompression.
         user_agent: Sent with each request; None says ``moatbridge``.
-        transport: ``direct``: HTTP/1.1, JSON and records by quick ways of our own.
-            ``httpx2``: all by the general ways, with the same results at several times
-            the cost. Through a proxy requests always go by ``httpx2``.
+        transport: ``direct``: HTTP/1.1 by ``h11``, JSON and records by quick ways of
+            our own. ``httpx2``: all by the general ways, with the same results at
+            several times the cost. Through a proxy requests always go by ``httpx2``.
         insecure_cleartext: Allow ``http://``: whoever stands on the way reads and
             changes everything, the credentials too.
     """

@@ -1,11 +1,14 @@
-"""The quick transport: one connection, one request at a time (design note 0030).
+"""The quick transport: h11 over one connection, one request at a time.
 
-The general client in front of a pool costs four times what the request itself does:
-URL objects, header objects, cookies, events, connection states. Here a request is one
-block of bytes, and the answer is read by `moatbridge.http.framing`. The same `Channel`
-lies under it, so egress, deadlines, TLS and pins hold alike.
+The general client in front of a pool costs several times what a request itself does:
+URL objects, header objects, cookies, locks, connection states (design note 0030). Here
+`h11` alone reads and writes HTTP/1.1, over the same `Channel`, so egress, deadlines,
+TLS and pins hold alike.
 
-Loaded lazily: the channel imports ssl.
+h11's errors quote what they refuse, which may be a credential or a person: they never
+leave this module, not even as the context of another error.
+
+Loaded lazily: this module imports h11, and the channel ssl.
 """
 
 from __future__ import annotations
@@ -15,8 +18,10 @@ import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+import h11
+
 from moatbridge.http.channel import KEEPALIVE, Channel, Flight
-from moatbridge.http.framing import AnswerError, Head, Incoming, inflated
+from moatbridge.http.inflating import AnswerError, inflated
 
 if TYPE_CHECKING:
     import ssl
@@ -25,32 +30,44 @@ if TYPE_CHECKING:
     from moatbridge.adapter import Net
     from moatbridge.http.url import BaseUrl
 
-_METHOD: Final = re.compile(r"[A-Z]+")
-_NAME: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")
-_VALUE: Final = re.compile(r"(?:[!-~](?:[ \t]*+[!-~]++)*+)?")
-_TARGET: Final = re.compile(r"[!#$&-;=?@A-Z\[\]_a-z~%]*")
-_PLAIN: Final = "!#$&'()*+,/:;=?@[]~%"
+MAX_HEAD: Final = 65_536
+"""Bytes of a head, of a chunk's first line or of a trailer that wait for their end."""
+
+_PIECE: Final = 16_384
+"""Bytes read at once."""
+
+_BLANKS: Final = re.compile(rb"[ \t]{1024}")
+"""No honest line holds that many. h11 tries each pair of ends on a run of blanks that
+it refuses after all: 64 KiB of them would stop this process for eight seconds, which no
+deadline ends. So a run may be no longer than this and one piece."""
+
+_INFORMATIONAL: Final = 10
+"""Answers before the final one, at most."""
+
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+_PLAIN: Final = "!$&'()*+,/:;=?@[]~%"
 _TOGETHER: Final = 262_144
-"""Bytes of a body that are copied behind the head, to leave in one piece."""
+"""Bytes of a body that are copied behind the head, to leave with it."""
 
 
 class WireAnswer:
     """One answer whose head has come; see `HttpClient` for who closes it."""
 
-    __slots__ = ("_read", "_transport", "headers", "lines", "status")
+    __slots__ = ("_connection", "_transport", "headers", "lines", "status")
 
-    def __init__(self, transport: WireTransport, head: Head) -> None:
-        self.status: int = head.status
-        self.headers: dict[str, str] = head.headers
-        self.lines: int = head.lines
+    def __init__(
+        self, transport: WireTransport, connection: _Connection, head: h11.Response
+    ) -> None:
+        self.status: int = head.status_code
+        self.headers: dict[str, str] = _joined(head.headers)
+        self.lines: int = len(head.headers)
         self._transport = transport
-        self._read = transport.incoming.body(head)
+        self._connection = connection
 
     def pieces(self) -> Iterator[bytes]:
         """The body without its content coding, as it comes."""
-        yield from inflated(self._read, self.headers.get("content-encoding", ""))
-        self._transport.answered = True
+        coding = self.headers.get("content-encoding", "")
+        yield from inflated(self._connection.body(), coding)
 
     def close(self) -> None:
         """Let go of the connection; one with an unread answer on it is closed."""
@@ -68,17 +85,14 @@ class WireTransport:
 
     def __init__(self, net: Net, base: BaseUrl, headers: Mapping[str, str]) -> None:
         self.flight: Flight = Flight()
-        self.answered: bool = False
-        self.incoming: Incoming
         self._net = net
         self._base = base
         self._origin = base.text.removesuffix(base.path)
         fixed = {"Host": self._origin.partition("://")[2], **headers}
-        self._lines = [(name.lower(), f"{name}: {fixed[name]}") for name in fixed]
+        self._fixed = [(name.lower(), _line(name, fixed[name])) for name in fixed]
         self._context = _context(net) if base.scheme == "https" else None
-        self._channel: Channel | None = None
+        self._connection: _Connection | None = None
         self._used = 0.0
-        self._lasting = False
 
     def send(
         self,
@@ -92,63 +106,38 @@ class WireTransport:
         Raises:
             TimeoutError: The call's deadline.
             OSError: The connection broke.
-            AnswerError: What came is no answer.
-            ValueError: A header that cannot be written; nothing was sent.
+            AnswerError: What came is no answer, or the content is not as long as its
+                ``Content-Length`` says.
+            ValueError: A request that cannot be written down; nothing was sent.
             MoatbridgeError: From the core's own checks while connecting.
         """
-        self.flight.sent = self.answered = False
-        block = self._block(method, url, headers, content)
-        channel = self._ready()
+        self.flight.sent = False
+        request = self._request(method, url, headers, content)
+        connection = self._ready()
         try:
-            head = self._exchange(channel, method, block, content, headers)
+            return WireAnswer(self, connection, connection.ask(request, content))
         except BaseException:
-            self._drop()
+            self.close()
             raise
-        self._lasting = head.lasting
-        return WireAnswer(self, head)
 
     def over(self) -> None:
         """The answer was read, or will not be."""
-        reusable = self.answered and self._lasting and self.incoming.clean
-        if not reusable:
-            self._drop()
+        if self._connection is not None and not self._connection.again():
+            self.close()
         self._used = time.monotonic()
 
     def close(self) -> None:
         """Close the connection."""
-        self._drop()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.channel.close()
 
-    def _exchange(
-        self,
-        channel: Channel,
-        method: str,
-        block: bytes,
-        content: bytes | Iterable[bytes] | None,
-        headers: Mapping[str, str],
-    ) -> Head:
-        try:
-            if content is None or isinstance(content, bytes):
-                _write(channel, block, content or b"")
-            else:
-                channel.write(block)
-                _stream(channel, content, _length(headers))
-        except TimeoutError:
-            raise
-        except OSError as error:
-            # Who refuses a request early may have said why before hanging up.
-            try:
-                return self.incoming.head(method)
-            except (OSError, AnswerError):
-                raise error from None
-        return self.incoming.head(method)
-
-    def _ready(self) -> Channel:
-        channel = self._channel
-        if channel is not None:
+    def _ready(self) -> _Connection:
+        if self._connection is not None:
             fresh = time.monotonic() - self._used <= KEEPALIVE
-            if fresh and channel.goes_on():
-                return channel
-            self._drop()
+            if fresh and self._connection.channel.goes_on():
+                return self._connection
+            self.close()
         channel = Channel.dial(self._base.host, self._base.port, self._net, self.flight)
         if self._context is not None:
             try:
@@ -156,42 +145,132 @@ class WireTransport:
             except BaseException:
                 channel.close()
                 raise
-        self._channel, self.incoming = channel, Incoming(channel.read)
-        return channel
+        self._connection = _Connection(channel)
+        return self._connection
 
-    def _drop(self) -> None:
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            channel.close()
-
-    def _block(
+    def _request(
         self,
         method: str,
         url: str,
         headers: Mapping[str, str],
         content: bytes | Iterable[bytes] | None,
-    ) -> bytes:
-        lines, own = [f"{_method(method)} {self._target(url)} HTTP/1.1"], set()
-        for name, value in headers.items():
-            if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
-                msg = "a header that cannot be written"
-                raise ValueError(msg)
-            own.add(name.lower())
-            lines.append(f"{name}: {value}")
-        lines += [line for name, line in self._lines if name not in own]
-        if not {"content-length", "transfer-encoding"} & own:
-            lines += _framing(method, content)
-        lines.append("\r\n")
-        return "\r\n".join(lines).encode("ascii")
+    ) -> h11.Request:
+        target = self._target(url)
+        own = {name.lower() for name in headers}
+        try:
+            lines = [_line(name, headers[name]) for name in headers]
+            lines += [line for name, line in self._fixed if name not in own]
+            if not {"content-length", "transfer-encoding"} & own:
+                lines += _length(method, content)
+            return h11.Request(method=method, target=target, headers=lines)
+        except (h11.LocalProtocolError, UnicodeEncodeError):
+            msg = "a header that cannot be written"
+        raise ValueError(msg)
 
     def _target(self, url: str) -> str:
         if not url.startswith(self._origin):
             msg = "another origin"
             raise ValueError(msg)
-        target = url[len(self._origin) :]
-        if not _TARGET.fullmatch(target):
-            target = quote(target, safe=_PLAIN)
+        target = quote(url[len(self._origin) :], safe=_PLAIN)
         return target if target[:1] == "/" else f"/{target}"
+
+
+class _Connection:
+    """A channel, and what h11 knows of the conversation on it."""
+
+    __slots__ = ("_peer", "channel")
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self._peer = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+
+    def ask(
+        self, request: h11.Request, content: bytes | Iterable[bytes] | None
+    ) -> h11.Response:
+        """Write a request and read the head of its answer; errors as `send`."""
+        whole = (content,) if isinstance(content, bytes) else content or ()
+        for block in self._blocks(request, whole):
+            try:
+                self.channel.write(block)
+            except TimeoutError:
+                raise
+            except OSError as error:
+                return self._refusal(error)
+        return self._head()
+
+    def body(self) -> Iterator[bytes]:
+        """The answer's body, as it was sent."""
+        while isinstance(event := self._event(), h11.Data):
+            yield event.data
+
+    def again(self) -> bool:
+        """Make ready for another request, if nothing speaks against it."""
+        if self._peer.trailing_data != (b"", False):
+            return False
+        try:
+            self._peer.start_next_cycle()
+        except h11.LocalProtocolError:
+            return False
+        return True
+
+    def _blocks(
+        self, request: h11.Request, content: Iterable[bytes]
+    ) -> Iterator[bytes]:
+        """What is to be written, the head and a small body's begin in one piece."""
+        waiting = self._written(request)
+        for piece in content:
+            data = self._written(h11.Data(data=piece))
+            if len(data) > _TOGETHER:
+                yield waiting
+                yield data
+            else:
+                yield waiting + data
+            waiting = b""
+        yield waiting + self._written(h11.EndOfMessage())
+
+    def _refusal(self, error: OSError) -> h11.Response:
+        """Who refuses a request early may have said why before hanging up."""
+        self._peer.send_failed()
+        try:
+            return self._head()
+        except (OSError, AnswerError):
+            raise error from None
+
+    def _written(self, event: h11.Request | h11.Data | h11.EndOfMessage) -> bytes:
+        try:
+            return self._peer.send(event)
+        except h11.LocalProtocolError:
+            msg = "the body is not as long as its Content-Length"
+        raise AnswerError(msg)
+
+    def _head(self) -> h11.Response:
+        self._more()
+        for _answer in range(_INFORMATIONAL):
+            event = self._event()
+            if isinstance(event, h11.Response):
+                return event
+            if not isinstance(event, h11.InformationalResponse):
+                break
+        msg = "no final answer"
+        raise AnswerError(msg)
+
+    def _event(self) -> object:
+        """What h11 makes of the next bytes: one of its events, or that it pauses."""
+        try:
+            while (event := self._peer.next_event()) is h11.NEED_DATA:
+                self._more()
+        except h11.RemoteProtocolError:
+            msg = "no answer of HTTP/1.1, or not all of one"
+        else:
+            return event
+        raise AnswerError(msg)
+
+    def _more(self) -> None:
+        """Read on; what h11 holds by now is the beginning of a line or of a head."""
+        if _BLANKS.search(self._peer.trailing_data[0]):
+            msg = "a line of blanks"
+            raise AnswerError(msg)
+        self._peer.receive_data(self.channel.read(_PIECE))
 
 
 def _context(net: Net) -> ssl.SSLContext:
@@ -200,49 +279,31 @@ def _context(net: Net) -> ssl.SSLContext:
     return context
 
 
-def _method(method: str) -> str:
-    if not _METHOD.fullmatch(method):
-        msg = "no method"
-        raise ValueError(msg)
-    return method
+def _line(name: str, value: str) -> tuple[bytes, bytes]:
+    return name.encode("ascii"), value.encode("ascii")
 
 
-def _framing(method: str, content: bytes | Iterable[bytes] | None) -> list[str]:
+def _length(
+    method: str, content: bytes | Iterable[bytes] | None
+) -> list[tuple[bytes, bytes]]:
     if content is None:
-        return ["Content-Length: 0"] if method in _WITH_BODY else []
+        return [(b"Content-Length", b"0")] if method in _WITH_BODY else []
     if isinstance(content, bytes):
-        return [f"Content-Length: {len(content)}"]
-    return ["Transfer-Encoding: chunked"]
+        return [(b"Content-Length", b"%d" % len(content))]
+    return [(b"Transfer-Encoding", b"chunked")]
 
 
-def _length(headers: Mapping[str, str]) -> int | None:
-    for name, value in headers.items():
-        if name.lower() == "content-length":
-            return int(value)
-    return None
+def _joined(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Names in lower case; a repeated one is joined with a comma."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in lines:
+        name, value = raw_name.decode("ascii"), _text(raw_value)
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
 
 
-def _write(channel: Channel, block: bytes, content: bytes) -> None:
-    if len(content) <= _TOGETHER:
-        channel.write(block + content)
-    else:
-        channel.write(block)
-        channel.write(content)
-
-
-def _stream(channel: Channel, chunks: Iterable[bytes], length: int | None) -> None:
-    """A body in pieces; one that is not as long as was said ends the connection."""
-    left = length or 0
-    for chunk in chunks:
-        if length is None:
-            channel.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunk else b"")
-            continue
-        left -= len(chunk)
-        if left < 0:
-            break
-        channel.write(chunk)
-    if left:
-        msg = "the body is not as long as its Content-Length"
-        raise AnswerError(msg)
-    if length is None:
-        channel.write(b"0\r\n\r\n")
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

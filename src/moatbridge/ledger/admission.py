@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from moatbridge.ledger import admitting, flows, holds, marks, parcels
 from moatbridge.ledger.keys import key_hash
-from moatbridge.ledger.parcels import Item
 from moatbridge.ledger.states import State
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from moatbridge.ledger.database import Transaction
     from moatbridge.ledger.marks import Mark
-    from moatbridge.ledger.parcels import Parcel
+    from moatbridge.ledger.parcels import Item, Parcel
 
 WAIT: float = 1.0
 """Seconds until an intent whose link is busy is looked at again."""
@@ -173,9 +172,9 @@ def boarded(
     """
     ready, ids = set(admitted.ready), admitted.link_ids
     return [
-        (Item(i.pos, ids[i.pos], *i[2:9], frozen, *i[10:]), parts)
-        for i, frozen, *_rest, parts in candidates
-        if frozen is not None and i.pos in ready
+        (c.item._replace(link_id=ids[c.item.pos], payload=c.frozen), c.parts)
+        for c in candidates
+        if c.frozen is not None and c.item.pos in ready
     ]
 
 

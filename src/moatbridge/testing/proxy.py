@@ -49,6 +49,7 @@ class FaultProxy:
         )
         self._moved = asyncio.Event()
         self._answers, self._requests = Direction(), Direction()
+        self._open: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self.accepted: int = 0
         self.broken: int = 0
         self.stuck: threading.Event = threading.Event()
@@ -84,7 +85,7 @@ class FaultProxy:
     def __enter__(self) -> Self:
         """Listen; ``endpoint`` tells where."""
         self._thread.start()
-        self._server = self._do(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self._server = self._do(asyncio.start_server(self._accepted, "127.0.0.1", 0))
         self.endpoint: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
         return self
 
@@ -118,19 +119,31 @@ class FaultProxy:
         for _ in range(_TURNS):
             await asyncio.sleep(0)
         self._server.close()
-        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+        quiet = 0  # what was accepted begins its work some turns later
+        while quiet < _TURNS:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
-        await asyncio.sleep(0)  # aborted transports close in the next turn
+            quiet = 0 if tasks else quiet + 1
+            await (asyncio.wait(tasks) if tasks else asyncio.sleep(0))
+            for writer in self._open:  # some were ended before they began
+                writer.transport.abort()
+
+    def _accepted(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._open[writer] = self._loop.create_task(self._serve(reader, writer))
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.accepted += 1
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            await self._connection(reader, writer)
-        writer.transport.abort()
+        try:
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await self._connection(reader, writer)
+        finally:
+            writer.transport.abort()
+            del self._open[writer]
 
     async def _connection(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

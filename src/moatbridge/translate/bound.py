@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from moatbridge.entities import Label, fingerprinter, highest
+from moatbridge.entities import Label, highest
+from moatbridge.entities.canonical import fingerprinter
 from moatbridge.errors import TranslationError
 from moatbridge.translate.decoders import projection
 from moatbridge.translate.generate import Compiled, compile_leaves
