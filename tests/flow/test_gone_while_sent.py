@@ -10,6 +10,7 @@ import pytest
 
 from flow.stillness import LOOKUP, OBJECT, REQUEST
 from moatbridge.flow.departing import Departing
+from moatbridge.flow.reading import Pass
 from moatbridge.testing import FlakyAdapter, MemoryAdapter, Schedule
 
 LOST = {
@@ -114,7 +115,7 @@ def fetched(world, monkeypatch):
     return asked
 
 
-def test_creates_of_a_pass_are_not_confirmed_while_the_feed_tells_of_nobody_gone(
+def test_creates_of_a_pass_are_not_confirmed_while_nobody_reads_the_feed(
     worlds, monkeypatch
 ):
     world = worlds(traits=REQUEST, count=50)
@@ -158,4 +159,42 @@ def test_who_is_told_to_be_gone_while_a_create_is_prepared_is_not_created(
     monkeypatch.setattr(Departing, "look", looked)
     world.go()
     assert world.removed_meanwhile
+    assert "u0050" not in world.there()
+
+
+def test_who_is_gone_after_a_refused_create_is_not_created_by_the_next(worlds):
+    """The link is there already, and nothing of it is on its way yet."""
+    target = FlakyAdapter.of(MemoryAdapter, Schedule({"write": [None, "reject"]}))
+    world = worlds(target=target, traits=REQUEST)
+    world.go()
+    world.put(50)
+    world.go()
+    assert world.states() == {"DONE": 5, "REJECTED": 1}
+    world.put(50, family="Corrected")
+    world.scan()
+    world.remove(50)
+    told(world)
+    world.drain()
+    assert "u0050" not in world.there()
+
+
+def test_a_create_that_leaves_while_the_feed_is_read_is_confirmed(worlds, monkeypatch):
+    """What it told is known to the ledger only when that reading is committed."""
+    world = worlds(traits=REQUEST)
+    world.go()
+    world.put(50)
+    world.scan()
+    world.remove(50)
+    commit, left = Pass.commit, []
+
+    def late(reading):
+        if reading._lease.part == "live" and not left:
+            left.append(True)
+            world.drain("lane")
+        return commit(reading)
+
+    monkeypatch.setattr(Pass, "commit", late)
+    told(world)
+    rested(world)
+    assert left
     assert "u0050" not in world.there()

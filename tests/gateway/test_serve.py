@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -114,3 +116,31 @@ def test_the_host_of_the_public_url_is_the_one_we_answer_to():
     found = parse({"gateway": {"public_url": "https://Bridge.example/x/"}}).gateway
     assert found.hosts == {"bridge.example"}
     assert found.public_url == "https://Bridge.example/x"
+
+
+BLANKS = b" " * 60_000 + b"\x00\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Odd: " + BLANKS,
+        b"POST /in/hooks HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n5" + BLANKS,
+    ],
+    ids=["head", "chunk"],
+)
+def test_who_sends_a_line_of_blanks_is_hung_up_on(tmp_path, request_):
+    """h11 takes eight seconds of CPU to refuse such a line once it is whole."""
+    with started(tmp_path, "--port", "0") as process:
+        try:
+            port = int(process.stderr.readline().rpartition(":")[2])
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as peer:
+                with contextlib.suppress(ConnectionError):
+                    peer.sendall(request_)
+                with contextlib.suppress(ConnectionError):
+                    assert peer.recv(1) == b""  # h11 would have answered 400
+            assert deliver(port, "m1", person("ada"))[0] == 200
+        finally:
+            process.terminate()
+            process.wait(30)

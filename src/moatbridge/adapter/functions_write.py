@@ -93,11 +93,12 @@ class Writing(FunctionAdapter, CanWrite):
         self, functions: StreamFunctions[Any], ref: Ref, record: Data
     ) -> Receipt:
         key = str(ref.id)
-        if str(record.pop(functions.key, key)) != key:
+        if str(record.get(functions.key, key)) != key:
             msg = f"The field {functions.key} identifies a record: it never changes."
             code = f"{self.name}.key.data"
             raise Rejected(msg, code=code, kind="data", field=functions.key)
-        handed = _handed(functions, record)
+        rest = {name: told for name, told in record.items() if name != functions.key}
+        handed = _handed(functions, rest)
         if functions.replace is not None:
             row = self._whole(functions, key) | handed
             functions.replace(self._handle, key, row)

@@ -67,7 +67,9 @@ def fingerprinter(
         arranged.pop("label", None)
         for name, shape, nests in unordered:
             value = arranged.get(name)
-            if value and (nests or len(value) > 1 or not isinstance(value, list)):
+            if not isinstance(value, list | dict):
+                continue
+            if nests or len(value) > 1 or isinstance(value, dict):
                 arranged[name] = _arranged(value, shape)
         return hashlib.sha256(_encode(arranged).encode()).digest()
 

@@ -25,6 +25,7 @@ from moatbridge.ledger import (
     holds,
     marks,
     parcels,
+    partitions,
     runs,
     settlement,
 )
@@ -58,8 +59,8 @@ class Departure:
         items: Its intents.
         ready: What becomes of them.
         agreed: A person approved these very items.
-        unheard: Creates were not confirmed at the source: since the pass began its feed
-            had told of nobody unknown who is gone.
+        unheard: Creates were not confirmed at the source: nobody has read its feed
+            since the pass began.
     """
 
     parcel: Parcel
@@ -121,26 +122,29 @@ class Departing:
         )
         return Departure(parcel, items, ready, agreed, unheard)
 
-    def _unheard(self, tx: Transaction, run: runs.Run) -> bool:
-        """Whether nobody can be gone of whom this pass made a create.
+    def _unheard(self, tx: Transaction, run: runs.Run, *, hold: bool = False) -> bool:
+        """Whether the feed told of nobody gone of whom this pass made a create.
 
         Never of what the feed itself told: it may have told the end right after.
         """
         if run.kind != "pass" or not self._route.source.can("CanFollow"):
             return False
-        return counts.told_gone(tx, self._route.row.flow_id, run.created) == 0
+        return partitions.tail_rests(
+            tx, self._route.row.flow_id, run.created, hold=hold
+        )
 
     def admit(self, tx: Transaction, leaving: Departure) -> bool:
         """What transaction B writes; True if something flies when it is committed.
 
         Nothing is written if some of the parcel was replaced since it was read, or if
-        the feed told meanwhile that somebody is gone: it is prepared again then.
+        the feed is read by now: it is prepared again then.
         """
         route, row = self._route, self._route.row
         parcel, items, ready = leaving.parcel, leaving.items, leaving.ready
         if not parcels.still_planned(tx, parcel.parcel_id, len(items)):
             return False
-        if leaving.unheard and not self._unheard(tx, runs.get(tx, parcel.run_id)):
+        run = runs.get(tx, parcel.run_id) if leaving.unheard else None
+        if run is not None and not self._unheard(tx, run, hold=True):
             return False
         parcels.settle_one(tx, parcel, ready.cancelled)
         standing.withdrawn(tx, route, items, ready.returned)

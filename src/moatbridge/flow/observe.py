@@ -14,7 +14,7 @@ from moatbridge.flow.deciding import Decider, Seen, ref_json
 from moatbridge.flow.folding import last_of_each
 from moatbridge.flow.observation import Observation
 from moatbridge.flow.removals import Removals
-from moatbridge.ledger import counts, holds, marks, pending, reconciling
+from moatbridge.ledger import holds, marks, pending, reconciling
 from moatbridge.ledger.keys import kept_hash, key_hash, storable
 from moatbridge.ledger.states import LinkState
 
@@ -180,8 +180,6 @@ class Observer:
             alive = set(reconciling.busy(tx, coming))
         result.links += links
         result.waiting += waits
-        if len(found) < len(ks):  # their creates may be planned: `Departing.look`
-            result.count(counts.GONE_UNKNOWN, len(ks) - len(found))
         every = self._route.told_once
         alive |= {i for i, n in links.items() if every or n.state is LinkState.LIVE}
         # A create that is on its way is waited for: nobody tells of the end again.

@@ -253,8 +253,8 @@ def _returned(
 ) -> list[int]:
     """Removals are confirmed once more right before they are sent.
 
-    So are creates, if the feed of a source told meanwhile that records are gone which
-    nobody knew: that meant nothing while there was nothing to remove. A worker that
+    So are creates from a source whose feed is read meanwhile: it may have told that the
+    record is gone, which meant nothing while there was nothing to remove. A worker that
     cannot reach the source leaves creates to the next pass, which sees that.
     """
     told = gone and route.source.can("CanFollow") and route.source.near
@@ -343,7 +343,7 @@ def _candidate(route: Route, one: Planned) -> Candidate:
         }
     )
     written, changed = more.get("said", ()), more.get("changed", ())
-    noted = Noted(base, tuple(written), tuple(changed), record)
+    noted = Noted(base, tuple(written), tuple(changed), record and dict(record))
     parts = Parts(op, one.target, record, owned, before, version, noted)
     item = one.item  # its operation is what it amounts to: undoing rests on that
     if item.op != one.op:

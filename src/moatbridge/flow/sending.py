@@ -97,7 +97,7 @@ def _ask(
     fence, attempt = parcel.fence or 0, parcel.attempt
     found = [
         thaw(item, fence=fence, attempt=attempt)
-        if parts is None
+        if parts is None or item.pos in thawed  # sent before: whoever got it had it
         else aboard(item, parts, fence=fence, attempt=attempt)
         for item, parts in part
     ]

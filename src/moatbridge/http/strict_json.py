@@ -197,7 +197,7 @@ def _no_constant(word: str) -> Any:
 
 
 def _bounded_int(digits: str) -> int:
-    if len(digits) > MAX_DIGITS:
+    if len(digits.removeprefix("-")) > MAX_DIGITS:
         msg = f"a number of more than {MAX_DIGITS} digits"
         raise ValueError(msg)
     return int(digits)

@@ -94,35 +94,6 @@ def false_alarms(tx: Transaction, flow_id: int) -> dict[str, int]:
     return {str(rule).removeprefix(FALSE_ALARM): int(n) for rule, n in rows}
 
 
-GONE_UNKNOWN: Final = "gone-unknown"
-"""Count of records of which a feed told that they are gone, and that nobody knew."""
-
-
-def told_gone(tx: Transaction, flow_id: int, since: float) -> int | None:
-    """How many unknown records were told to be gone, since then or within that hour.
-
-    Args:
-        tx: Open transaction.
-        flow_id: The flow.
-        since: POSIX seconds.
-
-    Returns:
-        None if that is longer ago than anything is kept.
-    """
-    hour = int(since // HOUR)
-    if hour < int(tx.now() // HOUR) - WEEK + 24:
-        return None
-    return int(
-        tx.value(
-            "SELECT coalesce(sum(n), 0) FROM guard_count "
-            "WHERE flow_id=? AND rule=? AND hour>=?",
-            flow_id,
-            f"seen.{GONE_UNKNOWN}",
-            hour,
-        )
-    )
-
-
 class Window:
     """The guard's ``Memory``, over the ledger."""
 

@@ -6,7 +6,7 @@ holds the partition.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from moatbridge.ledger.database import Transaction
@@ -91,6 +91,30 @@ def sends(tx: Transaction, flow_id: int, lane: int) -> bool:
             lane,
         )
     )
+
+
+_MARGIN: Final = 3600.0
+"""Seconds by which a clock may have been set back."""
+
+
+def tail_rests(
+    tx: Transaction, flow_id: int, since: float, *, hold: bool = False
+) -> bool:
+    """Whether nobody has read the flow's tail since then, or reads it now.
+
+    Args:
+        tx: Open transaction.
+        flow_id: The flow.
+        since: POSIX seconds.
+        hold: Nobody begins to before this transaction ends, and who does then sees
+            what it wrote. Only in one that writes.
+    """
+    rows = tx.all(
+        "SELECT owner, served_at FROM partition WHERE flow_id=? AND kind='live'"
+        + (tx.for_update if hold else ""),
+        flow_id,
+    )
+    return all(owner is None and at < since - _MARGIN for owner, at in rows)
 
 
 def runs_open(tx: Transaction, flow_id: int) -> bool:

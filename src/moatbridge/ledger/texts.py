@@ -14,7 +14,12 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON text of what JSON can say: dicts with text keys, lists, scalars."""
+    """Compact JSON text of what JSON can say: dicts with text keys, lists, scalars.
+
+    What JSON has no word for is not refused but written as text: whoever writes dates
+    or decimals uses `frozen`. Entities hold none; their fingerprint is made by the
+    standard encoder before they come here, and refuses them.
+    """
     try:
         return to_json(value).decode()
     except PydanticSerializationError:
