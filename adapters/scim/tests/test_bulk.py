@@ -151,6 +151,25 @@ def test_a_bulk_answer_that_makes_no_sense_is_unknown(peer, connect, odd):
     assert [outcome(r) for r in receipts] == [("unknown", "scim.no-result")] * 2
 
 
+@pytest.mark.parametrize("status", ["102", "199", 100, {"code": "103"}, "600", 0])
+def test_a_bulk_operation_whose_status_ends_nothing_is_unknown(peer, connect, status):
+    """Only 200 to 599 are final; with "102 Processing" nobody knows what was done."""
+
+    class Unfinished(Service):
+        def bulk(self, asked):
+            operations = [
+                {"bulkId": "0", "status": status, "location": "/v2/Users/a"},
+                {"bulkId": "1", "status": "201", "location": "/v2/Users/b"},
+            ]
+            return Answer(200, {"Operations": operations})
+
+    receipts = write(connect(peer(Unfinished([], BULK))), *creates(people(2)))
+    assert list(map(outcome, receipts)) == [
+        ("unknown", "scim.no-result"),
+        ("applied", ""),
+    ]
+
+
 def test_a_bulk_too_large_is_halved(peer, connect):
     class Small(Bulky):
         def bulk(self, asked):

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from moatbridge.changes import Receipt, Ref
+from moatbridge.changes import Change, Receipt, Ref
 from moatbridge.testing.stage import intent
 from moatbridge_sql import SqlStreamConfig
 from moatbridge_sql._blocks import BlockMaker
@@ -46,6 +46,8 @@ ODD = [
     datetime.max, timedelta(hours=3), timedelta(days=40), [1, None], ["a", UUID(int=5)],
     {"a": [1]}, UUID(int=1), "00000000-0000-0000-0000-00000000000F",
 ]  # fmt: skip
+ODDITIES = (*UNUSUAL, TypeError, AttributeError)
+"""What a column may raise when asked directly; pages and batches may not (below)."""
 USUAL: dict[str, st.SearchStrategy[Any]] = {
     "int": st.integers(-(2**63), 2**63 - 1),
     "decimal": st.decimals(allow_nan=False, allow_infinity=False, places=2),
@@ -139,7 +141,7 @@ def told(value: Any) -> Any:
 def outcome(work: Any) -> Any:
     try:
         return told(work())
-    except UNUSUAL:
+    except ODDITIES:
         return "refused"  # and the page or batch goes row by row
 
 
@@ -253,6 +255,12 @@ def test_records_are_made_whatever_the_columns_are_called(
     row = st.tuples(*(st.integers() for _ in names))
     rows = data.draw(st.lists(row, max_size=3))
     assert records_of(names)(rows) == [dict(zip(names, row, strict=True)) for row in rows]  # fmt: skip
+
+
+def test_changes_and_refs_have_the_fields_that_are_filled_by_place() -> None:
+    """`_rows` and `_columns` make them by ``tuple.__new__``, which asks nobody."""
+    assert Change._fields == ("ref", "op", "data", "version", "partial", "incomplete")
+    assert Ref._fields == ("id", "name")
 
 
 # --- on real servers -----------------------------------------------------------------
@@ -411,3 +419,75 @@ def test_a_row_that_is_refused_leaves_nothing_of_its_block(refined: Any) -> None
     gone = [intent("update", Ref(str(n)), {"t": "x"}) for n in (1, 99)]
     assert [r.code for r in adapter.write("people", gone)] == ["", "sql.gone"]
     assert refined.sql(f"select t from {table} where nr = 1") == [("x",)]
+
+
+@pytest.mark.parametrize("columnwise", [True, False])
+def test_an_update_whose_key_is_another_rows_is_refused(
+    refined: Any, columnwise: bool
+) -> None:
+    """The record says row 2, the ref row 1: neither is written, row 3 is."""
+    table = made(refined)
+    refined.sql(f"insert into {table}(nr) values (?)", (1,), (2,), (3,))
+    adapter = refined.open(table, NAMES, writable=NAMES, columnwise=columnwise)
+    batch = [
+        intent("update", Ref("1"), {"nr": 2, "t": "x"}),
+        intent("update", Ref("3"), {"nr": 3, "t": "x"}),
+    ]
+    receipts = adapter.write("people", batch)
+    assert [r.code for r in receipts] == ["sql.key.data", ""]
+    assert refined.sql(f"select nr from {table} where t = 'x'") == [(3,)]
+
+
+PLAIN = {
+    "nr": ("bigint primary key", 1, 2), "s": ("smallint", 7, None),
+    "n": ("numeric(16,2)", Decimal("1.50"), Decimal(-2)), "w": ("numeric(9,0)", 4, 5),
+    "f": ("double precision", 0.1, None), "b": ("boolean", True, False),
+    "t": ("text", "Müller", None), "v": ("varchar(9)", "v", ""), "c": ("char(5)", "c", "d"),
+    "d": ("date", date(2024, 2, 29), None), "h": ("time", time(1, 2), None),
+    "m": ("timestamp", datetime(2024, 2, 29, 1, 2, 3, 4), datetime(2024, 2, 28, 1, 2, 3, 5)),
+    "y": ("{bytes}", b"\x00\xff", None),
+}  # fmt: skip
+"""Column -> its type and two plain values."""
+POSTGRES = {
+    "z": ("timestamptz", datetime(2024, 2, 29, tzinfo=UTC), None),
+    "i": ("interval", "P1DT2S", None), "j": ("jsonb", {"a": [1]}, None),
+    "u": ("uuid", str(UUID(int=9)), None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["pg", "lite"])
+def test_plain_rows_of_every_kind_never_go_row_by_row(
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error in the fast code must not only make it slow."""
+    db = request.getfixturevalue(kind)
+    table, columns = db.name("plain"), PLAIN | (POSTGRES if kind == "pg" else {})
+    made_of = ", ".join(f"{name} {type_}" for name, (type_, *_) in columns.items())
+    made_of = made_of.format(bytes="bytea" if kind == "pg" else "blob")
+    if kind == "pg":  # arrays are read by column, but written row by row
+        made_of += ", a text[] default '{x,y}'"
+    db.sql(f"create table {table}({made_of})")
+    first, second = (
+        {name: values[at] for name, values in columns.items()} for at in (1, 2)
+    )
+    fields = [*columns, "a"] if kind == "pg" else list(columns)
+    slow = db.open(table, fields, columnwise=False)
+
+    def row_by_row(*_: Any, **__: Any) -> Any:
+        raise AssertionError("went row by row")
+
+    fast = db.open(table, fields, writable=list(columns))
+    with monkeypatch.context() as patch:
+        patch.setattr(RowMaker, "row", row_by_row)
+        patch.setattr(RowReader, "rows", row_by_row)
+        created = [intent("create", None, record) for record in (first, second)]
+        changed = [
+            intent("update", Ref(key), {**record, "nr": int(key)})
+            for key, record in (("1", second), ("2", first))
+        ]
+        for batch in (created, changed):
+            assert {r.outcome for r in fast.write("people", batch)} == {"applied"}
+        found = db.records(fast)
+    assert told(found) == told(db.records(slow))
+    assert [row["t"] for row in found] == [None, "Müller"]
+    assert [row["m"] for row in found] == [second["m"], first["m"]]

@@ -511,3 +511,11 @@ def test_statements_for_servers_we_do_not_run(name: str) -> None:
     assert "ORDER BY hr.personal.stand" in poll
     assert "OFFSET" not in page + poll
     assert to_json(time(1)) == {"h": "01:00:00"}
+
+
+@pytest.mark.parametrize("digits", ["1e30", "12345678901234567890123456789012345678"])
+def test_a_whole_number_may_have_more_digits_than_pythons_context(digits: str) -> None:
+    column = Column("n", "decimal", scale=0)
+    assert encode(column, digits) == Decimal(digits)
+    with pytest.raises(ValueFault, match="not-an-integer"):
+        encode(column, "12345678901234567890123456789012.5")

@@ -22,6 +22,7 @@ from moatbridge.entities.scim.names import (
     Kind,
 )
 from moatbridge.entities.scim.shape import manager_to_scim
+from moatbridge_scim.resources import OddError, odd
 from moatbridge_scim.schema import trimmed
 
 if TYPE_CHECKING:
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 Body = dict[str, Any]
 _Names = frozenset[str] | None
 _NESTED: Final = (dict, list)
-
-
-class _OddError(Exception):
-    """The record is not plain; the general way knows what to make of it."""
 
 
 class BodyMaker:
@@ -71,12 +68,12 @@ class BodyMaker:
         """
         try:
             return self._quickly(record)
-        except _OddError:
+        except OddError:
             return to_scim(trimmed(record, self._fields), self._kind)
 
     def _quickly(self, record: Mapping[str, Any]) -> Body:
         if not self._quick:
-            raise _OddError
+            raise OddError
         found: Body = {"schemas": [self._schema]}
         texts, makers = self._texts, self._makers
         for name, value in record.items():
@@ -84,7 +81,7 @@ class BodyMaker:
                 continue
             if name in texts:
                 if value.__class__ in _NESTED:
-                    raise _OddError
+                    raise OddError
                 found[name] = value
             elif name in makers and (made := makers[name](value)):
                 found[name] = made
@@ -100,7 +97,7 @@ def _maker(field: Field, kind: Kind) -> Callable[[Any], Any] | None:
     within = names if field.fields else None  # the peer does not list the parts
     deep = any(part.fields for part in field.fields)
     if field.name == "extensions":
-        return _odd
+        return odd
     if field.name in LISTS[kind]:
         make: Callable[..., Any] = _members if field.name == "members" else _entries
     elif kind == "Person" and field.name == "name":
@@ -109,16 +106,12 @@ def _maker(field: Field, kind: Kind) -> Callable[[Any], Any] | None:
         make = _enterprise
     else:
         return None
-    return _odd if deep else partial(make, within)
-
-
-def _odd(_value: Any) -> Any:
-    raise _OddError
+    return odd if deep else partial(make, within)
 
 
 def _object(names: _Names, value: Any) -> Body:
     if value.__class__ is not dict:
-        raise _OddError
+        raise OddError
     if None not in value.values() and (names is None or names.issuperset(value)):
         return value
     return {
@@ -138,7 +131,7 @@ def _enterprise(names: _Names, value: Any) -> Body:
 def _entries(names: _Names, value: Any) -> list[Body]:
     """The entries of a list, without cleared ones."""
     if value.__class__ is not list:
-        raise _OddError
+        raise OddError
     made = []
     for entry in value:
         if names is None or entry.__class__ is not dict or None in entry.values():

@@ -26,8 +26,8 @@ _PLAIN_LOCATION: Final = re.compile(
     r"(?:https?://[A-Za-z0-9.:-]++)?(?:/[A-Za-z0-9._~-]++)*/([A-Za-z0-9_-]++)"
 )
 _MOST_DIGITS: Final = 9
-_REFUSED: Final = 300
-_CODES: Final = {str(code): code for code in range(100, 600)}
+_CODES: Final = {str(code): code for code in range(200, 600)}
+"""What `judge` reads; an operation with any other status has no result."""
 _TAKEN: Final = "uniqueness"
 _NO_TARGET: Final = "notarget"
 
@@ -67,10 +67,6 @@ def answer_of(response: Response) -> Answer:
 
 def receipt_of(answer: Answer, intent: Intent, shape: Shape) -> Receipt:
     """The receipt of one intent's last request."""
-    if answer.status < _REFUSED:
-        if intent.ref is None and answer.ident and not answer.resource:
-            return Receipt("applied", Ref(answer.ident), answer.version)
-        return _applied(answer, intent, shape)
     verdict = judge(answer.status, intent.op, retry_after=answer.retry_after)
     if verdict.outcome == "applied":
         return _applied(answer, intent, shape)
@@ -132,6 +128,8 @@ def ident_of(location: str) -> str:
 
 
 def _applied(answer: Answer, intent: Intent, shape: Shape) -> Receipt:
+    if intent.ref is None and answer.ident and not answer.resource:
+        return Receipt("applied", Ref(answer.ident), answer.version)
     wanted = str(intent.ref.id) if intent.ref else ""
     told = identifier(answer.resource) or answer.ident
     version = version_of(answer.resource) or answer.version

@@ -41,8 +41,8 @@ _NOWHERE: Final = ""
 """Where a value goes that is only checked."""
 
 
-class _OddError(Exception):
-    """The resource is not plain; the general way knows what to make of it."""
+class OddError(Exception):
+    """A resource or record is not plain; the general way knows what to make of it."""
 
 
 class RecordMaker:
@@ -76,7 +76,7 @@ class RecordMaker:
         """
         try:
             data, version = self._quickly(resource)
-        except _OddError:
+        except OddError:
             return record_of(resource, self._kind, self._fields)
         name = data.get("userName") or data.get("displayName")
         return Record(Ref(identifier(resource), name), data, version)
@@ -85,7 +85,7 @@ class RecordMaker:
         """The same of a resource with that id, as a page of a scan has it."""
         try:
             data, version = self._quickly(resource)
-        except _OddError:
+        except OddError:
             read = record_of(resource, self._kind, self._fields)
             return Change(read.ref, "upsert", read.data, read.version)
         name = data.get("userName") or data.get("displayName")
@@ -93,7 +93,7 @@ class RecordMaker:
 
     def _quickly(self, resource: Mapping[str, Any]) -> tuple[Data, str | None]:
         if not self._quick:
-            raise _OddError
+            raise OddError
         data: Data = self._empty.copy()
         texts, readers = self._texts, self._readers
         for name, value in resource.items():
@@ -101,7 +101,7 @@ class RecordMaker:
                 if value.__class__ is str:
                     data[name] = value
                 elif value is not None:
-                    raise _OddError
+                    raise OddError
             elif name in readers:
                 if value is not None:
                     target, read = readers[name]
@@ -115,7 +115,7 @@ class RecordMaker:
         """A name we do not read; the general way reads some in other spellings."""
         folded = name.lower()
         if folded in self._folded or (self._extended and folded.startswith("urn:")):
-            raise _OddError
+            raise OddError
 
     def _finish(self, data: dict[str, Any], meta: Any) -> str | None:
         """Fill in empty lists and what ``meta`` tells; the version."""
@@ -125,7 +125,7 @@ class RecordMaker:
         if meta is None:
             return None
         if meta.__class__ is not dict or not _META.issuperset(meta):
-            raise _OddError
+            raise OddError
         if "created" in data:
             data["created"] = utc_text(meta.get("created"))
         if "updated" in data:
@@ -164,7 +164,7 @@ def _readers(fields: tuple[Field, ...], kind: Kind) -> list[tuple[str, _Reader]]
         (name, (_NOWHERE, _text)) for name in TEXTS[kind] if name not in declared
     ]
     for name, members in LISTS[kind].items():
-        read: Callable[..., Any] = _odd if name == "members" else _entries
+        read: Callable[..., Any] = odd if name == "members" else _entries
         found.append((name, _reader(declared.get(name), name, members, read)))
     if kind == "Person":
         target = "active" if "active" in declared else _NOWHERE
@@ -190,7 +190,7 @@ def _reader(
         deep = any(part.fields for part in field.fields)
     parts = _Parts(kept, known)
     target = _NOWHERE if field is None else name
-    return target, partial(_odd if deep else read, parts)
+    return target, partial(odd if deep else read, parts)
 
 
 class _Parts:
@@ -212,7 +212,7 @@ class _Parts:
     def __call__(self, value: Any) -> tuple[dict[str, Any], bool]:
         """The parts that are kept, and whether any that is known is set."""
         if value.__class__ is not dict:
-            raise _OddError
+            raise OddError
         if self._texts.issuperset(value):
             for part in value.values():
                 if part.__class__ is not str:
@@ -234,34 +234,35 @@ class _Parts:
         """Whether a known name says something."""
         if name not in self._known:
             if name.lower() in self._folded:
-                raise _OddError
+                raise OddError
             return False
         if part is None:
             return False
         if part.__class__ is not (bool if name == "primary" else str):
-            raise _OddError
+            raise OddError
         return True
 
 
-def _odd(*_anything: Any) -> Any:
-    raise _OddError
+def odd(*_anything: Any) -> Any:
+    """What reads a part that is never plain."""
+    raise OddError
 
 
 def _text(value: Any) -> str:
     if value.__class__ is not str:
-        raise _OddError
+        raise OddError
     return str(value)
 
 
 def _truth(value: Any) -> bool:
     if value.__class__ is not bool:
-        raise _OddError
+        raise OddError
     return bool(value)
 
 
 def _entries(parts: _Parts, value: Any) -> list[dict[str, Any]]:
     if value.__class__ is not list:
-        raise _OddError
+        raise OddError
     return [parts(entry)[0] for entry in value]
 
 
@@ -276,6 +277,6 @@ def _enterprise(parts: _Parts, value: Any) -> dict[str, Any] | None:
         if manager.__class__ is dict:
             manager = manager.get("value")
         if manager.__class__ is not str or not manager:
-            raise _OddError
+            raise OddError
         value = value | {"manager": manager}
     return _object(parts, value)

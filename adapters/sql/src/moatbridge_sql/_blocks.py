@@ -106,6 +106,8 @@ class BlockMaker:
         """The whole batch, or None: take it row by row."""
         if not self.usable or len(intents) < FEWEST:
             return None
+        if set(map(type, map(_record, intents))) != {dict}:  # deletes have none
+            return None
         try:
             return self._blocks(intents)
         except UNUSUAL:
@@ -148,6 +150,8 @@ class BlockMaker:
         match = self._natural
         if set(match) != set(self._key):  # the key must be read back
             raise ValueFault("row-by-row")
+        if not columns.keys() >= set(match):
+            raise ValueFault("key-missing")
         ids = self._ids([columns[name] for name in self._key])
         first = {name: columns.pop(name) for name in match}
         return _ordered(self._create, match, {**first, **columns}, ids), ids
@@ -156,6 +160,8 @@ class BlockMaker:
         self, columns: dict[str, Values], intents: Sequence[Intent]
     ) -> tuple[Block, Sequence[Key]]:
         ids = [intent.ref.id for intent in intents if intent.ref is not None]
+        if set(map(type, ids)) != {str if len(self._key) == 1 else tuple}:
+            raise ValueFault("key")  # one row must not have two spellings
         first = dict(zip(self._key, self._raw(intents), strict=True))
         for index, name in enumerate(self._key):
             if name in columns:

@@ -41,7 +41,7 @@ def encoder(column: Column, zone: tzinfo | None = None) -> Callable[[Any], Any]:
 
 def _whole(value: Any) -> Decimal:
     found = _decimal(value)
-    if found % 1:
+    if found != found.to_integral_value():  # `% 1` stops at 28 digits
         raise ValueFault("not-an-integer")
     return found
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
-from math import isfinite
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from moatbridge_sql._columns import as_is, floats, whole_column
 from moatbridge_sql._values import ValueFault
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from moatbridge_sql._columns import Quick, Read, Values
     from moatbridge_sql._schema import Column
 
-_NONE: Final = type(None)
 _TEXTS: Final = frozenset({"text", "char", "interval"})
 _zone: Final = attrgetter("tzinfo")
 
@@ -45,18 +44,7 @@ def column_encoder(
     """
     if column.kind in _TEXTS and not ruled:
         return _texts
-    quick = None if ruled else _quick(column, zone)
-
-    def write(values: Values) -> Values:
-        if quick is not None:
-            kinds = set(map(type, values))
-            kinds.discard(_NONE)
-            found = quick(values, kinds)
-            if found is not None:
-                return found
-        return [None if value is None else encode(value) for value in values]
-
-    return write
+    return whole_column(None if ruled else _quick(column, zone), encode)
 
 
 def _quick(column: Column, zone: tzinfo | None) -> Quick | None:
@@ -67,33 +55,24 @@ def _quick(column: Column, zone: tzinfo | None) -> Quick | None:
     return _QUICK.get(column.kind)
 
 
-def _as_is(kind: type[Any]) -> Quick:
-    return lambda values, kinds: values if kinds <= {kind} else None
-
-
 def _texts(values: Values) -> Values:
     """Texts as they are; a join is the cheapest look at all of them.
 
     Raises:
         ValueFault: Row by row.
-        TypeError: As above: something is no text.
         UnicodeEncodeError: As above: a lone surrogate.
     """
     try:
         joined = "".join(values)
-    except TypeError:
-        joined = "".join([value for value in values if value is not None])
+    except TypeError:  # something is no text: only None may be
+        if not set(map(type, values)) <= {str, type(None)}:
+            raise ValueFault("not-text") from None
+        joined = "".join(filter(None, values))
     if "\0" in joined:
         raise ValueFault("nul")
     if not joined.isascii():
         joined.encode()
     return values
-
-
-def _floats(values: Values, kinds: set[type[Any]]) -> Values | None:
-    if not kinds <= {float}:
-        return None
-    return values if all(map(isfinite, filter(None, values))) else None
 
 
 def _decimals(values: Values, kinds: set[type[Any]]) -> Values | None:
@@ -133,9 +112,9 @@ def _datetimes(
 
 
 _QUICK: Final[dict[str, Quick]] = {
-    "int": _as_is(int),
-    "bool": _as_is(bool),
-    "float": _floats,
+    "int": as_is(int),
+    "bool": as_is(bool),
+    "float": floats,
     "decimal": _decimals,
     "date": _dates,
 }

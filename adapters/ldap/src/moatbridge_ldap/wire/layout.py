@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from moatbridge_ldap.wire.port import Message, SearchStream
 
     _Read = Callable[[bytes, int, bytes, list[Any]], int]
+    _Key = tuple[bool, tuple[bytes, ...]]  # form of lengths, names
 
 LONGEST: Final = 127
 """Bytes of an attribute that a pattern reads: what one length byte can say."""
@@ -94,8 +95,8 @@ class Layouts:
         self._names = names
         self._textual = textual
         self._build = build
-        self._readers: dict[tuple[bytes, ...], _Read] = {}
-        self._orders: dict[tuple[bytes, ...], tuple[int, frozenset[bytes]]] = {}
+        self._readers: dict[_Key, _Read] = {}
+        self._orders: dict[_Key, tuple[int, frozenset[bytes]]] = {}
         self._missed = 0
         self._left = LAYOUTS
 
@@ -134,7 +135,7 @@ class Layouts:
             return
         if seen is None:
             return
-        key = (*seen.order, b"long") if seen.long else seen.order
+        key = seen.long, seen.order
         count, listed = self._orders.get(key, (0, frozenset()))
         if not count and len(self._orders) == ORDERS:
             return
@@ -142,7 +143,7 @@ class Layouts:
         if count + 1 == ENOUGH:
             self._add(key, seen._replace(listed=listed | seen.listed))
 
-    def _add(self, key: tuple[bytes, ...], seen: Seen) -> None:
+    def _add(self, key: _Key, seen: Seen) -> None:
         self._left -= 1
         layout = compiled(seen, self._names, self._textual)
         if layout is None:
@@ -281,10 +282,10 @@ class _Sizes(dict[bytes, int]):
         return size
 
 
-def _part_of(some: tuple[bytes, ...], others: tuple[bytes, ...]) -> bool:
-    """Whether all of some are among the others, in that order."""
-    rest = iter(others)
-    return all(one in rest for one in some)
+def _part_of(some: _Key, others: _Key) -> bool:
+    """Whether all of some are among the others, in that order and the same form."""
+    rest = iter(others[1])
+    return some[0] == others[0] and all(one in rest for one in some[1])
 
 
 def _reader(layout: Layout, make: Callable[..., Any]) -> _Read:
