@@ -19,9 +19,12 @@ test: setup ## The whole test suite, with every server it needs
 check: setup ## Lint, types, layers, dependencies, security rules
 	@scripts/check
 
-bench: setup ## Side by side with scripts and peers (hours); ONLY=sql-http ROUNDS=3 SIZE=0.1
+# A trial with fewer rounds or records does not touch the page; WRITE=1 says that it shall.
+BENCH_KEPT = $(if $(or $(filter 1,$(WRITE)),$(if $(ROUNDS)$(SIZE),,1)),--write,--out benchmarks/.results/trial)
+
+bench: setup ## Side by side with scripts and peers (hours); ONLY=sql-http ROUNDS=3 SIZE=0.1 WRITE=1
 	@scripts/servers test
-	@scripts/uv run --frozen --group bench python benchmarks/run.py --write $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SIZE),--size $(SIZE))
+	@scripts/uv run --frozen --group bench python benchmarks/run.py $(BENCH_KEPT) $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SIZE),--size $(SIZE))
 
 wheels: setup ## Build all wheels and try them in a fresh environment
 	@scripts/wheels

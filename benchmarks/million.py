@@ -18,12 +18,11 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from pipeline import MIB, resident
+from harness.measuring import MIB, Memory
 
 from moatbridge.adapter import (
     Adapter,
@@ -136,25 +135,6 @@ def open_bridge(folder: Path) -> Bridge:
         "flows": {"people": {"from": "hr/people", "to": "social/people", "partitions": 1}},
     }  # fmt: skip
     return Bridge(parse(config, registry), registry=registry)
-
-
-class Memory:
-    """The highest resident memory of this process from now on."""
-
-    def __init__(self) -> None:
-        self.base = self.peak = resident()
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._end.wait(0.05):
-            self.peak = max(self.peak, resident())
-
-    def stop(self) -> float:
-        self._end.set()
-        self._thread.join()
-        return round(self.peak - self.base, 1)
 
 
 def only_read() -> float:

@@ -13,7 +13,6 @@ and rows a second.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import signal
@@ -24,8 +23,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline import MIB, Sink
+from harness.measuring import resident
 from sftp_large import write
+from sink import Counting
 
 from moatbridge.config import parse
 from moatbridge.registry import Registry
@@ -67,12 +67,6 @@ def config(folder: Path, url: str) -> dict[str, Any]:
         },
         "flows": {"people": {"from": "files/people", "to": "social/people"}},
     }  # fmt: skip
-
-
-def resident(pid: int) -> float:
-    with contextlib.suppress(OSError, IndexError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 / MIB
-    return 0.0
 
 
 def worker(folder: Path, url: str) -> None:
@@ -120,7 +114,7 @@ def run(folder: Path, size: int) -> int:
     assert b"TRL" in text.read()
     text.close()
     begun = time.monotonic()
-    with Sink() as sink:
+    with Counting() as sink:
         first = Worker(folder, sink.url)
         first.watch(lambda: sink.stats()["records"], rows // 2)
         first.kill()

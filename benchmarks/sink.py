@@ -1,6 +1,7 @@
-"""A SCIM-shaped sink in a process of its own: stores ids, counts requests, nothing else.
+"""A SCIM-shaped platform in a process of its own that keeps ids and counts, no contents.
 
-Run: ``python benchmarks/sink.py PORT``. Speaks enough of RFC 7644 for the scim adapter:
+`sftp_bridge` sends it four million people: with their contents, as ``harness/sink.py``
+keeps them, they would fill the machine. Speaks enough of RFC 7644 for the scim adapter:
 discovery, filters on externalId and userName, POST, PATCH and Bulk.
 """
 
@@ -9,9 +10,12 @@ from __future__ import annotations
 import json
 import re
 import socket
+import subprocess
 import sys
 import threading
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -147,6 +151,26 @@ class Handler(BaseHTTPRequestHandler):
         self.server.requests += 1
         self.body()
         self.answer(200)
+
+
+class Counting:
+    """That process, and what it counted."""
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "0"], stdout=subprocess.PIPE, text=True
+        )
+        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.process.terminate()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def stats(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/stats") as answer:
+            return json.load(answer)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ and after a variant tells how fast the machine was meanwhile, and cancels it.
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import statistics
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOOPS = 4
+MIB = 1024 * 1024
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def cpu() -> float:
@@ -32,6 +36,34 @@ def peak() -> float:
         if line.startswith("VmHWM"):
             return int(line.split()[1]) / 1024
     return 0.0
+
+
+def resident(pid: int | str = "self") -> float:
+    """Resident memory of a process now, in MiB; 0 if it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE / MIB
+    except (OSError, IndexError):
+        return 0.0
+
+
+class Memory:
+    """The highest resident memory of this process from now on."""
+
+    def __init__(self) -> None:
+        self.base = self.peak = resident()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._end.wait(0.05):
+            self.peak = max(self.peak, resident())
+
+    def stop(self) -> float:
+        """By how many MiB it grew."""
+        self._end.set()
+        self._thread.join()
+        return round(self.peak - self.base, 1)
 
 
 def calibration() -> list[float]:

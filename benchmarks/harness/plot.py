@@ -18,7 +18,9 @@ MOST = 200.0
 
 
 def draw(results: Path, picture: Path = PICTURE) -> None:
-    """Draw what there are figures for."""
+    """Draw it, if there are figures for all panels; else the picture stays as it is."""
+    if not all((results / f"{name}.json").exists() for name in PANELS):
+        return
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -27,13 +29,8 @@ def draw(results: Path, picture: Path = PICTURE) -> None:
     mpl.rcParams.update(
         {"svg.fonttype": "none", "svg.hashsalt": "moatbridge", "font.size": 9}
     )
-    there = {n: t for n, t in PANELS.items() if (results / f"{n}.json").exists()}
-    if not there:
-        return
-    figure, axes = plt.subplots(
-        len(there), 1, figsize=(8, 2.4 * len(there)), squeeze=False
-    )
-    for (name, title), axis in zip(there.items(), axes[:, 0], strict=True):
+    figure, axes = plt.subplots(len(PANELS), 1, figsize=(8, 2.4 * len(PANELS)))
+    for (name, title), axis in zip(PANELS.items(), axes, strict=True):
         kept = json.loads((results / f"{name}.json").read_text())
         bars = [
             (f["label"], _value(f, kept["unit"]), f["ours"]) for f in kept["figures"]

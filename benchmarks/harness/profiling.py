@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 PARTS: Final = {
-    "send": "HTTP: request, waiting for the answer, its bytes",
+    "send": "HTTP: connections, the bytes of requests and answers",
     "encode": "records to requests, answers to receipts (the target's adapter)",
     "read": "rows to records (the source's adapter and its driver)",
-    "ledger": "statements, commits, fsync",
+    "ledger": "the ledger: opening it, statements, commits, and the texts, keys and hashes of what it keeps",
     "guard": "judging records and plans",
-    "translate": "records to entities and back",
-    "flow": "all between them: comparing, fingerprints, staging, batches, threads",
-    "start": "opening, settings, and what is none of the others",
+    "translate": "records to entities and back, and what else is done with entities: checks, paths",
+    "flow": "all between them: opening, comparing, deciding, batches, threads, deadlines",
+    "start": "settings, imports, and what is none of the others",
 }
 """Names of the parts, and what is in them."""
 
@@ -70,7 +70,8 @@ def split(raw: str) -> tuple[dict[str, float], int]:
     for line in raw.splitlines():
         stack, _, count = line.rpartition(" ")
         measured = "harness/measuring.py" in stack and "_loop" not in stack
-        if measured or "_bootstrap" in stack:  # or on a thread of the variant's own
+        # Or on a thread of the variant's own; importlib has a "_bootstrap" as well.
+        if measured or "_bootstrap_inner" in stack:
             counts[part(stack)] += int(count)
     whole = counts.total() or 1
     return {name: count / whole for name, count in counts.items()}, counts.total()

@@ -4,8 +4,8 @@
     python benchmarks/run.py --only sql-first --variants by-hand,moatbridge
     python benchmarks/run.py --profile sql-first     # where moatbridge's CPU goes
 
-Raw numbers go to ``benchmarks/.results``; ``--write`` puts them into the page and draws
-the picture; with ``--rounds 0`` it does only that.
+Raw numbers go to ``benchmarks/.results``, or where ``--out`` says; ``--write`` puts all
+that is there into the page and draws the picture; with ``--rounds 0`` it does only that.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def chosen(only: str, known: dict[str, type[Work]]) -> list[type[Work]]:
 
 def main() -> int:
     given = options().parse_args()
-    given.out.mkdir(exist_ok=True)
+    given.out.mkdir(parents=True, exist_ok=True)
     if given.only in ("", "weight") and given.rounds and not given.profile:
         keep(
             given,

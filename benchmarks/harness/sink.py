@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import re
 import sys
 from pathlib import Path
@@ -23,16 +22,9 @@ from urllib.parse import parse_qs, urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from orjson import dumps, loads
+
 from harness.contents import ENTERPRISE, digest
-
-try:
-    from orjson import dumps, loads
-except ImportError:
-    loads = json.loads
-
-    def dumps(value: Any) -> bytes:
-        return json.dumps(value).encode()
-
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:"
 MESSAGE = "urn:ietf:params:scim:api:messages:2.0:"

@@ -1,4 +1,4 @@
-"""What a peer's target is given to send with. Standard library and requests only.
+"""What a peer's target is given to send with. Needs requests and orjson.
 
 The peers get what the script by hand has: rows straight from sqlite3, bulk requests of
 100 over one connection, and PUT by name, for which they need no memory of ids.
@@ -6,23 +6,17 @@ The peers get what the script by hand has: rows straight from sqlite3, bulk requ
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import requests
 from harness.contents import COLUMNS, creates, puts
-
-try:
-    from orjson import dumps
-except ImportError:
-
-    def dumps(value: Any) -> bytes:
-        return json.dumps(value).encode()
-
+from orjson import dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    Work = Callable[[dict[str, Any]], Callable[[], dict[str, Any]]]
 
 BATCH = 100
 WITH_CURSOR = (*COLUMNS, "geaendert")
@@ -63,3 +57,20 @@ class Platform:
         answer.raise_for_status()
         if not all(d["status"][0] == "2" for d in answer.json()["Operations"]):
             raise RuntimeError("the platform refused something")
+
+
+def passes(
+    made: Callable[..., Callable[[], dict[str, Any]]],
+) -> tuple[Work, Work, Work]:
+    """`first`, `again` and `delta` of a peer: all, all once more, what changed since."""
+
+    def first(order: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+        return made(order, replaces=False)
+
+    def again(order: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+        return made(order, replaces=True)
+
+    def delta(order: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+        return made(order, replaces=True, since=order["since"])
+
+    return first, again, delta

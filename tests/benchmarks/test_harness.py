@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -143,10 +145,50 @@ def test_samples_belong_to_the_innermost_part():
         f"{flow};call (src/moatbridge/resilience/call.py:9);write (/src/moatbridge_scim/writing.py:1);trim (src/moatbridge/entities/shapes.py:1) 1",
         f"{flow};call (src/moatbridge/resilience/call.py:9);write (/src/moatbridge_scim/writing.py:1);post (src/moatbridge/http/client.py:1) 4",
         "<module> (harness/child.py:1);main (harness/child.py:9) 100",
+        "<module> (harness/child.py:1);_find_and_load (<frozen importlib._bootstrap>:1) 50",
     )
     parts, samples = split("\n".join(lines))
     assert samples == 10
     assert parts == {"flow": 0.2, "ledger": 0.3, "encode": 0.1, "send": 0.4}
+
+
+def test_a_picture_of_some_works_alone_is_not_drawn(tmp_path):
+    from harness.plot import PANELS, draw
+
+    picture = tmp_path / "performance.svg"
+    picture.write_text("as it was")
+    for name in list(PANELS)[:-1]:
+        (tmp_path / f"{name}.json").write_text("{}")
+    draw(tmp_path, picture)
+    assert picture.read_text() == "as it was"
+
+
+@pytest.mark.parametrize(
+    ("given", "writes"),
+    [
+        ((), True),
+        (("ONLY=soap",), True),
+        (("SIZE=0.1",), False),
+        (("ROUNDS=1",), False),
+        (("SIZE=0.1", "WRITE=1"), True),
+    ],
+)
+def test_a_trial_leaves_the_page_alone(given, writes):
+    shown = subprocess.run(
+        ["make", "-n", "bench", *given],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert (" --write" in shown) is writes
+    assert (" --out benchmarks/.results/trial" in shown) is not writes
+
+
+def test_the_page_names_the_parts_as_they_are_counted():
+    from harness.profiling import PARTS
+    from harness.report import PAGE
+
+    lines = PAGE.read_text().splitlines()
+    for name, what in PARTS.items():
+        assert sum(line.startswith(f"| {name} | {what} |") for line in lines) == 2
 
 
 def test_every_work_has_a_table_on_the_page_and_a_variant_of_ours():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airbyte_cdk.destinations import Destination
@@ -31,7 +32,7 @@ from airbyte_cdk.models import (
 from airbyte_cdk.sources import AbstractSource
 from airbyte_cdk.sources.streams import Stream
 
-from peers.platform import BATCH, WITH_CURSOR, Platform, records
+from peers.platform import BATCH, WITH_CURSOR, Platform, passes, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -178,31 +179,5 @@ def _through_a_pipe(messages: Callable[[], Iterator[Any]]) -> Iterator[Iterator[
     os.waitpid(child, 0)
 
 
-def first(order: Order) -> Callable[[], Order]:
-    """All of them."""
-    return _pass(order, replaces=False)
-
-
-def again(order: Order) -> Callable[[], Order]:
-    """All of them, though the platform has them."""
-    return _pass(order, replaces=True)
-
-
-def delta(order: Order) -> Callable[[], Order]:
-    """Those that changed since."""
-    return _pass(order, replaces=True, since=order["since"])
-
-
-def first_piped(order: Order) -> Callable[[], Order]:
-    """`first` as deployed."""
-    return _pass(order, replaces=False, piped=True)
-
-
-def again_piped(order: Order) -> Callable[[], Order]:
-    """`again` as deployed."""
-    return _pass(order, replaces=True, piped=True)
-
-
-def delta_piped(order: Order) -> Callable[[], Order]:
-    """`delta` as deployed."""
-    return _pass(order, replaces=True, since=order["since"], piped=True)
+first, again, delta = passes(_pass)
+first_piped, again_piped, delta_piped = passes(partial(_pass, piped=True))

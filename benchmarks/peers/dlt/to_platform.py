@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dlt
 
-from peers.platform import BATCH, Platform, records
+from peers.platform import BATCH, Platform, passes, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,16 +47,4 @@ def _pass(
     return run
 
 
-def first(order: Order) -> Callable[[], Order]:
-    """All of them."""
-    return _pass(order, replaces=False)
-
-
-def again(order: Order) -> Callable[[], Order]:
-    """All of them, though the platform has them."""
-    return _pass(order, replaces=True)
-
-
-def delta(order: Order) -> Callable[[], Order]:
-    """Those that changed since."""
-    return _pass(order, replaces=True, since=order["since"])
+first, again, delta = passes(_pass)

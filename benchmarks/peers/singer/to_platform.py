@@ -14,7 +14,7 @@ from harness.measuring import peak
 from singer_sdk import BatchSink, Stream, Tap, Target
 from singer_sdk import typing as th
 
-from peers.platform import BATCH, WITH_CURSOR, Platform, records
+from peers.platform import BATCH, WITH_CURSOR, Platform, passes, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,16 +117,4 @@ def _pass(
     return run
 
 
-def first(order: Order) -> Callable[[], Order]:
-    """All of them."""
-    return _pass(order, replaces=False)
-
-
-def again(order: Order) -> Callable[[], Order]:
-    """All of them, though the platform has them."""
-    return _pass(order, replaces=True)
-
-
-def delta(order: Order) -> Callable[[], Order]:
-    """Those that changed since."""
-    return _pass(order, replaces=True, since=order["since"])
+first, again, delta = passes(_pass)
