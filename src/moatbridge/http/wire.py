@@ -181,7 +181,7 @@ class _Connection:
     __slots__ = ("_peer", "channel")
 
     def __init__(self, channel: Channel) -> None:
-        self.channel = channel
+        self.channel: Channel = channel
         self._peer = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
 
     def ask(
