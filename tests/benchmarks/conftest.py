@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="session", autouse=True)
 def importable():
     """``benchmarks`` is no package: its folder is put on the path, as its program does."""
-    sys.path.insert(0, str(ROOT / "benchmarks"))
+    sys.path.append(str(ROOT / "benchmarks"))
     yield
     sys.path.remove(str(ROOT / "benchmarks"))
 

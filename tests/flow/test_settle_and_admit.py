@@ -121,6 +121,8 @@ def test_what_cannot_be_prepared_takes_no_answer_with_it(worlds, fault):
     source = FlakyAdapter.of(MemoryAdapter, Schedule({"fetch": [None, *[fault] * 9]}))
     world = worlds(count=40, parcel=10, traits=REQUEST, source=source)
     world.scan()
+    with world.bridge.ledger.write() as tx:  # who follows asks about creates once more
+        tx.run("UPDATE partition SET served_at=? WHERE kind='live'", tx.now())
     result = run_slice(world.bridge, "people", "lane/0", owner="test")
     assert result.error is not None
     assert sent(world) == (10, 10)
