@@ -12,7 +12,8 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))
+if not __package__:  # a program of its own: found from the folder above
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from harness.measuring import cpu, measured
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))
+if not __package__:  # a program of its own: found from the folder above
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from orjson import dumps, loads
 

@@ -13,7 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))
+if not __package__:  # a program of its own: found from the folder above
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from harness.contents import COLUMNS, row
 
