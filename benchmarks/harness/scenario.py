@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import urllib.request
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -64,7 +65,7 @@ class Place:
         return max(least, int(records * self.scale)) // 100 * 100
 
 
-class Work:
+class Work(ABC):
     """One row group of the report: the same job for several variants."""
 
     name: str
@@ -85,19 +86,20 @@ class Work:
 
     def ready(self, variant: Variant) -> None:
         """Make what the variant needs and keeps for all rounds."""
+        del variant
 
+    @abstractmethod
     def order(self, variant: Variant, folder: Path) -> dict[str, Any]:
         """Fresh state in an empty folder; the result is what the variant gets.
 
         ``records`` in it says by what the cost is divided.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def check(
         self, variant: Variant, order: dict[str, Any], found: dict[str, Any]
     ) -> None:
         """Raise `AssertionError` if the result is not exactly what was asked for."""
-        raise NotImplementedError
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from abc import abstractmethod
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -90,13 +91,13 @@ class Upsert(Work):
             "target": {"system": system, "stream": stream},
         }
 
+    @abstractmethod
     def emptied(self, folder: Path) -> dict[str, Any]:
         """An empty table: how scripts reach it (``url``), moatbridge's ``system``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def held(self, order: dict[str, Any]) -> list[tuple[Any, ...]]:
         """What is in it."""
-        raise NotImplementedError
 
     def check(
         self, variant: Variant, order: dict[str, Any], found: dict[str, Any]
