@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +13,7 @@ from moatbridge.entities.paths import Slot, parse
 from moatbridge.flow.carry import Carry
 from moatbridge.flow.sameness import canonical, same
 from moatbridge.ledger.keys import path_hash
+from translate.test_differential import random_case, random_record
 
 PATHS = (
     "userName",
@@ -113,6 +116,20 @@ def test_each_kind_of_path_is_cut_out():
         "enterprise": {"manager": {"value": 7}},
         "userName": None,
     }
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_read_of_carried_paths_alone_has_nothing_to_be_cut_off(seed):
+    """What `Decider` rests on when it does not cut a create."""
+    source = random.Random(seed)
+    for _ in range(100):
+        stream, translator = random_case(source)
+        bound = translator.bind(stream, "hr/people")
+        more = source.sample(["externalId", "nickName", "roles"], source.randrange(3))
+        carry = Carry((*bound.paths, *more))
+        for _ in range(3):
+            entity = bound.decode(random_record(source, stream))
+            assert carry.cut(entity) == entity
 
 
 @given(ENTITIES, ENTITIES)

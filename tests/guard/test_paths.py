@@ -160,6 +160,22 @@ def test_an_empty_set_covers_nothing_and_the_top_members_cover_all(entity, chose
     assert PathSet([*entity, *chosen]).outside(entity) == ()
 
 
+def test_the_quick_look_sees_what_lies_inside():
+    entity = {"name": {"given": "A"}, "emails": [{"type": "work", "value": "a@b"}]}
+    named = ["name.given", "emails[type=work].value"]
+    assert PathSet(named)._inside(entity)
+    assert not PathSet(named)._inside(entity | {"title": "x"})
+    assert not PathSet(named)._inside({"emails": [{"type": "home", "value": "a@b"}]})
+    assert not PathSet(named)._inside({"emails": [{"type": "work", "kind": "a@b"}]})
+
+
+@given(entities, paths)
+def test_what_the_quick_look_lets_pass_the_careful_one_does_too(entity, chosen):
+    quick, careful = PathSet(chosen), PathSet(chosen)
+    careful._inside = lambda _entity: False
+    assert quick.outside(entity) == careful.outside(entity)
+
+
 @given(entities, paths)
 def test_an_uncovered_value_is_always_told(entity, chosen):
     outside = [leaf for leaf in leaves(entity) if not covered(leaf, chosen)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -18,6 +19,7 @@ from moatbridge.ledger.keys import (
     key_hash,
     made_storable,
     name_hash,
+    prefixed,
     storable,
 )
 
@@ -122,6 +124,20 @@ def test_without_a_version_a_to_b_to_a_is_three_different_keys(ground):
     for fp in (b"a" * 16, b"b" * 16, b"a" * 16):
         ground.stage(ground.item("u1", fp=fp))
     assert len(set(keys(ground))) == 3
+
+
+def test_a_key_without_a_version_stands_for_its_parts_one_by_one(ground):
+    """What the keys of a parcel share is put together once; the key is the same."""
+    ground.stage(ground.item("u1"), ground.item("u2", round=3))
+    seed = ground.ledger.seed("people", "srv")
+    rows = ground.all(
+        "SELECT parcel_id, pos, ref, op, out_fp, key FROM intent ORDER BY pos"
+    )
+    assert len(rows) == 2
+    for parcel_id, pos, ref, op, out_fp, key in rows:
+        parts = (json.loads(ref)[0], op, seed.ledger_id, "0", parcel_id, pos, out_fp)
+        before = prefixed(seed.scope, seed.flow, seed.server)
+        assert key == idempotency_key(*parts, 3 if pos else 0, after=before)
 
 
 def test_round_operation_content_and_record_are_part_of_the_key(ground):

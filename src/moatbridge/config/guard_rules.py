@@ -140,6 +140,9 @@ class Rules:
     warnings: tuple[str, ...] = ()
     day: date | None = field(default=None, repr=False, compare=False)
     _ends: bool = field(init=False, repr=False, compare=False)
+    _today: list[Rules] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         ends = any(rule.until is not None for rule in self.rules.values())
@@ -155,8 +158,13 @@ class Rules:
         day = datetime.fromtimestamp(now, UTC).date()
         if day == self.day:
             return self
+        for made in self._today:
+            if made.day == day:
+                return made
         held = {name: rule.at(day) for name, rule in self.rules.items()}
-        return replace(self, rules=held, day=day)
+        made = replace(self, rules=held, day=day)
+        self._today[:] = [made]
+        return made
 
     def explain(self) -> list[tuple[str, str, str]]:
         """Rows (rule, size and mode, origin) for ``guard explain``."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
+from moatbridge.entities.encoding import json_encoder
 from moatbridge.entities.registry import entity_type
 
 if TYPE_CHECKING:
@@ -13,13 +13,7 @@ if TYPE_CHECKING:
 
     from moatbridge.entities.shapes import EntityType, Shape
 
-_encode = json.JSONEncoder(
-    ensure_ascii=False,
-    check_circular=False,  # entities are trees
-    allow_nan=False,
-    sort_keys=True,
-    separators=(",", ":"),
-).encode
+_encode = json_encoder(allow_nan=False, sort_keys=True)
 
 
 def canonical_json(value: Any) -> str:
@@ -57,20 +51,23 @@ def fingerprinter(
     """
     described = entity_type(kind)
     members = described.shape.members
-    unordered = [
-        (name, members[name], _nests_within(members[name]))
+    unordered = {
+        name: (members[name], _nests_within(members[name]))
         for name in described.unordered
-    ]
+    }
+    names = unordered.keys()
 
     def fingerprint_of(entity: Mapping[str, Any]) -> bytes:
-        arranged: dict[str, Any] = dict(entity)
-        arranged.pop("label", None)
-        for name, shape, nests in unordered:
-            value = arranged.get(name)
+        changed: dict[str, Any] = {}
+        for name in names & entity.keys():
+            value, (shape, nests) = entity[name], unordered[name]
             if not isinstance(value, list | dict):
                 continue
             if nests or len(value) > 1 or isinstance(value, dict):
-                arranged[name] = _arranged(value, shape)
+                changed[name] = _arranged(value, shape)
+        arranged = {**entity, **changed} if changed else entity
+        if "label" in arranged:
+            arranged = {name: v for name, v in arranged.items() if name != "label"}
         return hashlib.sha256(_encode(arranged).encode()).digest()
 
     return fingerprint_of

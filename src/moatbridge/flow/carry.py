@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moatbridge.entities.paths import Slot, parse
-from moatbridge.ledger.keys import path_hash
+from moatbridge.ledger.keys import path_hash, path_hashes
+from moatbridge.translate.looking import looker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _MISSING: Final = object()
 _WIDTH: Final = 4
-_NOTHING: Final = path_hash(None)
 
 
 @dataclass(slots=True)
@@ -47,12 +47,18 @@ class _Branch:
 class Carry:
     """A set of entity paths, compiled once per flow. Immutable; falsy when empty."""
 
-    __slots__ = ("_cut", "_layout", "_parsed", "_read", "paths")
+    __slots__ = ("_cut", "_layout", "_look", "_parsed", "paths")
 
     def __init__(self, paths: Iterable[str]) -> None:
         self.paths: tuple[str, ...] = tuple(dict.fromkeys(paths))
         self._parsed = tuple(parse(text) for text in self.paths)
-        self._read = tuple(_reader(path) for path in self._parsed)
+        readers = tuple(_reader(path) for path in self._parsed)
+        self._look = looker(
+            self._parsed,
+            _MISSING,
+            entry=_slot,
+            slow=lambda entity: tuple(read(entity) for read in readers),
+        )
         root = _Branch()
         for path in self._parsed:
             root.grow(path)
@@ -75,20 +81,16 @@ class Carry:
     ) -> bytes:
         """Four bytes per path (after four for the layout): ``link.base``."""
         del former, there, elements  # only a pair remembers more than what is sent
-        hashes = [self._layout]
-        for read in self._read:
-            value = read(entity)
-            hashes.append(_NOTHING if value is _MISSING else path_hash(value))
-        return b"".join(hashes)
+        return self._layout + b"".join(path_hashes(self._look(entity), _MISSING))
 
     def changed(self, entity: dict[str, Any], base: bytes | None) -> tuple[str, ...]:
         """Paths whose value differs from the last agreement; all if that is unknown."""
         said = [
             (number, text, value)
-            for number, (text, read) in enumerate(
-                zip(self.paths, self._read, strict=True), start=1
+            for number, (text, value) in enumerate(
+                zip(self.paths, self._look(entity), strict=True), start=1
             )
-            if (value := read(entity)) is not _MISSING
+            if value is not _MISSING
         ]
         if base is None or base[:_WIDTH] != self._layout:
             return tuple(text for _number, text, _value_ in said)
@@ -105,10 +107,10 @@ class Carry:
             return False
         return any(
             path[0].name == head
-            and (value := read(entity)) is not _MISSING
+            and value is not _MISSING
             and base[number * _WIDTH : (number + 1) * _WIDTH] != path_hash(value)
-            for number, (path, read) in enumerate(
-                zip(self._parsed, self._read, strict=True), start=1
+            for number, (path, value) in enumerate(
+                zip(self._parsed, self._look(entity), strict=True), start=1
             )
         )
 
@@ -116,8 +118,8 @@ class Carry:
         """Path -> value, of the paths about which the entity says something."""
         return {
             text: value
-            for text, read in zip(self.paths, self._read, strict=True)
-            if (value := read(entity)) is not _MISSING
+            for text, value in zip(self.paths, self._look(entity), strict=True)
+            if value is not _MISSING
         }
 
 

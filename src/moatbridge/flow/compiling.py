@@ -15,7 +15,7 @@ from moatbridge.flow.owning import owning
 from moatbridge.flow.readership import circles
 from moatbridge.flow.references import nests
 from moatbridge.flow.route import End, Reference, Route
-from moatbridge.flow.settings import check_only_reader, settled
+from moatbridge.flow.settings import CONTENT, check_only_reader, settled
 from moatbridge.flow.writeback import Writeback, carried, writeback_of
 from moatbridge.guard import PathSet, check_route
 from moatbridge.guard import Route as GuardRoute
@@ -87,6 +87,8 @@ def compile_route(bridge: Bridge, name: str) -> Route:
         guarantee=promise,
         express=target.bound.restrict(
             dict.fromkeys((*source.bound.paths, *shared, *_ALWAYS)),
+            # What is written about is judged with what else was read.
+            None if target.bound.entity in CONTENT else (*shared, "active"),
         ),
         carry=owns.carry,
         initial=Carry(shared),

@@ -83,6 +83,8 @@ class Decider:
         shape = route.source.bound.translator.entity.shape
         self._needed = [n for n, each in shape.members.items() if each.required]
         self._whole = route.initial.paths == route.carry.paths
+        # Nothing has to be cut off a create.
+        self._as_read = {*route.source.bound.paths} <= {*route.initial.paths}
 
     def decide(
         self,
@@ -230,9 +232,10 @@ class Decider:
         *,
         round_: int = 0,
     ) -> None:
-        carried = self._route.initial.cut(entity)
-        kept = carried if self._whole else self._route.carry.cut(entity)
-        out_fp = out_fingerprint(self._route.source.bound, kept)
+        route = self._route
+        carried = entity if self._as_read else route.initial.cut(entity)
+        kept = carried if self._whole else route.carry.cut(entity)
+        out_fp = out_fingerprint(route.source.bound, kept)
         self._stage(
             one, carried, "create", None, out_fp, context, result,
             link_id=link_id, hold=hold, round_=round_,

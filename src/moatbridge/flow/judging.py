@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from moatbridge.flow.letting_go import Noticing
+from moatbridge.flow.letting_go import NOTICED, Noticing
 from moatbridge.guard import (
     Approval,
     Context,
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 SAMPLES = 100
 _PAGE = 500
+_COUNTED: Final = ("privileged", "external", "attachment", NOTICED)
+"""Members of a create's payload that count for the plan; of most there are none."""
 """Intents held at once, with all they say."""
 
 COUNTED_AS: Final[dict[str, tuple[Operation, ...]]] = {
@@ -104,6 +106,8 @@ def _gather(
             after = (parcel_id, pos)
             if state == State.HELD:
                 summary.hold(["held"])
+            elif state == State.PLANNED and op == "create" and not _tells(payload):
+                summary.add("create", link_id=link_id)
             elif state == State.PLANNED:
                 held = texts.loads(payload)
                 _add(route, summary, op, link_id, held)
@@ -111,6 +115,11 @@ def _gather(
         heart.beat()
         if len(rows) < _PAGE:
             return noticing
+
+
+def _tells(payload: str) -> bool:
+    """Whether a create's payload may say something that is counted: a rough look."""
+    return any(name in payload for name in _COUNTED)
 
 
 def _add(

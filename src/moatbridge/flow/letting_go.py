@@ -66,6 +66,8 @@ def counted_as(payload: Mapping[str, Any]) -> list[tuple[str, str]]:
     A change that a rule would have held is not here if that rule decides: then a person
     agreed to it.
     """
+    if NOTICED not in payload:
+        return []
     found = dict.fromkeys(_counted(one) for one in noticed(payload))
     return [each for each in found if each is not None]
 

@@ -107,6 +107,8 @@ def counted_as(
     route: Route, op: Operation, payload: dict[str, Any]
 ) -> list[tuple[str, str]]:
     """What an intent counts as against the day's windows: (rule, key)."""
+    if op == "create" and payload.keys() == _NOTHING_SAID and route.entity != "Post":
+        return list(_CREATES)
     op = "renew" if payload.get("renew") else op
     changed = payload.get("changed", ())
     return list(
@@ -120,6 +122,10 @@ def counted_as(
             posts=post_keys(route.target.system) if route.entity == "Post" else (),
         )
     )
+
+
+_NOTHING_SAID: Final = {"entity"}
+_CREATES: Final = tuple(counted("create"))
 
 
 class _Staged:

@@ -7,7 +7,7 @@ ledger, the target's current records are fetched in one go (undo, compare-and-se
 
 from __future__ import annotations
 
-import base64
+from binascii import b2a_base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
@@ -106,6 +106,7 @@ class Planned:
     target: Ref | None = None
     version: str | None = None
     before: Record | None = None
+    there: dict[str, Any] | None = None
     conflict: tuple[str, ...] = ()
     elements: dict[str, Any] = field(default_factory=dict)
 
@@ -205,9 +206,11 @@ def _settle_conflicts(route: Route, one: Planned, *, agreed: bool) -> None:
 
 
 def _decoded(route: Route, one: Planned) -> dict[str, Any] | None:
-    if one.before is None:
-        return None
-    return route.target.bound.decode(one.before.data, one.before.incomplete)
+    """The target's record as it is; decoded once, and only read from."""
+    if one.before is not None and one.there is None:
+        decode = route.target.bound.decode
+        one.there = decode(one.before.data, one.before.incomplete)
+    return one.there
 
 
 def _load(route: Route, ledger: Ledger, items: Sequence[Item]) -> list[Planned]:
@@ -322,26 +325,33 @@ def _candidate(route: Route, one: Planned) -> Candidate:
         owned = bound.owned_by(one.entity)
     base = _agreed(route, one)
     image = image_of(
-        route, op=one.op, entity=one.entity, before=one.before, record=record
+        route,
+        op=one.op,
+        entity=one.entity,
+        before=one.before,
+        record=record,
+        there=one.there,
     )
     op: Op = "update" if one.op == "disable" else one.op
     version = one.version if route.traits.conditional else None
     more = said(route, one.payload)
-    text = frozen.dumps(
-        {
-            "op": op,
-            "ref": [one.target.key, one.target.name] if one.target else None,
-            "record": record,
-            "owned": owned,
-            "before": before,
-            "version": version,
-            "base": base64.b64encode(base).decode() if base is not None else None,
-            **more,
-            **(kept(image) if image is not None else {}),
-            **(notes(one.payload) if route.writeback is not None else {}),
-            **({PLANNED: one.payload} if route.told_once else {}),
-        }
-    )
+    held: dict[str, Any] = {
+        "op": op,
+        "ref": [one.target.key, one.target.name] if one.target else None,
+        "record": record,
+        "owned": owned,
+        "before": before,
+        "version": version,
+        "base": b2a_base64(base, newline=False).decode() if base is not None else None,
+        **more,
+    }
+    if image is not None:
+        held |= kept(image)
+    if route.writeback is not None:
+        held |= notes(one.payload)
+    if route.told_once:
+        held[PLANNED] = one.payload
+    text = frozen.dumps(held)
     written, changed = more.get("said", ()), more.get("changed", ())
     noted = Noted(base, tuple(written), tuple(changed), record and dict(record))
     parts = Parts(op, one.target, record, owned, before, version, noted)

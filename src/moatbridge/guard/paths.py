@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moatbridge.entities.paths import Segment, Slot, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _SAID_MOST: Final = 20
 _BESIDES: Final = frozenset({"type", "primary"})
@@ -57,13 +57,14 @@ class PathSet:
         ConfigurationError: ``path.syntax``.
     """
 
-    __slots__ = ("_root", "paths")
+    __slots__ = ("_inside", "_root", "paths")
 
     def __init__(self, paths: Iterable[str] = ()) -> None:
         self.paths: tuple[str, ...] = tuple(dict.fromkeys(paths))
         self._root = _Branch()
         for text in self.paths:
             self._root.grow(parse(text), text)
+        self._inside = _object_inside(self._root)
 
     def __bool__(self) -> bool:
         return bool(self.paths)
@@ -73,6 +74,8 @@ class PathSet:
 
     def outside(self, entity: Mapping[str, Any]) -> tuple[str, ...]:
         """Paths of the entity that are not in the set; at most 20 of them."""
+        if self._inside(entity):
+            return ()
         members = self._root.members
         found: list[str] = []
         for name, value in entity.items():
@@ -97,6 +100,57 @@ class PathSet:
         if not removed:
             return entity, ()
         return rest, tuple(dict.fromkeys(removed))
+
+
+def _object_inside(branch: _Branch) -> Callable[[Any], bool]:
+    """Says quickly that an object is in the set; whatever it doubts is looked at."""
+    whole = frozenset(_whole(branch))
+    deeper = {n: _value_inside(u) for n, u in branch.members.items() if not u.whole}
+    if _DELTA & branch.members.keys():
+        return lambda _value: False
+
+    def inside(value: Any) -> bool:
+        if value.__class__ is not dict:
+            return False
+        for name in value.keys() - whole:
+            under = deeper.get(name)
+            if under is None:
+                return False
+            member = value[name]
+            if member is not None and not under(member):
+                return False
+        return True
+
+    return inside
+
+
+def _value_inside(branch: _Branch) -> Callable[[Any], bool]:
+    object_inside = _object_inside(branch)
+    whole = _whole(branch)
+    slots = [
+        (name, value, None if slot.whole else frozenset({name, *whole, *_whole(slot)}))
+        for (name, value), slot in branch.slots.items()
+    ]
+
+    def inside(value: Any) -> bool:
+        if value.__class__ is not list:
+            return object_inside(value)
+        for entry in value:
+            if entry.__class__ is not dict:
+                return False
+            for name, selected, names in slots:
+                within = names is None or entry.keys() <= names
+                if within and entry.get(name) == selected:
+                    break
+            else:
+                return False
+        return True
+
+    return inside
+
+
+def _whole(branch: _Branch) -> list[str]:
+    return [name for name, under in branch.members.items() if under.whole]
 
 
 def _outside(value: Any, branch: _Branch, found: list[str]) -> None:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from moatbridge.entities.encoding import json_encoder
 from moatbridge.ledger import texts
 
 if TYPE_CHECKING:
@@ -78,12 +79,7 @@ def _write(value: Any) -> dict[str, str]:
     raise TypeError(f"{type(value).__name__} cannot be kept in the ledger")
 
 
-_encode: Final = json.JSONEncoder(
-    default=_write,
-    ensure_ascii=False,
-    check_circular=False,  # records are trees
-    separators=(",", ":"),
-).encode
+_encode: Final = json_encoder(default=_write)
 
 
 def _read(value: dict[str, Any]) -> Any:

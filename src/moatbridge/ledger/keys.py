@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 MAX_KEY_BYTES: Final = 512
 """Longer record keys are rejected (delivery 6)."""
@@ -22,6 +23,9 @@ _WIDEST: Final = 4
 
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{2}")
 _UNPAIRED: Final = re.compile("[\ud800-\udfff]")
+
+
+_PATH_BYTES: Final = 4
 
 
 def key_hash(key: str) -> bytes:
@@ -109,7 +113,19 @@ def _hex(char: str) -> str:
 
 def path_hash(value: Any) -> bytes:
     """Four bytes that stand for one path's value in ``link.base`` (delivery 48)."""
-    return blake2b(to_json(value, bytes_mode="base64"), digest_size=4).digest()
+    text = to_json(value, bytes_mode="base64")
+    return blake2b(text, digest_size=_PATH_BYTES).digest()
+
+
+def path_hashes(values: Iterable[Any], missing: Any) -> list[bytes]:
+    """`path_hash` of each, and that of null for what is ``missing``."""
+    hashed, text, nothing = blake2b, to_json, path_hash(None)
+    return [
+        nothing
+        if value is missing
+        else hashed(text(value, bytes_mode="base64"), digest_size=_PATH_BYTES).digest()
+        for value in values
+    ]
 
 
 def fingerprinter(version: str) -> Callable[[str, str | None, Sequence[Any]], bytes]:
@@ -146,11 +162,16 @@ def idempotency_key(*parts: str | int | bytes | None, after: bytes = b"") -> str
 
 def prefixed(*parts: str | int | bytes | None) -> bytes:
     """The parts of a key one behind the other, each with its length before it."""
-    said = b""
+    said: list[bytes] = []
     for part in parts:
         raw = part if isinstance(part, bytes) else str(part).encode()
-        said += len(raw).to_bytes(4, "big") + raw
-    return said
+        said += (_lengths(len(raw)), raw)
+    return b"".join(said)
+
+
+@lru_cache(maxsize=1024)
+def _lengths(size: int) -> bytes:
+    return size.to_bytes(4, "big")
 
 
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from moatbridge.ledger import texts
@@ -166,8 +167,15 @@ class Stager:
             return idempotency_key(item.once, after=self._before_keys)
         version: tuple[str | int, ...]
         if item.version is None:
-            version = (seed.ledger_id, self._epoch, parcel_id, pos)
-        elif self._epoch == "0" or (item.op == "create" and not item.round):
+            return idempotency_key(
+                pos,
+                item.out_fp,
+                item.round,
+                after=self._before_keys
+                + prefixed(item.ref[0])
+                + _alike(item.op, seed.ledger_id, self._epoch, parcel_id),
+            )
+        if self._epoch == "0" or (item.op == "create" and not item.round):
             version = (item.version,)  # the same from a ledger that was made anew
         else:
             # A restored ledger counts rounds again that the target remembers, and
@@ -220,3 +228,9 @@ class Stager:
             self._tx.now(),
             None if (ttl := self._waits(reason)) is None else self._tx.now() + ttl,
         )
+
+
+@lru_cache(maxsize=64)
+def _alike(op: str, ledger_id: str, epoch: str, parcel_id: int) -> bytes:
+    """What the keys of a parcel have in common behind the record's own key."""
+    return prefixed(op, ledger_id, epoch, parcel_id)

@@ -12,13 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from moatbridge.translate import runtime
 from moatbridge.translate.guarded import OnError, guarded_decode
-from moatbridge.translate.source_code import Access, Code, literal, namespace, store
-from moatbridge.translate.steps import At, Key, Place, Step
+from moatbridge.translate.source_code import (
+    Access,
+    Code,
+    literal,
+    literal_entity,
+    namespace,
+    store,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from moatbridge.translate.leaves import Leaf
+    from moatbridge.translate.steps import Place
 
 
 def projection(places: Sequence[Place]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
@@ -70,7 +77,7 @@ def quick_decode(
         if leaf.copies and leaf.spot.shape.kind == "bool"
     ]
     steps = [leaf.spot.steps for leaf in leaves]
-    built = _literal_entity(list(zip(steps, values, strict=True)))
+    built = literal_entity(list(zip(steps, values, strict=True)))
     code.line(f"if {' and '.join(conditions) or 'True'}: return {built}")
     code.depth = 1
     code.line("except (Exception, SystemExit): pass")
@@ -114,30 +121,3 @@ def _quick_value(leaf: Leaf, access: Access, code: Code) -> str:
     else:
         code.line(f"{variable} = {code.bind(leaf.decode)}({', '.join(arguments)})")
     return variable
-
-
-def _literal_entity(values: Sequence[tuple[tuple[Step, ...], str]]) -> str:
-    groups: dict[str, list[tuple[tuple[Step, ...], str]]] = {}
-    for steps, value in values:
-        head = steps[0]
-        if isinstance(head, Key):
-            groups.setdefault(head.name, []).append((steps[1:], value))
-    shown = (f"{literal(name)}: {_literal_member(g)}" for name, g in groups.items())
-    return "{" + ", ".join(shown) + "}"
-
-
-def _literal_member(group: Sequence[tuple[tuple[Step, ...], str]]) -> str:
-    steps, value = group[0]
-    if not steps:
-        return value
-    if isinstance(steps[0], Key):
-        return _literal_entity(group)
-    slots: dict[At, list[tuple[tuple[Step, ...], str]]] = {}
-    for inner, each in group:
-        if isinstance(inner[0], At):
-            slots.setdefault(inner[0], []).append((inner[1:], each))
-    entries = [
-        f"{{{literal(at.name)}: {literal(at.value)}, {_literal_entity(found)[1:]}"
-        for at, found in slots.items()
-    ]
-    return "[" + ", ".join(entries) + "]"

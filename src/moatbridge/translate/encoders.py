@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from moatbridge.errors import NotApplied, TranslationError
 from moatbridge.translate import runtime
 from moatbridge.translate.guarded import guarded
-from moatbridge.translate.source_code import Access, Code, literal, namespace, store
-from moatbridge.translate.steps import At, Key
+from moatbridge.translate.source_code import (
+    Access,
+    Code,
+    literal,
+    literal_entity,
+    namespace,
+    store,
+)
+from moatbridge.translate.steps import At, Key, Nth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from moatbridge.translate.leaves import Back, Leaf
+    from moatbridge.translate.leaves import Back, Leaf, Write
+    from moatbridge.translate.steps import Step
+
+
+_SHAPES: Final = 256
+"""Sets of paths that entities of one stream say, remembered with what they set."""
 
 
 def encoder(
@@ -44,6 +57,8 @@ def _encode(
     if new:
         code.line("before = {}")
     access = Access(code, "e", "A", "A")
+    if new and not careful and not backs:
+        _all_at_once(written, access, code)
     for leaf in written:
         _encode_leaf(leaf, access, code, new=new, careful=careful)
     for back in backs:
@@ -56,6 +71,62 @@ def _encode(
     code.line("return r")
     made: Callable[..., Any] = code.make("encode")
     return made
+
+
+def _all_at_once(written: Sequence[Leaf], access: Access, code: Code) -> None:
+    """Objects and lists that are said in full become literals; others go on below."""
+    bare = [(w, leaf) for leaf in written if (w := leaf.write) and _is_bare(w)]
+    places = [write.place.steps for write, _leaf in bare]
+    if len(bare) < len(written) or not _apart(places):
+        return
+    values = [access.value(leaf.spot.steps) for _write, leaf in bare]
+    deep = [v for v, steps in zip(values, places, strict=True) if len(steps) > 1]
+    if not deep:
+        return
+    code.line(f"t = ({''.join(each + ', ' for each in deep)})")
+    code.line("if A not in t and None not in t:")
+    code.depth += 1
+    turned = []
+    for at, (write, _leaf) in enumerate(bare):
+        if not write.copies and len(places[at]) > 1:
+            turned.append(code.fresh("x"))
+            code.line(f"{turned[-1]} = {code.bind(write.simple)}({values[at]})")
+            values[at] = turned[-1]
+    if turned:
+        code.line(f"if None not in ({''.join(each + ', ' for each in turned)}):")
+    code.depth += bool(turned)
+    groups: dict[Step, list[tuple[tuple[Step, ...], str]]] = {}
+    for steps, value in zip(places, values, strict=True):
+        groups.setdefault(steps[0], []).append((steps, value))
+    for group in groups.values():
+        steps, value = group[0]
+        if len(steps) > 1:
+            code.line(f"r.update({literal_entity(group)})")
+            continue
+        write = bare[places.index(steps)][0]
+        said = value if write.copies else f"{code.bind(write.simple)}({value})"
+        code.line(f"if {value} is not A and {value} is not None:")
+        code.line(f"    x = {said}")
+        code.line(f"    if x is not None: {store(steps, 'r')} = x")
+    code.line("return r")
+    code.depth -= 1 + bool(turned)
+
+
+def _is_bare(write: Write) -> bool:
+    return write.copies or (write.simple is not None and not write.needs_before)
+
+
+def _apart(places: Sequence[tuple[Step, ...]]) -> bool:
+    """Whether a literal can say them: each once, members and entries of lists only."""
+    inside: dict[tuple[Step, ...], type] = {}
+    for steps in places:
+        for at, step in enumerate(steps):
+            kind = type(step)
+            if kind is Nth or inside.setdefault(steps[:at], kind) is not kind:
+                return False
+        if not isinstance(steps[0], Key) or not isinstance(steps[-1], Key):
+            return False
+    return len(set(places)) == len(places) and not any(p in inside for p in places)
 
 
 def _encode_leaf(
@@ -114,17 +185,21 @@ def owning(
 ) -> Callable[..., tuple[str, ...]]:
     """``entity -> record paths`` that encoding this entity sets."""
     code = Code("def owned_by(e):", namespace(strict=False))
-    code.line("o = []")
     access = Access(code, "e", "A", "A")
-    for leaf in written:
-        value = access.value(leaf.spot.steps)
-        text = leaf.write.place.text if leaf.write else ""
-        code.line(f"if {value} is not A: o.append({literal(text)})")
+    gone = [f"{access.value(leaf.spot.steps)} is A" for leaf in written]
+    texts = [leaf.write.place.text if leaf.write else "" for leaf in written]
     for back in backs:
-        values = [access.value(spot.steps) for spot in back.reads]
-        present = " and ".join(f"{each} is not A" for each in values)
-        if present:
-            code.line(f"if {present}: o.append({literal(back.place.text)})")
-    code.line("return tuple(dict.fromkeys(o))")
+        if back.reads:
+            values = [access.value(spot.steps) for spot in back.reads]
+            gone.append(" or ".join(f"{each} is A" for each in values))
+            texts.append(back.place.text)
+    code.line(f"return named(({''.join(f'{each}, ' for each in gone)}))")
+
+    @lru_cache(maxsize=_SHAPES)
+    def named(gone: tuple[bool, ...]) -> tuple[str, ...]:
+        said = zip(texts, gone, strict=True)
+        return tuple(dict.fromkeys(text for text, lacks in said if not lacks))
+
+    code.names["named"] = named
     made: Callable[..., tuple[str, ...]] = code.make("owned_by")
     return made

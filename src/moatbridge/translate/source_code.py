@@ -12,12 +12,15 @@ can become code.
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moatbridge.translate import runtime
 from moatbridge.translate.leaves import ABSENT
 from moatbridge.translate.picking import pick
 from moatbridge.translate.steps import At, Key, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Code:
@@ -141,3 +144,35 @@ def store(steps: tuple[Step, ...], root: str) -> str:
             place = f"{place}.setdefault({name}, {{}})"
     last = rest[0]
     return f"{place}[{literal(last.name if isinstance(last, Key) else '')}]"
+
+
+def literal_entity(values: Sequence[tuple[tuple[Step, ...], str]]) -> str:
+    """Source code of a fresh object with these values at these places.
+
+    Args:
+        values: (steps, identifier): members, and entries of lists by a selector.
+    """
+    groups: dict[str, list[tuple[tuple[Step, ...], str]]] = {}
+    for steps, value in values:
+        head = steps[0]
+        if isinstance(head, Key):
+            groups.setdefault(head.name, []).append((steps[1:], value))
+    shown = (f"{literal(name)}: {_literal_member(g)}" for name, g in groups.items())
+    return "{" + ", ".join(shown) + "}"
+
+
+def _literal_member(group: Sequence[tuple[tuple[Step, ...], str]]) -> str:
+    steps, value = group[0]
+    if not steps:
+        return value
+    if isinstance(steps[0], Key):
+        return literal_entity(group)
+    slots: dict[At, list[tuple[tuple[Step, ...], str]]] = {}
+    for inner, each in group:
+        if isinstance(inner[0], At):
+            slots.setdefault(inner[0], []).append((inner[1:], each))
+    entries = [
+        f"{{{literal(at.name)}: {literal(at.value)}, {literal_entity(found)[1:]}"
+        for at, found in slots.items()
+    ]
+    return "[" + ", ".join(entries) + "]"

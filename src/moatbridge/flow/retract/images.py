@@ -83,6 +83,7 @@ def image_of(
     entity: Mapping[str, Any] | None,
     before: Record | None,
     record: Data | None,
+    there: dict[str, Any] | None = None,
 ) -> Image | None:
     """What an intent is about to change; None where nothing is kept.
 
@@ -92,11 +93,13 @@ def image_of(
         entity: What is written.
         before: The target's record as it is.
         record: The encoded intent.
+        there: ``before`` as an entity, if it was decoded already.
     """
     if before is None or route.keep_undo <= 0:
         return None
     try:
-        there = route.target.bound.decode(before.data, before.incomplete)
+        if there is None:
+            there = route.target.bound.decode(before.data, before.incomplete)
     except TranslationError:
         return None
     if op == "delete":
