@@ -6,10 +6,12 @@ and after a variant tells how fast the machine was meanwhile, and cancels it.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import resource
 import statistics
+import sys
 import threading
 import time
 from pathlib import Path
@@ -44,6 +46,12 @@ def resident(pid: int | str = "self") -> float:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE / MIB
     except (OSError, IndexError):
         return 0.0
+
+
+def forget_peak() -> None:
+    """The highest resident memory counts from now on, where Linux allows it."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 class Memory:
@@ -85,21 +93,28 @@ def measured(run: Callable[[], dict[str, Any]], imported: float) -> dict[str, An
     """Run it and tell what it cost.
 
     Args:
-        run: The work; what it returns is kept under ``said``.
+        run: The work; what it returns is kept under ``said``, and under ``late`` the
+            modules that it imported.
         imported: CPU seconds that this process had used when it was ready to run.
     """
     loops = calibration()
+    loaded = set(sys.modules)
     gc.collect()
+    ready, idle = peak(), resident()
+    forget_peak()
     cpu_before, wall_before = cpu(), time.perf_counter()
     said = run()
     wall = time.perf_counter() - wall_before
     used, highest = cpu() - cpu_before, peak()
+    late = [name for name in sys.modules if name not in loaded]
     loops += calibration()
     return {
         "cpu": used,
         "command_cpu": used + imported,
         "wall": wall,
-        "peak_mib": max(highest, said.pop("peak_mib", 0.0)),
+        "peak_mib": max(highest, ready, said.pop("peak_mib", 0.0)),
+        "grown_mib": highest - idle,
         "calibration": statistics.median(loops),
         "said": said,
+        "late": late,
     }

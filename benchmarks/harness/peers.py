@@ -7,6 +7,7 @@ git ignores, and again when that file changes.
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,16 @@ def python(peer: str) -> str:
         _uv("pip", "install", "--python", str(interpreter), "-r", str(wanted))
         made.write_text(mark)
     return str(interpreter)
+
+
+def installed() -> dict[str, str]:
+    """The environment of a program that was started before, as users' are.
+
+    Its modules are compiled once and kept: some containers forbid that, and then every
+    start compiles whole libraries, in time and memory that no user sees.
+    """
+    kept = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": str(ROOT / ".results" / "compiled")}
 
 
 def _uv(*arguments: str) -> None:

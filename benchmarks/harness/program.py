@@ -1,6 +1,7 @@
 """All benchmarks: ``make bench`` (see docs/explanation/performance.md).
 
     python benchmarks/run.py --only sql-http --rounds 3 --size 0.2
+    python benchmarks/run.py --size 0.2,alone=1,postgres=0.02   # by the names of works
     python benchmarks/run.py --only sql-first --variants by-hand,moatbridge
     python benchmarks/run.py --profile sql-first     # where moatbridge's CPU goes
 
@@ -14,20 +15,32 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness import plot, weight
 from harness import report as page
-from harness.rounds import VariantFailed, rounds, shares, summed
+from harness.rounds import (
+    VariantFailed,
+    once,
+    rehearsed,
+    rounds,
+    shares,
+    summed,
+)
 from harness.scenario import Place, SinkProcess, Work
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 HERE = Path(__file__).parents[1]
-SCENARIOS = ("to_platform", "to_table", "soap_calls")
-PROFILED = ("sql-first", "sql-rescan")
-"""Works whose profile stands on the page."""
+SCENARIOS = ("to_platform", "to_table", "alone")
+PROFILED = ("sql-first", "sql-rescan", "ldap-first", "csv-first", "soap-first")
+"""Works whose profile the goals need; the first two stand on the page."""
 
 GROUPS = {"sql-http": "sql-"}
 """Names for several works."""
@@ -57,6 +70,19 @@ def chosen(only: str, known: dict[str, type[Work]]) -> list[type[Work]]:
     return found
 
 
+def sizes(text: str) -> Callable[[str], float]:
+    """``0.1,ldap=0.5``: the factor of a work by the longest beginning of its name."""
+    named = {"": 1.0}
+    for part in text.split(","):
+        name, _, factor = part.rpartition("=")
+        named[GROUPS.get(name, name)] = float(factor)
+
+    def factor_of(work: str) -> float:
+        return named[max(filter(work.startswith, named), key=len)]
+
+    return factor_of
+
+
 def main() -> int:
     given = options().parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -75,13 +101,17 @@ def main() -> int:
         for kind in (
             chosen(given.profile or given.only, works()) if given.rounds else ()
         ):
+            begun = time.perf_counter()
             with ExitStack() as servers:
-                work = kind(Place(folder, servers, sink, given.size))
+                scale = given.size(kind.name)
+                work = kind(Place(folder, servers, sink, scale))
                 try:
-                    (profile if given.profile else measure)(work, given)
+                    (profile_alone if given.profile else measure)(work, given)
                 except VariantFailed as error:
                     print(f"FAILED: {error}", file=sys.stderr, flush=True)
                     failed = 1
+            took = time.perf_counter() - begun
+            print(f"  {kind.name} at {scale:g} took {took:,.0f} s", flush=True)
     if given.write:
         page.write(given.out)
         plot.draw(given.out)
@@ -101,7 +131,12 @@ def options() -> argparse.ArgumentParser:
         help="only these, comma-separated; nothing is kept then",
     )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--size", type=float, default=1.0, help="factor of the sizes")
+    parser.add_argument(
+        "--size",
+        type=sizes,
+        default=sizes("1"),
+        help="factor of the sizes, then those of works: 0.1,ldap=0.5,sql-first=1",
+    )
     parser.add_argument(
         "--profile", default="", metavar="WORK", help="moatbridge's share by part, once"
     )
@@ -118,13 +153,16 @@ def measure(work: Work, given: argparse.Namespace) -> None:
         wanted = given.variants.split(",")
         work.variants = tuple(v for v in work.variants if v.name in wanted)
     print(f"{work.name}: {work.heading()}", flush=True)
-    found = rounds(work.place, work, given.rounds, lambda line: print(line, flush=True))
+    late = rehearsed(work)
+    found = rounds(work, given.rounds, late, lambda line: print(line, flush=True))
     figures = summed(work, found)
     for each in figures:
-        print(f"  {each.label:<58}{each.cpu:12,.1f} us{each.per_second:12,.0f}/s{each.peak_mib:8.0f} MiB{each.requests:8.0f} requests  {each.command:.2f} s as a command, spread {each.spread:.0%}")  # fmt: skip
-    if given.write and work.name in PROFILED:
-        profile(work, given)
+        command = f"{each.command:.2f} s as a command, " if each.command else ""
+        print(f"  {each.label:<66}{each.cpu:12,.1f} us{each.per_second:12,.0f}/s{each.peak_mib:8.0f} MiB{each.requests:8.0f} requests  {command}spread {each.spread:.0%}")  # fmt: skip
     if not given.variants:
+        if work.name in PROFILED:
+            cost = next(each.cpu for each in figures if each.ours)
+            profile(work, given, late, cost)
         rest = {
             "rounds": given.rounds,
             "figures": [asdict(each) for each in figures],
@@ -133,10 +171,20 @@ def measure(work: Work, given: argparse.Namespace) -> None:
         keep(given, work.name, {**about(work), **rest})
 
 
-def profile(work: Work, given: argparse.Namespace) -> None:
-    """Where moatbridge's CPU goes in this work."""
+def profile_alone(work: Work, given: argparse.Namespace) -> None:
+    """The same without a measurement: one plain run says what a record costs."""
+    work.variants = tuple(v for v in work.variants if v.ours)[:1]
+    (ours,), late = work.variants, rehearsed(work)
+    plain = once(work.place, work, ours, imports=late[ours.name])
+    profile(work, given, late, plain["cpu"] / plain["records"] * 1e6)
+
+
+def profile(
+    work: Work, given: argparse.Namespace, late: dict[str, list[str]], cost: float
+) -> None:
+    """Where moatbridge's CPU goes in this work, which cost so much a record."""
     ours = next(v for v in work.variants if v.ours)
-    parts, samples, cost = shares(work.place, work, ours)
+    parts, samples = shares(work.place, work, ours, late[ours.name])
     for name, share in sorted(parts.items(), key=lambda each: -each[1]):
         print(
             f"  {name:<12}{share:8.1%}{share * cost:10.1f} us a {work.unit}", flush=True

@@ -62,7 +62,11 @@ class Place:
 
     def size(self, records: int, least: int = 200) -> int:
         """A number of records at this scale, in whole hundreds."""
-        return max(least, int(records * self.scale)) // 100 * 100
+        return max(least, self.part(records) // 100 * 100)
+
+    def part(self, records: int) -> int:
+        """A number of things at this scale, as it comes out."""
+        return int(records * self.scale)
 
 
 class Work(ABC):
@@ -72,6 +76,9 @@ class Work(ABC):
     title: str
     unit: str = "record"
     note: str = ""
+    commands: bool = True
+    """Whether variants stand for commands, whose start is of interest."""
+
     variants: tuple[Variant, ...]
     records: int
     """At full scale."""

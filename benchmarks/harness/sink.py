@@ -16,6 +16,7 @@ import asyncio
 import gc
 import re
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -29,7 +30,7 @@ from harness.contents import ENTERPRISE, digest
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:"
 MESSAGE = "urn:ietf:params:scim:api:messages:2.0:"
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "schemas": [CORE + "ServiceProviderConfig"],
     "patch": {"supported": True},
     "bulk": {"supported": True, "maxOperations": 100, "maxPayloadSize": 4_000_000},
@@ -42,7 +43,7 @@ CONFIG = {
 NAMED_BY = {"/Users": "userName", "/Groups": "displayName"}
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 TERM = re.compile(r'(externalId|userName|displayName|id) eq "([^"]*)"')
-LISTED = re.compile(r'(\w+)\[type eq "(\w+)"\]\.(\w+)')
+ENTRY = re.compile(r'(\w+)\[type eq "(\w+)"\]\.(\w+)')
 REASONS = {200: b"OK", 201: b"Created", 204: b"No Content", 404: b"Not Found", 409: b"Conflict"}  # fmt: skip
 
 
@@ -84,6 +85,24 @@ class Store:
         found = self.records.get(name or "")
         return found and {**found, "id": name}
 
+    def page(self, query: dict[str, list[str]]) -> dict[str, Any]:
+        start = int(query.get("startIndex", ["1"])[0])
+        count = min(int(query.get("count", ["200"])[0]), CONFIG["filter"]["maxResults"])
+        some = islice(self.records.items(), start - 1, start - 1 + count)
+        hits = [{**record, "id": name} for name, record in some]
+        return listed(hits, len(self.records), start)
+
+
+def listed(hits: list[dict[str, Any]], total: int, start: int) -> dict[str, Any]:
+    """RFC 7644 3.4.2."""
+    return {
+        "schemas": [MESSAGE + "ListResponse"],
+        "totalResults": total,
+        "startIndex": start,
+        "itemsPerPage": len(hits),
+        "Resources": hits,
+    }
+
 
 def patch(record: dict[str, Any], operation: dict[str, Any]) -> None:
     """One operation of RFC 7644 3.5.2, as far as a client here needs it."""
@@ -92,8 +111,8 @@ def patch(record: dict[str, Any], operation: dict[str, Any]) -> None:
         record.update(value)
     elif operation["op"].lower() == "add" and isinstance(record.get(path), list):
         record[path] = record[path] + value
-    elif listed := LISTED.fullmatch(path):
-        field, kind, part = listed.groups()
+    elif entry := ENTRY.fullmatch(path):
+        field, kind, part = entry.groups()
         entries = [e for e in record.get(field, ()) if e.get("type") != kind]
         record[field] = [*entries, {"type": kind, part: value}]
     elif path.startswith(ENTERPRISE + ":"):
@@ -193,15 +212,12 @@ class Sink:
         if ident:
             found = store.find("id", ident)
             return (200, found) if found else (404, {})
-        terms = TERM.findall(parse_qs(parts.query).get("filter", [""])[0])
+        query = parse_qs(parts.query)
+        if "filter" not in query:
+            return 200, store.page(query)
+        terms = TERM.findall(query["filter"][0])
         hits = [hit for field, value in terms if (hit := store.find(field, value))]
-        return 200, {
-            "schemas": [MESSAGE + "ListResponse"],
-            "totalResults": len(hits),
-            "startIndex": 1,
-            "itemsPerPage": len(hits),
-            "Resources": hits,
-        }
+        return 200, listed(hits, len(hits), 1)
 
 
 class Connection(asyncio.Protocol):

@@ -18,6 +18,8 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
+from harness.peers import installed
+
 ADAPTERS = ("ldap", "mastodon", "scim", "sftp", "soap", "sql", "webhook")
 EXTRAS = ("", *ADAPTERS, "gateway", "postgresql", "all")
 MAIN = ["-c", "from moatbridge.cli import main; main()"]
@@ -74,7 +76,8 @@ def size(name: str) -> int:
 def cpu_ms(arguments: list[str]) -> float:
     """CPU milliseconds of one Python process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+    command = [sys.executable, *arguments]
+    subprocess.run(command, capture_output=True, check=True, env=installed())
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return 1e3 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 

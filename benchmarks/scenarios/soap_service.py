@@ -1,4 +1,4 @@
-"""A canned SOAP service in a process of its own: ``soap_service.py COUNT WSDL``.
+"""A canned SOAP service in a process of its own: ``soap_service.py COUNT WSDL OPERATIONS``.
 
 Every POST below ``/all`` is answered with so many people, below ``/one`` with one; the
 WSDL is written to a file. Ends when its standard input does.
@@ -23,23 +23,36 @@ MORE = {"aktiv": ("boolean", "true"), "gehalt": ("decimal", "5000.25"), "eintrit
 """Leaves that nobody carries further: an answer has more than is wanted."""
 
 
-def wsdl() -> str:
-    """One operation, document/literal."""
+def wsdl(operations: int = 1) -> str:
+    """Document/literal; operations but the first are there to be read, with their types."""
     kinds = {name: "int" if name == "pers_nr" else "string" for name in COLUMNS}
     kinds |= {name: kind for name, (kind, _) in MORE.items()}
     leaves = "".join(f'<x:element name="{n}" type="x:{k}"/>' for n, k in kinds.items())
     body = '<s:body use="literal"/>'
+    names = ["GetPeople", *(f"GetOther{n}" for n in range(1, operations))]
+    types = "".join(
+        f'<x:complexType name="Of{n}"><x:sequence>{leaves}</x:sequence></x:complexType>'
+        f'<x:element name="{n}"><x:complexType><x:sequence><x:element name="limit" type="x:int"/></x:sequence></x:complexType></x:element>'
+        f'<x:element name="{n}Response"><x:complexType><x:sequence><x:element name="person" type="t:Of{n}" minOccurs="0" maxOccurs="unbounded"/></x:sequence></x:complexType></x:element>'
+        for n in names
+    )
+    messages = "".join(
+        f'<w:message name="{n}{end}"><w:part name="p" element="t:{n}{end}"/></w:message>'
+        for n in names
+        for end in ("", "Response")
+    )
+    port = "".join(
+        f'<w:operation name="{n}"><w:input message="t:{n}"/><w:output message="t:{n}Response"/></w:operation>'
+        for n in names
+    )
+    bound = "".join(
+        f'<w:operation name="{n}"><s:operation soapAction="{n}"/><w:input>{body}</w:input><w:output>{body}</w:output></w:operation>'
+        for n in names
+    )
     return (
         f'<w:definitions xmlns:w="http://schemas.xmlsoap.org/wsdl/" xmlns:s="http://schemas.xmlsoap.org/wsdl/soap/" xmlns:x="http://www.w3.org/2001/XMLSchema" xmlns:t="{NS}" targetNamespace="{NS}">'
-        f'<w:types><x:schema targetNamespace="{NS}" elementFormDefault="qualified">'
-        f'<x:complexType name="Person"><x:sequence>{leaves}</x:sequence></x:complexType>'
-        '<x:element name="GetPeople"><x:complexType><x:sequence><x:element name="limit" type="x:int"/></x:sequence></x:complexType></x:element>'
-        '<x:element name="GetPeopleResponse"><x:complexType><x:sequence><x:element name="person" type="t:Person" minOccurs="0" maxOccurs="unbounded"/></x:sequence></x:complexType></x:element>'
-        "</x:schema></w:types>"
-        '<w:message name="In"><w:part name="p" element="t:GetPeople"/></w:message><w:message name="Out"><w:part name="p" element="t:GetPeopleResponse"/></w:message>'
-        '<w:portType name="P"><w:operation name="GetPeople"><w:input message="t:In"/><w:output message="t:Out"/></w:operation></w:portType>'
-        '<w:binding name="B" type="t:P"><s:binding transport="http://schemas.xmlsoap.org/soap/http"/>'
-        f'<w:operation name="GetPeople"><s:operation soapAction="GetPeople"/><w:input>{body}</w:input><w:output>{body}</w:output></w:operation></w:binding>'
+        f'<w:types><x:schema targetNamespace="{NS}" elementFormDefault="qualified">{types}</x:schema></w:types>{messages}'
+        f'<w:portType name="P">{port}</w:portType><w:binding name="B" type="t:P"><s:binding transport="http://schemas.xmlsoap.org/soap/http"/>{bound}</w:binding>'
         '<w:service name="S"><w:port name="P" binding="t:B"><s:address location="ADDRESS"/></w:port></w:service></w:definitions>'
     )
 
@@ -78,7 +91,7 @@ class Canned(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    Path(sys.argv[2]).write_text(wsdl())
+    Path(sys.argv[2]).write_text(wsdl(int(sys.argv[3])))
     Canned.answers = {"/all": answer(int(sys.argv[1])), "/one": answer(1)}
     server = ThreadingHTTPServer(("127.0.0.1", 0), Canned)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -33,6 +33,45 @@ def test_a_variant_is_measured_and_its_result_is_checked(place, works, name):
     assert 0 < found["calibration"] < 5
 
 
+def test_what_a_work_would_import_is_imported_before_it_is_measured(place):
+    from harness.rounds import once, rehearsed
+    from scenarios.to_platform.works import FirstLoad
+
+    work = FirstLoad(place)
+    work.variants = (variant(work, "moatbridge"),)
+    late = rehearsed(work)["moatbridge"]
+    assert [
+        each for each in late if each.startswith("moatbridge")
+    ]  # lazily, on purpose
+    found = once(place, work, work.variants[0], imports=late)
+    assert not [each for each in found["late"] if each.startswith("moatbridge")]
+
+
+def test_sizes_are_those_of_the_longest_name_that_fits():
+    from harness.program import sizes
+
+    size = sizes("0.1,ldap=0.5,ldap-groups=1,sql-http=0.2")
+    asked = ("csv-first", "ldap-first", "ldap-groups", "sql-delta")
+    assert [size(name) for name in asked] == [0.1, 0.5, 1.0, 0.2]
+
+
+def test_every_goal_finds_its_figures_under_the_names_that_works_have(tmp_path):
+    from harness.goals import GOALS, table
+    from harness.program import PROFILED, works
+
+    numbers = ("cpu", "per_second", "command", "peak_mib", "grown_mib", "requests")
+    for name, work in works().items():
+        labels = [v.label for v in work.variants]
+        figures = [{"label": one, **dict.fromkeys(numbers, 1.0)} for one in labels]
+        (tmp_path / f"{name}.json").write_text(json.dumps({"figures": figures}))
+    for name in PROFILED:
+        kept = {"parts": {"ledger": 0.5}, "cpu": 1.0}
+        (tmp_path / f"{name}-profile.json").write_text(json.dumps(kept))
+    kept = {"weights": {"import moatbridge": 1}, "extras": {"moatbridge": {"distributions": 1}}}  # fmt: skip
+    (tmp_path / "weight.json").write_text(json.dumps(kept))
+    assert len(table(tmp_path).splitlines()) == 2 + len(GOALS)
+
+
 def test_a_wrong_result_is_a_failure_and_no_figure(place, works):
     from harness.rounds import VariantFailed, once
 
@@ -54,7 +93,8 @@ def test_machine_speed_is_cancelled(works):
     from harness.rounds import summed
 
     one = {
-        "wall": 1.0, "peak_mib": 1.0, "command_cpu": 1.0, "sink_cpu": 0.0, "records": 1000, "requests": 1,
+        "wall": 1.0, "peak_mib": 1.0, "grown_mib": 0.5, "command_cpu": 1.0, "sink_cpu": 0.0, "records": 1000,
+        "requests": 1,
     }  # fmt: skip
     works.variants = works.variants[:1]
     name = works.variants[0].name

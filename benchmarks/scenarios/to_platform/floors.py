@@ -1,4 +1,4 @@
-"""The source's own tool, which only reads."""
+"""The source's own tool, which only reads. Who measures it counts what it fetched."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ldapsearch(order: Order) -> Callable[[], Order]:
     def run() -> Order:
         with out.open("wb") as file:
             subprocess.run(command, stdout=file, check=True)
-        return {"seen": out.read_bytes().count(b"\nuid: ")}
+        return {"ldif": str(out)}
 
     return run
 
@@ -33,7 +33,7 @@ def ldapsearch(order: Order) -> Callable[[], Order]:
 def sftp(order: Order) -> Callable[[], Order]:
     """OpenSSH's client, fetching all files into a folder."""
     source = order["source"]
-    target = Path(order["folder"], "fetched")
+    target = Path(order.get("into", order["folder"]), "fetched")
     target.mkdir()
     command = [
         "sftp", "-q", "-b", "-", "-P", str(source["port"]), "-i", source["key"],
@@ -44,10 +44,6 @@ def sftp(order: Order) -> Callable[[], Order]:
     def run() -> Order:
         batch = f"get {source['folder']}/* {target}\n"
         subprocess.run(command, input=batch.encode(), check=True, capture_output=True)
-        return {
-            "seen": sum(
-                len(each.read_text().splitlines()) - 2 for each in target.iterdir()
-            )
-        }
+        return {"fetched": str(target)}
 
     return run

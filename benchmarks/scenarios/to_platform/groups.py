@@ -20,7 +20,7 @@ Order = dict[str, Any]
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 
 
-def _connected(source: dict[str, Any]) -> Any:
+def connected(source: dict[str, Any]) -> Any:
     import ldap3
 
     server = ldap3.Server(source["url"], get_info=ldap3.NONE)
@@ -36,7 +36,7 @@ def naive(order: Order) -> Callable[[], Order]:
 
     def run() -> Order:
         teams: dict[str, list[str]] = {}
-        with requests.Session() as http, _connected(source) as connection:
+        with requests.Session() as http, connected(source) as connection:
             people = connection.extend.standard.paged_search(
                 source["people"],
                 "(objectClass=inetOrgPerson)",
@@ -77,7 +77,7 @@ def by_hand(order: Order) -> Callable[[], Order]:
     def run() -> Order:
         for batch in read():
             platform.send(platform.encode(creates(batch)))
-        with _connected(source) as connection:
+        with connected(source) as connection:
             found = connection.extend.standard.paged_search(
                 source["groups"], "(objectClass=groupOfNames)", attributes=["cn", "member"],
                 paged_size=1000, generator=True,

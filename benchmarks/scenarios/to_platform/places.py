@@ -7,6 +7,7 @@ Each place gives scripts what they need to connect (`source`) and moatbridge its
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -102,6 +103,13 @@ class PostgreSql:
         }  # fmt: skip
 
 
+MONITOR = """
+database monitor
+access to * by dn.exact="{admin}" read by * none
+"""
+"""What slapd counts of its own work."""
+
+
 class Directory:
     """An OpenLDAP server with everybody below ``ou=people``, and teams of 100."""
 
@@ -116,8 +124,8 @@ class Directory:
         server.create()
         settings = home / "slapd.conf"
         roomy = settings.read_text().replace("maxsize 268435456", "maxsize 4294967296")
-        settings.write_text(roomy)
-        server.load(self._entry(n) for n in range(count))
+        settings.write_text(roomy + MONITOR.format(admin=openldap.ADMIN))
+        server.load(self.entry(n, openldap.PEOPLE) for n in range(count))
         teams = [
             range(at, min(at + self.TEAM, count)) for at in range(0, count, self.TEAM)
         ]
@@ -130,15 +138,16 @@ class Directory:
         server.start()
         place.stack.callback(server.stop)
         self.teams = len(teams)
+        self._asked = 0
         self._ldap = openldap
 
-    def _entry(self, number: int) -> Any:
-        from servers.openldap import PEOPLE
-
-        values = dict(zip(self.ATTRIBUTES, map(str, row(number)), strict=True))
+    @classmethod
+    def entry(cls, number: int, base: str) -> tuple[str, dict[str, list[str]]]:
+        """A person as an inetOrgPerson: DN and attributes."""
+        values = dict(zip(cls.ATTRIBUTES, map(str, row(number)), strict=True))
         filled = {name: [value] for name, value in values.items()}
         return (
-            f"uid={values['uid']},{PEOPLE}",
+            f"uid={values['uid']},{base}",
             {"objectClass": ["inetOrgPerson"], "cn": [values["uid"]], **filled},
         )
 
@@ -162,6 +171,37 @@ class Directory:
             },
             "env": {"SOURCE_PASSWORD": password},
         }  # fmt: skip
+
+    def writer(self) -> Order:
+        """The account that may write."""
+        ldap = self._ldap
+        return {"who": ldap.WRITER, "password": ldap.PASSWORDS[ldap.WRITER]}
+
+    def container(self, name: str) -> str:
+        """A new place below the base, and its DN."""
+        place = f"ou={name},{self._ldap.BASE}"
+        unit = {"objectClass": ["organizationalUnit"], "ou": [name]}
+        self._server.add([(place, unit)])
+        return place
+
+    def add_people(self, place: str, count: int) -> None:
+        """People below a container, over the wire."""
+        self._server.add(self.entry(n, place) for n in range(count))
+
+    def below(self, place: str, *attributes: str) -> dict[str, Any]:
+        """People there, as the server's own tool sees them."""
+        text = "(objectClass=inetOrgPerson)"
+        return self._server.read(place, *attributes, text=text)
+
+    def searches(self) -> int:
+        """How many searches the server has answered, without those of this method."""
+        done = self._server.read(
+            "cn=Search,cn=Operations,cn=Monitor", "monitorOpCompleted",
+            scope="base", text="(objectClass=*)",
+        )  # fmt: skip
+        (counted,) = done.values()
+        self._asked += 1
+        return int(counted["monitorOpCompleted"][0]) - self._asked + 1
 
     def groups(self) -> Order:
         """The second stream: groups whose members are references to people."""
@@ -191,14 +231,30 @@ class Drop:
         )  # fmt: skip
 
     def order(self, count: int, _folder: Path) -> Order:
-        server = self._server
-        drop = server.drop / "in"
-        shutil.rmtree(drop, ignore_errors=True)
-        drop.mkdir()
+        drop = self._emptied()
         for at in range(0, count, self._rows):
             self._write(
                 drop / f"HR_{at:07}.csv", range(at, min(at + self._rows, count))
             )
+        return self._reached(drop)
+
+    def large(self, mib: int, _folder: Path) -> Order:
+        """One file of bytes that do not compress."""
+        drop, block = self._emptied(), os.urandom(1 << 20)
+        with (drop / "large.bin").open("wb") as file:
+            for _ in range(mib):
+                file.write(block)
+        return self._reached(drop)
+
+    def _emptied(self) -> Path:
+        drop = self._server.drop / "in"
+        shutil.rmtree(drop, ignore_errors=True)
+        drop.mkdir()
+        return drop
+
+    def _reached(self, drop: Path) -> Order:
+        """How scripts and moatbridge come to it, whose files are the account's now."""
+        server = self._server
         for path in (drop, *drop.iterdir()):
             shutil.chown(path, self._owner, self._owner)
         known = server.home / "known_hosts"
@@ -230,11 +286,11 @@ class Drop:
 class Soap:
     """A canned service in a process of its own: one answer with everybody."""
 
-    def __init__(self, place: Place, count: int) -> None:
+    def __init__(self, place: Place, count: int, operations: int = 1) -> None:
         program = Path(__file__).parents[1] / "soap_service.py"
         self._wsdl = place.folder / "people.wsdl"
         process = subprocess.Popen(
-            [sys.executable, str(program), str(count), str(self._wsdl)],
+            [sys.executable, str(program), str(count), str(self._wsdl), str(operations)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self._url = json.loads(process.stdout.readline())["url"]

@@ -91,20 +91,26 @@ def ldap(source: Source) -> Callable[[], Iterator[Rows]]:
     return lambda: batched(found())
 
 
+def ssh(source: Source) -> Any:
+    """A client of paramiko, connected."""
+    import paramiko
+
+    client = paramiko.SSHClient()
+    client.load_host_keys(source["known_hosts"])
+    client.connect(
+        "127.0.0.1", source["port"], source["user"], key_filename=source["key"],
+        allow_agent=False, look_for_keys=False,
+    )  # fmt: skip
+    return client
+
+
 def sftp(source: Source) -> Callable[[], Iterator[Rows]]:
     """paramiko with prefetch, each file parsed while it arrives."""
     import csv
     import io
 
-    import paramiko
-
     def found() -> Iterator[tuple[Any, ...]]:
-        client = paramiko.SSHClient()
-        client.load_host_keys(source["known_hosts"])
-        client.connect(
-            "127.0.0.1", source["port"], source["user"], key_filename=source["key"],
-            allow_agent=False, look_for_keys=False,
-        )  # fmt: skip
+        client = ssh(source)
         files = client.open_sftp()
         for name in sorted(files.listdir(source["folder"])):
             with files.open(f"{source['folder']}/{name}", "rb") as file:
