@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moatbridge.adapter import Field
+from moatbridge.changes import Ref
 from moatbridge.entities.scim import ENTERPRISE, to_scim
 from moatbridge.http import BaseUrl
-from moatbridge_scim import ScimAdapter, standard
+from moatbridge_scim import ScimAdapter, filters, standard
 from moatbridge_scim.bodies import BodyMaker
 from moatbridge_scim.peer import resource_types
 from moatbridge_scim.receipts import bulk_answers, ident_of
 from moatbridge_scim.requests import Request, bulk_body
 from moatbridge_scim.resources import RecordMaker, record_of
 from moatbridge_scim.schema import trimmed
+from moatbridge_scim.walk import identifier
 from servers.scim_peers import creates, people, requests_of, write
 
 TYPES = resource_types(standard.RESOURCE_TYPES, {}, BaseUrl.parse("https://x/v2"))
@@ -130,9 +133,68 @@ def test_a_resource_reads_as_the_general_way_says(name, keep, resource):
         assert (change.data, change.version) == (expected.data, expected.version)
 
 
+PLAIN_PART = st.dictionaries(
+    st.sampled_from(
+        ["value", "type", "display", "formatted", "givenName", "department"]
+    ),
+    TEXT,
+    max_size=3,
+)
+PLAIN = st.fixed_dictionaries(
+    {"id": st.just("7")},
+    optional={
+        "userName": TEXT,
+        "displayName": TEXT,
+        "active": st.booleans(),
+        "name": PLAIN_PART,
+        "emails": st.lists(PLAIN_PART, max_size=2),
+        "addresses": st.lists(PLAIN_PART, max_size=2),
+        "roles": st.none(),
+        "unknown": ODD,
+        ENTERPRISE: PLAIN_PART
+        | st.builds(lambda m: {"manager": m}, ODD | st.dictionaries(PART_NAMES, ODD)),
+        "meta": META,
+    },
+)
+
+
+@settings(deadline=None, max_examples=700)
+@given(KINDS, KEEP, st.lists(PLAIN | RESOURCES | ODD, max_size=3))
+def test_plain_resources_read_at_once_as_they_read_one_by_one(name, keep, resources):
+    kind = TYPES[name]
+    fields = narrowed(kind.fields("people"), keep)
+    maker, before = RecordMaker(fields, kind.kind), json.dumps(resources)
+    idents = [identifier(resource) for resource in resources]
+    found = maker.changes(idents, resources)
+    assert json.dumps(resources) == before
+    if found is None:
+        return  # each by itself, which is held against the general way above
+    for change, ident, resource in zip(found, idents, resources, strict=True):
+        record = record_of(resource, kind.kind, fields)
+        assert change.ref == record.ref == Ref(ident, record.ref.name)
+        assert (change.data, change.version) == (record.data, record.version)
+        assert list(change.data) == list(record.data)
+        assert json.dumps(change.data, sort_keys=True) == json.dumps(
+            record.data, sort_keys=True
+        ), "true is no 1"
+
+
+@settings(deadline=None)
+@given(MOMENT | st.datetimes().map(lambda m: m.isoformat() + "Z") | ODD)
+def test_moments_read_at_once_as_they_read_one_by_one(moment):
+    kind = TYPES["User"]
+    maker = RecordMaker(kind.fields("people"), kind.kind)
+    resource = {"id": "7", "meta": {"created": moment, "lastModified": moment}}
+    (change,) = maker.changes(["7"], [resource])
+    assert change.data == record_of(resource, kind.kind, maker._fields).data
+
+
 def test_two_records_never_share_a_list():
     kind = TYPES["User"]
     maker = RecordMaker(kind.fields("people"), kind.kind)
+    first, second = maker.changes(["1", "2"], [{"id": "1"}, {"id": "2"}])
+    first.data["emails"].append({"value": "x"})
+    assert second.data["emails"] == []
     one, other = maker({"id": "1"}).data, maker({"id": "2"}).data
     one["emails"].append({"value": "x"})
     assert other["emails"] == []
@@ -159,7 +221,10 @@ def test_plain_people_never_need_the_general_way(monkeypatch):
     }
     body = BodyMaker(fields, kind.kind)(record)
     meta = {"created": "2024-01-01T00:00:00Z", "version": 'W/"1"'}
-    read = RecordMaker(fields, kind.kind)({**body, "id": "1", "meta": meta})
+    maker = RecordMaker(fields, kind.kind)
+    (change,) = maker.changes(["1"], [{**body, "id": "1", "meta": meta, "groups": []}])
+    assert change.data["enterprise"] == record["enterprise"]
+    read = maker({**body, "id": "1", "meta": meta})
     assert read.data["enterprise"] == record["enterprise"]
     assert read.data["emails"] == [{"type": "work", "value": "a@x"}]
     assert (read.ref.id, read.ref.name, read.version) == ("1", "ada", 'W/"1"')
@@ -226,6 +291,22 @@ def test_ten_bulks_are_ten_requests_either_way(server, connect, transport):
     assert sorted(c.data["externalId"] for c in read) == sorted(
         i.record["externalId"] for i in intents
     )
+
+
+WRITTEN = st.text(max_size=6) | st.from_regex(r"[A-Za-z0-9._~-]*", fullmatch=True)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(["id", "userName"]), st.lists(WRITTEN, max_size=200))
+def test_filters_hold_json_strings_and_are_cut_by_their_length_in_a_url(field, values):
+    chunks = list(filters.chunked(field, values))
+    assert [value for chunk in chunks for value in chunk] == values
+    for chunk in chunks:
+        terms = [f"{field} eq {json.dumps(v, ensure_ascii=False)}" for v in chunk]
+        assert filters.any_of(field, chunk) == " or ".join(terms)
+        long = len(quote(" or ".join(terms) + " or ", errors="replace"))
+        assert len(chunk) == 1 or long <= filters.MAX_LENGTH
+        assert len(chunk) <= filters.MAX_TERMS
 
 
 def test_fields_with_parts_of_parts_go_the_general_way():

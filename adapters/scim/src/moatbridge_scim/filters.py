@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -18,6 +19,8 @@ FIELDS: Final = {
 }
 """What may be looked for."""
 
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
+"""Values that stand in a filter, and in its URL, as they are."""
 _EXACT: Final = frozenset({"id", "externalId"})
 MAX_TERMS: Final = 50
 MAX_LENGTH: Final = 4_000
@@ -31,15 +34,17 @@ def any_of(field: str, values: Sequence[str]) -> str:
 
 def term(field: str, value: str) -> str:
     """One comparison; the value is a JSON string, so nothing in it can end it."""
+    if _PLAIN(value):
+        return f'{field} eq "{value}"'
     return f"{field} eq {json.dumps(value, ensure_ascii=False)}"
 
 
 def chunked(field: str, values: Sequence[str]) -> Iterator[list[str]]:
     """Cut the values so that each filter stays within terms and length."""
     chunk: list[str] = []
-    length = 0
+    length, around = 0, _size(field, "")
     for value in values:
-        size = len(quote(term(field, value) + " or "))
+        size = len(value) + around if _PLAIN(value) else _size(field, value)
         if chunk and (len(chunk) == MAX_TERMS or length + size > MAX_LENGTH):
             yield chunk
             chunk, length = [], 0
@@ -47,6 +52,11 @@ def chunked(field: str, values: Sequence[str]) -> Iterator[list[str]]:
         length += size
     if chunk:
         yield chunk
+
+
+def _size(field: str, value: str) -> int:
+    """Characters of a term and the next "or" as they stand in the URL."""
+    return len(quote(term(field, value) + " or "))
 
 
 def really(resource: Any, field: str, value: str) -> bool:

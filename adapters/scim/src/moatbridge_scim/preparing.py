@@ -167,9 +167,11 @@ def _moved(intent: Intent, current: Record) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
+    if one == other:
+        return True
     if isinstance(one, list) and isinstance(other, list):
         return sorted(map(_canonical, one)) == sorted(map(_canonical, other))
-    return bool(one == other) or (one in _EMPTY and other in _EMPTY)
+    return one in _EMPTY and other in _EMPTY
 
 
 def _canonical(entry: Any) -> str:

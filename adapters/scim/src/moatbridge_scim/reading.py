@@ -26,7 +26,8 @@ GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _UNSUPPORTED: Final = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.FORBIDDEN}
 )
-
+_TOGETHER: Final = 25
+"""Resources that are read at once while all of them are plain."""
 _TOO_OLD: Final = frozenset({"expiredcursor", "invalidcursor"})
 
 
@@ -153,16 +154,24 @@ class Reader:
         """A page as a batch; what cannot be decoded becomes a reject."""
         changes: list[Change] = []
         rejects: list[Reject] = []
-        for position, resource in enumerate(page.resources, 1):
-            read = self._decoded(resource, page, position)
-            if isinstance(read, Reject):
-                rejects.append(read)
-            else:
-                changes.append(read)
+        for start in range(0, len(page.resources), _TOGETHER):
+            end = min(start + _TOGETHER, len(page.resources))
+            idents, resources = page.idents[start:end], page.resources[start:end]
+            plain = self.record_of.changes(idents, resources)
+            if plain is not None:
+                changes += plain
+                page.resources[start:end] = idents  # nobody needs them any more
+                continue
+            for position in range(start, end):
+                read = self._decoded(page, position)
+                if isinstance(read, Reject):
+                    rejects.append(read)
+                else:
+                    changes.append(read)
         return Batch(changes, page.cursor, rejects, page.complete)
 
-    def _decoded(self, resource: Any, page: Page, position: int) -> Change | Reject:
-        ident = identifier(resource)
+    def _decoded(self, page: Page, at: int) -> Change | Reject:
+        ident, resource, position = page.idents[at], page.resources[at], at + 1
         if not ident:
             return Reject("scim.no-id", f"{page.place}, entry {position}")
         try:

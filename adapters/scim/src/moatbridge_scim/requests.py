@@ -17,7 +17,7 @@ from moatbridge.entities.scim import (
 from moatbridge.http import dump_json
 from moatbridge_scim.bodies import BodyMaker
 from moatbridge_scim.resources import RecordMaker
-from moatbridge_scim.schema import trimmed
+from moatbridge_scim.schema import Writable, trimmed_to, writable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,6 +65,11 @@ class Shape:
         return BodyMaker(self.fields, self.kind, quick=self.quick)
 
     @cached_property
+    def writable(self) -> Writable:
+        """Names that the peer lets us write."""
+        return writable(self.fields)
+
+    @cached_property
     def record_of(self) -> RecordMaker:
         """A resource as a record."""
         return RecordMaker(self.fields, self.kind, quick=self.quick)
@@ -91,7 +96,7 @@ def update(
         version: Its ETag.
         resource: The resource as the peer sent it; needed for a PUT.
     """
-    record = trimmed(intent.record or {}, shape.fields)
+    record = trimmed_to(shape.writable, intent.record or {})
     ident = str(intent.ref.id) if intent.ref else ""
     guard = version if shape.use_etag else None
     operations = patch_operations(before, record, intent.owned, shape.kind)

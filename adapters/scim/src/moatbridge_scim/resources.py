@@ -22,6 +22,7 @@ from moatbridge.entities.scim.names import (
     Kind,
 )
 from moatbridge.entities.scim.shape import utc_text
+from moatbridge_scim.plain import OURS, PlainResources
 from moatbridge_scim.schema import completed
 from moatbridge_scim.walk import identifier
 
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 _META: Final = frozenset(
     {"resourceType", "created", "lastModified", "version", "location"}
 )
-_OURS: Final = frozenset({"id", "schemas", "meta"})
-
 
 _NOWHERE: Final = ""
 """Where a value goes that is only checked."""
@@ -67,6 +66,7 @@ class RecordMaker:
         self._readers = dict(_readers(fields, kind))
         known = {*TEXTS[kind], *self._readers, "meta"}
         self._folded = frozenset(name.lower() for name in known)
+        self._plain = PlainResources(fields, kind) if quick else None
 
     def __call__(self, resource: Mapping[str, Any]) -> Record:
         """The record: every field of the stream, and no other.
@@ -91,6 +91,29 @@ class RecordMaker:
         name = data.get("userName") or data.get("displayName")
         return Change(Ref(ident, name), "upsert", data, version)
 
+    def changes(self, idents: list[str], resources: list[Any]) -> list[Change] | None:
+        """Some resources of a page at once; None unless all are plain.
+
+        Args:
+            idents: Their ids; "" for one that has none.
+            resources: What the peer sent, of any shape.
+        """
+        if self._plain is None or not all(idents):
+            return None
+        try:
+            for name in set().union(*resources) - self._plain.names:
+                self._pass(name)
+            versions = [_plain_version(resource.get("meta")) for resource in resources]
+        except OddError:
+            return None
+        found = self._plain(resources)
+        if found is None:
+            return None
+        return [
+            Change(Ref(i, d.get("userName") or d.get("displayName")), "upsert", d, v)
+            for i, d, v in zip(idents, found, versions, strict=True)
+        ]
+
     def _quickly(self, resource: Mapping[str, Any]) -> tuple[Data, str | None]:
         if not self._quick:
             raise OddError
@@ -106,7 +129,7 @@ class RecordMaker:
                 if value is not None:
                     target, read = readers[name]
                     data[target] = read(value)
-            elif name not in _OURS:
+            elif name not in OURS:
                 self._pass(name)
         data.pop(_NOWHERE, None)
         return data, self._finish(data, resource.get("meta"))
@@ -122,16 +145,12 @@ class RecordMaker:
         for name in self._lists:
             if data[name] is None:
                 data[name] = []
-        if meta is None:
-            return None
-        if meta.__class__ is not dict or not _META.issuperset(meta):
-            raise OddError
-        if "created" in data:
+        version = _plain_version(meta)
+        if meta is not None and "created" in data:
             data["created"] = utc_text(meta.get("created"))
-        if "updated" in data:
+        if meta is not None and "updated" in data:
             data["updated"] = utc_text(meta.get("lastModified"))
-        version = meta.get("version")
-        return version if version.__class__ is str and version else None
+        return version
 
 
 def record_of(
@@ -152,6 +171,16 @@ def version_of(resource: Mapping[str, Any]) -> str | None:
     meta = resource.get("meta")
     version = meta.get("version") if isinstance(meta, dict) else None
     return version if isinstance(version, str) and version else None
+
+
+def _plain_version(meta: Any) -> str | None:
+    """What `version_of` says of a plain ``meta``."""
+    if meta is None:
+        return None
+    if meta.__class__ is not dict or not _META.issuperset(meta):
+        raise OddError
+    version = meta.get("version")
+    return version if version.__class__ is str and version else None
 
 
 _Reader = tuple[str, "Callable[[Any], Any]"]

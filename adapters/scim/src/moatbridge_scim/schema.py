@@ -8,7 +8,7 @@ not the adapter unusable.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moatbridge.adapter import Field
 from moatbridge.entities.scim import ENTERPRISE, GROUP, SPELLINGS, USER, Kind
@@ -21,6 +21,8 @@ HIDDEN: Final = frozenset(
     {"password", "x509certificates", "groups", "id", "meta", "schemas", "externalid"}
 )
 """Never entity data, or added by hand because no schema lists them (RFC 7643 3.1)."""
+
+Writable: TypeAlias = "dict[str, Writable | None]"
 
 _TYPES: Final[Mapping[str, Any]] = {
     "boolean": "bool",
@@ -85,23 +87,37 @@ def _declared(value: Any, fields: tuple[Field, ...]) -> Any:
     }
 
 
+def writable(fields: Iterable[Field]) -> Writable:
+    """Names that the peer lets us write, each with those of its parts.
+
+    None: the peer lists no parts, so all are written.
+    """
+    return {
+        field.name: writable(field.fields) if field.fields else None
+        for field in fields
+        if field.writable
+    }
+
+
 def trimmed(record: Mapping[str, Any], fields: Iterable[Field]) -> dict[str, Any]:
     """The record without what the peer does not hold or does not let us write."""
-    known = {field.name: field for field in fields if field.writable}
+    return trimmed_to(writable(fields), record)
+
+
+def trimmed_to(known: Writable, record: Mapping[str, Any]) -> dict[str, Any]:
+    """`trimmed`, for names that were looked up before."""
     return {
-        name: _trimmed_value(value, known[name].fields)
+        name: value if (inner := known[name]) is None else _trimmed_value(value, inner)
         for name, value in record.items()
         if name in known
     }
 
 
-def _trimmed_value(value: Any, fields: tuple[Field, ...]) -> Any:
-    if not fields:
-        return value
+def _trimmed_value(value: Any, known: Writable) -> Any:
     if isinstance(value, dict):
-        return trimmed(value, fields)
+        return trimmed_to(known, value)
     if isinstance(value, list):
-        return [_trimmed_value(entry, fields) for entry in value]
+        return [_trimmed_value(entry, known) for entry in value]
     return value
 
 

@@ -26,12 +26,14 @@ class Page(NamedTuple):
         cursor: Where to go on after it.
         complete: True if the whole list has now been seen.
         place: Words for a reject's location.
+        idents: The resources' ids, "" where there is none that could be one.
     """
 
     resources: list[Any]
     cursor: dict[str, Any]
     complete: bool
     place: str
+    idents: list[str]
 
 
 class Unique:
@@ -44,11 +46,10 @@ class Unique:
     def __init__(self) -> None:
         self._buckets = [array("q") for _ in range(256)]
 
-    def add(self, resources: list[Any]) -> None:
-        """Remember the ids of a page."""
+    def add(self, idents: list[str]) -> None:
+        """Remember the ids of a page; "" is none."""
         buckets = self._buckets
-        for found in filter(None, map(identifier, resources)):
-            digest = hash(found)
+        for digest in map(hash, filter(None, idents)):
             buckets[digest & 255].append(digest)
 
     def holds(self) -> bool:
@@ -107,14 +108,15 @@ class IndexWalk:
             raise incomplete("more resources than totalResults announced", start > 1)
         if left and not resources:
             raise incomplete("an empty page before the end", start > 1)
-        self._unique.add(resources)
+        idents = list(map(identifier, resources))
+        self._unique.add(idents)
         self._at += len(resources)
-        self._last = identifier(resources[-1]) if resources else self._last
+        self._last = idents[-1] if idents else self._last
         complete = self._at > total
         if complete and not self._unique.holds():
             raise incomplete("the same id twice", start > 1)
         cursor = {"how": self.how, "at": self._at, "total": total, "last": self._last}
-        return Page(resources, cursor, complete, f"startIndex {start}")
+        return Page(resources, cursor, complete, f"startIndex {start}", idents)
 
     @property
     def _early(self) -> bool:
@@ -154,7 +156,8 @@ class CursorWalk:
         following = body.get("nextCursor")
         if following and (not isinstance(following, str) or following == self._at):
             raise incomplete("a cursor that repeats", begun)
-        self._unique.add(resources)
+        idents = list(map(identifier, resources))
+        self._unique.add(idents)
         self._seen += len(resources)
         self._at = following or ""
         if following and not resources:
@@ -167,14 +170,15 @@ class CursorWalk:
             "total": total,
             "seen": self._seen,
         }
-        return Page(resources, cursor, not following, place)
+        return Page(resources, cursor, not following, place, idents)
 
 
 def identifier(resource: Any) -> str:
     """The resource's id, or "" if it has none that could be one."""
     found = resource.get("id") if isinstance(resource, dict) else None
-    good = isinstance(found, str) and 0 < len(found) <= MAX_ID and found.isprintable()
-    return str(found) if good else ""
+    if isinstance(found, str) and 0 < len(found) <= MAX_ID and found.isprintable():
+        return found
+    return ""
 
 
 def incomplete(why: str, begun: bool) -> CursorTooOld | NotApplied:

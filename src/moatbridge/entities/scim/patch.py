@@ -128,6 +128,8 @@ def _single(path: str, have: Any, want: Any) -> list[Operation]:
 def _object(
     prefix: str, have: Any, want: Any, below: tuple[str, ...]
 ) -> list[Operation]:
+    if have.__class__ is dict and have == want:
+        return []
     have, want = _mapping(prefix, have), _mapping(prefix, want)
     names = [below[0]] if below else sorted({**have, **want})
     found: list[Operation] = []

@@ -78,4 +78,6 @@ def path_filter(entries: Any, entry: Entry, key: str, value: str) -> str:
 
 def quoted(text: str) -> str:
     """A SCIM filter's string literal, which is a JSON string (RFC 7644 3.4.2.2)."""
+    if text.isascii() and text.isalnum():
+        return f'"{text}"'
     return json.dumps(text, ensure_ascii=False)

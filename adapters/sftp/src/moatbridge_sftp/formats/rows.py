@@ -1,4 +1,7 @@
-"""One generated function per stream that types rows: straight-line code, no loop.
+"""Two generated functions per stream that type rows: straight-line code, no loop.
+
+One takes a block of rows and has its typed columns made by `columns`. Whatever it
+stumbles over is typed row by row by the other, which knows which row is at fault.
 
 Why generate: an interpreter of field rules costs several times as much for every row of
 every file. Why it is safe: the source holds our own identifiers, numbers, and the
@@ -12,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
+from moatbridge_sftp.formats.columns import Column, column_reader
 from moatbridge_sftp.formats.values import (
     FAULTY,
     INLINE_NAMES,
@@ -37,7 +41,8 @@ class Failure(NamedTuple):
 
 Rows = Callable[[Any, int, list[dict[str, Any]], list[Failure]], int]
 """``rows(reader, count, records, failures)``: types up to ``count`` rows of a
-``csv.reader`` and returns how many it took."""
+``csv.reader`` and returns how many it took. The line of a failure is right if none of
+the rows spans lines."""
 
 
 class Fault(ValueError):
@@ -73,7 +78,12 @@ class Table:
             for name, spec in fields.items()
         ]
         how = {name: _expression(each, guarded) for name, each in fields.items()}
-        self.rows: Rows = _generated(self._readers, how, width)
+        columns = {
+            number: (place, column)
+            for number, (name, place, read) in enumerate(self._readers)
+            if (column := column_reader(fields[name], read)) is not None
+        }
+        self.rows: Rows = _generated(self._readers, how, columns, width)
 
     def record(self, cells: Sequence[str]) -> dict[str, Any]:
         """The record of one row, field by field.
@@ -100,36 +110,75 @@ def _expression(spec: FieldSpec, guarded: bool) -> str:
 
 
 def _generated(
-    readers: Sequence[tuple[str, int, Read]], how: Mapping[str, str], width: int
+    readers: Sequence[tuple[str, int, Read]],
+    how: Mapping[str, str],
+    columns: Mapping[int, tuple[int, Column]],
+    width: int,
 ) -> Rows:
     names: dict[str, Any] = {
         **INLINE_NAMES, "FAULTS": FAULTS, "islice": islice, "Failure": Failure,
     }  # fmt: skip
+    names |= {f"column{number:d}": column for number, (_, column) in columns.items()}
     used = {place for _, place, _ in readers}
     targets = "".join(f"c{i}, " if i in used else "_, " for i in range(width))
-    entries = []
+    entries, together = [], []
     for number, (name, place, read) in enumerate(readers):
         if name.__class__ is not str:
             _refuse()
         names[f"k{number:d}"] = read
         expression = how[name].format(c=f"c{place:d}", k=f"k{number:d}")
         entries.append(f"{name!r}: {expression}")
-    source = (
-        "def rows(reader, count, records, failures):\n"
+        made = f"v{number:d}" if number in columns else expression
+        together.append(f"{name!r}: {made}")
+    source = _one_by_one(targets, entries)
+    places = {number: place for number, (place, _) in columns.items()}
+    source += _together(targets, together, places) if columns else _alone()
+    code = compile(source, "<moatbridge rows>", "exec", dont_inherit=True)
+    exec(code, names)  # noqa: S102 - see the module's docstring
+    rows: Rows = names["rows"]
+    return rows
+
+
+def _one_by_one(targets: str, entries: Sequence[str]) -> str:
+    return (
+        "def each(block, reader, before, records, failures):\n"
         "    n, add = 0, records.append\n"
-        "    for cells in islice(reader, count):\n"
+        "    for cells in block:\n"
         "        n += 1\n"
         "        try:\n"
         f"            {targets} = cells\n"
         f"            add({{{', '.join(entries)}}})\n"
         "        except FAULTS:\n"
-        "            failures.append(Failure(n, cells, reader.line_num))\n"
+        "            line = reader.line_num if before is None else before + n\n"
+        "            failures.append(Failure(n, cells, line))\n"
         "    return n\n"
     )
-    code = compile(source, "<moatbridge rows>", "exec", dont_inherit=True)
-    exec(code, names)  # noqa: S102 - see the module's docstring
-    rows: Rows = names["rows"]
-    return rows
+
+
+def _alone() -> str:
+    return (
+        "def rows(reader, count, records, failures):\n"
+        "    return each(islice(reader, count), reader, None, records, failures)\n"
+    )
+
+
+def _together(targets: str, entries: Sequence[str], places: Mapping[int, int]) -> str:
+    makes = "".join(
+        f"        v{number:d} = column{number:d}([row[{place:d}] for row in block])\n"
+        for number, place in places.items()
+    )
+    values = ", ".join(f"v{number:d}" for number in places)
+    return (
+        "def rows(reader, count, records, failures):\n"
+        "    before, block = reader.line_num, list(islice(reader, count))\n"
+        "    try:\n"
+        f"{makes}"
+        f"        records += [{{{', '.join(entries)}}}\n"
+        f"            for ({targets}), {values} in zip(block, {values})]\n"
+        "    except (*FAULTS, IndexError):\n"
+        "        each(block, reader, before, records, failures)\n"
+        "    return len(block)\n"
+    )
 
 
 def _refuse() -> NoReturn:
