@@ -88,6 +88,68 @@ def test_an_adapters_import_loads_no_more_than_it_did(adapter):
     assert ours & layers == set()
 
 
+BRIDGE = """
+[ledger]
+url = "sqlite:///{folder}/ledger.db"
+[systems.hr]
+adapter = "sql"
+url = "sqlite:///{folder}/hr.db"
+[systems.social]
+adapter = "scim"
+base_url = "https://social.example"
+auth = {{kind = "bearer", token = "env:TOKEN"}}
+[streams."hr/people"]
+table = "people"
+fields = ["nr", "login"]
+[streams."hr/people".translator]
+entity = "Person"
+fields = {{userName = "login"}}
+[streams."social/people"]
+[flows.people]
+from = "hr/people"
+to = "social/people"
+"""
+OPENED = """
+from moatbridge.run import Bridge
+import moatbridge.http.wire
+with Bridge.open({path!r}) as bridge:
+    for name, system in bridge.config.systems.items():
+        bridge.registry.get(system.adapter)
+    with bridge.ledger.write() as tx:
+        tx.value("SELECT count(*) FROM flow")
+"""
+RUNS = PYDANTIC | {"h11", "tenacity"}
+"""All of others that a run from a SQLite table to a SCIM platform loads."""
+
+SPARED = {
+    "moatbridge.flow.reconcile",
+    "moatbridge.ledger.batches",
+    "moatbridge.ledger.schema",
+    "moatbridge.ledger.steps",
+    "moatbridge.run.checking",
+    "moatbridge.run.looking",
+    "moatbridge.run.status",
+    "moatbridge_sql.engine._session",
+}
+"""What only some commands, servers or old ledgers need."""
+
+
+def test_a_bridge_on_a_new_ledger_or_an_old_one_loads_no_more_than_a_run_needs(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TOKEN", "x")
+    path = tmp_path / "moatbridge.toml"
+    path.write_text(BRIDGE.format(folder=tmp_path))
+    code = OPENED.format(path=str(path))
+    first, again = loaded_by(code), loaded_by(code)
+    for loaded in (first, again):
+        assert others(loaded) - OPTIONAL == RUNS
+        assert {"asyncio", "rich", "typer"} & set(loaded) == set()
+        assert SPARED & set(loaded) == set()
+        ours = [name for name in loaded if name.startswith("moatbridge")]
+        assert len(ours) <= 355, len(ours)
+
+
 def test_the_core_with_its_command_line_is_a_handful_of_distributions(weight):
     needed = weight.closure("moatbridge")
     assert {"moatbridge", "pydantic", "sqlalchemy", "typer", "rich"} <= needed

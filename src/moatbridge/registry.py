@@ -100,6 +100,18 @@ class Registry:
                 self._classes[name] = _checked(name, _load(name, self._entry(name)))
             return self._classes[name]
 
+    def allowing(self, names: Collection[str] | None) -> Registry:
+        """The same adapters, of which only some may be used; not looked up again.
+
+        Args:
+            names: Names that may be used; None means all.
+        """
+        limited = Registry(discover=self._discover, allow=names)
+        with self._lock:
+            limited._classes = dict(self._classes)
+            limited._found = self._installed()
+        return limited
+
     def describe(self, name: str) -> Description:
         """Where an adapter comes from, without importing it.
 

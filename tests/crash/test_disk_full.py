@@ -13,7 +13,6 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from sqlalchemy import event
 
 from crash import world
 from moatbridge.errors import NotApplied
@@ -32,10 +31,10 @@ class PageLimit:
         self.pages = 2**30
 
     def limit(self, bridge):
-        def connect(connection, _record):
+        def connect(connection):
             connection.execute(f"PRAGMA max_page_count={self.pages}")
 
-        event.listen(bridge.ledger.db._store.engine, "connect", connect)
+        bridge.ledger.db._store.connections.opened.append(connect)
         bridge.ledger.close()
 
     def fill(self, bridge):

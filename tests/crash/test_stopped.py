@@ -11,7 +11,6 @@ import subprocess
 import sys
 
 import pytest
-from sqlalchemy import event
 
 from crash import stopped, world
 from flow_world import World
@@ -80,7 +79,6 @@ def test_a_process_stopped_inside_a_transaction_holds_up_others_with_a_typed_err
 def impatient(bridge):
     """Connections of this bridge wait for a lock 200 ms, not half a minute."""
     bridge.ledger.close()  # those that wait longer are thrown away
-    engine = bridge.ledger.db._store.engine
-    event.listen(
-        engine, "connect", lambda c, _record: c.execute("PRAGMA busy_timeout=200")
+    bridge.ledger.db._store.connections.opened.append(
+        lambda connection: connection.execute("PRAGMA busy_timeout=200")
     )

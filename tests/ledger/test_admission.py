@@ -307,3 +307,13 @@ def test_an_approved_item_does_not_supersede_itself(ground):
         review.decide(tx, ground.row.flow_id, "h1", "approve", actor="ada")
     assert ground.admit(ground.next()).ready == [0]
     assert states(ground) == ["IN_FLIGHT"]
+
+
+def test_many_records_of_a_side_of_which_nothing_is_known_are_not_looked_up(ground):
+    ks = [key_hash(f"u{number}") for number in range(200)]
+    side = ground.row.source_side
+    with ground.ledger.write() as tx:
+        assert marks.lookup(tx, side, ks) == {}
+        marks.put(tx, side, [(ks[150], b"f" * 16, b"o" * 16, 7)])
+        assert marks.lookup(tx, side, ks) == {ks[150]: (b"f" * 16, b"o" * 16, 7)}
+        assert marks.lookup(tx, side ^ 1, ks) == {}

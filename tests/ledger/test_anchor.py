@@ -102,7 +102,7 @@ def test_an_old_copy_that_is_put_back_under_a_running_process_stops_it(tmp_path)
     ledger = opened(tmp_path)
     for _ in range(5):
         set_number(ledger)
-    ledger.db._engine.dispose()  # its connections are idle at that moment
+    ledger.db.close()  # its connections are idle at that moment
     put_back(tmp_path)
     with pytest.raises(ConfigurationError) as error:
         set_number(ledger)
@@ -223,7 +223,7 @@ def test_a_process_stays_stopped_until_somebody_says_so_and_then_goes_on(
     ledger = opened(tmp_path)
     for _ in range(5):
         set_number(ledger)
-    ledger.db._engine.dispose()
+    ledger.db.close()
     put_back(tmp_path)
     monkeypatch.setattr(anchor, "EVERY", 3600.0)
     ledger.db._store.anchor._due = float("-inf")  # the hour is over
@@ -274,8 +274,8 @@ def put(first, last):
         tx.many("INSERT INTO audit_in(at, kind, body) VALUES(?, 'k', ?)",
                 [(float(n), "x" * 300) for n in range(first, last)])
 put(2000, 4000)
-with ledger.db._engine.connect() as connection:
-    connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+with ledger.db._store.connections.one() as connection:
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 put(4000, 4300)
 with ledger.write() as tx:
     tx.run("DELETE FROM audit_in WHERE at<100")

@@ -8,7 +8,6 @@ import subprocess
 import sys
 
 import pytest
-from sqlalchemy import event
 
 from moatbridge.errors import ConfigurationError, NotApplied
 from moatbridge.ledger import Ledger, sqlite
@@ -134,9 +133,10 @@ def test_a_full_disk_is_not_applied_and_the_ledger_is_unharmed(tmp_path):
     ledger.close()
     limit = pages + 4
 
-    @event.listens_for(ledger.db._engine, "connect")
-    def small(connection, _record):
+    def small(connection):
         connection.execute(f"PRAGMA max_page_count={limit}")
+
+    ledger.db._store.connections.opened.append(small)
 
     with pytest.raises(NotApplied) as error, ledger.write() as tx:
         tx.many(

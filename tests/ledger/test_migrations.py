@@ -11,16 +11,25 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ledger.ground import Ground
 from moatbridge.errors import ConfigurationError
-from moatbridge.ledger import Ledger, migrations
+from moatbridge.ledger import Ledger, migrations, steps
+from moatbridge.ledger.sqlite_connections import core_of
+from moatbridge.ledger.tables import TABLES
 from moatbridge.resilience import crash
 
 HERE = Path(__file__).parent
+MADE = (
+    'SELECT m.type, m.name, m.tbl_name, c.cid, c.name, c.type, c."notnull", '
+    "c.dflt_value, c.pk, m.sql LIKE '%WITHOUT ROWID%', m.sql LIKE '%AUTOINCREMENT%' "
+    "FROM sqlite_master m LEFT JOIN pragma_table_xinfo(m.name) c ORDER BY 1, 2, 4"
+)
+"""Everything about the tables and indexes but the white space of their text."""
 
 
 def old_ledger(folder, version):
@@ -53,11 +62,7 @@ def old_ledger(folder, version):
 
 def tables(ledger):
     with ledger.read() as tx:
-        return {
-            name
-            for name in migrations.TABLES.tables
-            if ledger.db._store.has_table(tx, name)
-        }
+        return {name for name in TABLES.tables if ledger.db._store.has_table(tx, name)}
 
 
 def numbered(ledger):
@@ -67,7 +72,7 @@ def numbered(ledger):
 
 def check_old(ledger):
     assert numbered(ledger) == migrations.VERSION
-    assert tables(ledger) == set(migrations.TABLES.tables)
+    assert tables(ledger) == set(TABLES.tables)
     assert ledger.ledger_id == "ab" * 16
     lease = ledger.leases.claim(1, "lane/0", "me")
     assert (lease.fence, lease.seq, lease.cursor) == (42, 17, {"at": 5})
@@ -93,7 +98,7 @@ def test_every_column_of_today_is_there_after_the_steps(tmp_path, version):
     """Whoever changes a table and forgets its step is told here."""
     ledger = Ledger(old_ledger(tmp_path, version))
     with ledger.read() as tx:
-        for name, table in migrations.TABLES.tables.items():
+        for name, table in TABLES.tables.items():
             there = {row[1] for row in tx.all(f'PRAGMA table_info("{name}")')}
             assert there == {column.name for column in table.columns}, name
     ledger.close()
@@ -191,13 +196,13 @@ def test_the_steps_run_on_either_database_and_can_be_repeated(place, tmp_path):
         crash.install(None)
     for ledger in opened:
         assert numbered(ledger) == migrations.VERSION
-        assert tables(ledger) == set(migrations.TABLES.tables)
+        assert tables(ledger) == set(TABLES.tables)
         ledger.close()
 
 
 def test_a_column_is_added_where_it_is_missing_only(place, tmp_path):
     ground = Ground(tmp_path, place)
-    step = migrations.columns("parcel", "doubt", "upto")
+    step = steps.columns("parcel", "doubt", "upto")
     with ground.ledger.write() as tx:
         tx.run("ALTER TABLE parcel DROP COLUMN doubt")
     for _ in range(2):
@@ -240,3 +245,24 @@ def test_a_file_of_another_program_is_refused_and_left_alone(tmp_path):
             script
         ]
         raw.close()
+
+
+def test_the_number_of_today_counts_the_steps():
+    assert len(steps.STEPS) == migrations.VERSION
+
+
+def test_the_script_of_sqlite_makes_the_tables_of_today():
+    """After a change: write what `steps.script` says to the file."""
+    assert migrations.SCRIPT.read_text(encoding="utf-8") == steps.script()
+
+
+def test_a_new_ledger_is_the_same_with_the_script_as_with_the_tables(tmp_path):
+    Ledger(f"sqlite:///{tmp_path}/ledger.db").close()
+    there = []
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw:
+        there.append(raw.execute(MADE).fetchall())
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as raw:
+        TABLES.create_all(core_of(raw))
+        there.append(raw.execute(MADE).fetchall())
+    assert there[0] == there[1]
+    assert len(there[0]) > len(TABLES.tables)

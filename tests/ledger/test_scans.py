@@ -128,3 +128,58 @@ def test_a_finished_generation_drops_its_bits(ground):
         scans.finish(tx, ground.row.flow_id, scan.generation, "complete")
         assert scans.current(tx, ground.row.flow_id) is None
     assert ground.value("SELECT count(*) FROM seen") == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(st.integers(1, 3 * CHUNK_LINKS) | st.integers(1, 9))))
+def test_many_bits_at_once_are_what_one_after_the_other_is(batches):
+    one, many, new = (Bits(1, 1, "p") for _ in range(3))
+    for batch in batches:
+        before = [one.has(link_id) for link_id in batch]
+        fresh = len(set(batch)) == len(batch) and not any(before)
+        assert new.add_new(batch) == fresh
+        for link_id in batch:
+            one.add(link_id)
+        many.update(batch)
+        if not fresh:
+            new.update(batch)
+        for other in (many, new):
+            assert {n: c for n, c in other._chunks.items() if any(c)} == one._chunks
+            assert other._dirty == one._dirty
+
+
+def test_none_of_the_bits_is_set_where_one_was_set_before():
+    bits = Bits(1, 1, "p")
+    bits.add(5)
+    assert not bits.add_new([4, CHUNK_LINKS + 1, 5])
+    assert [bits.has(i) for i in (4, 5, CHUNK_LINKS + 1)] == [False, True, False]
+
+
+def test_rows_of_marks_are_what_a_look_up_finds(ground):
+    side = ground.row.source_side
+    known = [(bytes([n // 256, n % 256]), b"f", None, n) for n in range(1200)]
+    with ground.ledger.write() as tx:
+        marks.put(tx, side, known)
+        marks.put(tx, ground.row.target_side, [(b"other", b"f", b"o", 7)])
+    ks = [row[0] for row in known[::-1]] + [b"nobody", b"other"]
+    with ground.ledger.read() as tx:
+        found = {row[0]: marks.Mark(*row[1:]) for row in marks.rows(tx, side, ks)}
+        assert found == marks.lookup(tx, side, ks)
+        assert len(found) == 1200
+        assert marks.rows(tx, side, []) == []
+
+
+@pytest.mark.parametrize("unseen", [(), (1,), (8, 9, 700), range(100, 800)])
+def test_what_is_missing_among_links_without_gaps(ground, unseen):
+    """Whether few or many are missing, pending ones and other pairs' left out."""
+    links(ground, range(1, 1001))
+    with ground.ledger.write() as tx:
+        tx.run("UPDATE link SET state=? WHERE link_id=9", LinkState.PENDING)
+        tx.run("UPDATE link SET pair_id=pair_id+1 WHERE link_id=700")
+    scan = opened(ground)
+    bits = Bits(ground.row.flow_id, scan.generation, "p")
+    bits.update([i for i in range(1, 1001) if i not in unseen])
+    with ground.ledger.write() as tx:
+        bits.save(tx)
+    for limit in (999, 64):
+        assert missing(ground, scan, limit) == [i for i in unseen if i not in (9, 700)]

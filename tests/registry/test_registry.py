@@ -242,3 +242,44 @@ def test_every_adapter_of_this_project_is_known_by_its_distribution() -> None:
     registry = Registry()
     found = {name: registry.describe(name).distribution for name in registry}
     assert found == KNOWN
+
+
+def test_a_registry_that_allows_less_knows_what_the_other_found(tmp_path: Path) -> None:
+    (tmp_path / "toys.py").write_text(SOURCE)
+    install(tmp_path, "toys", {"toy": "toys:ToyAdapter", "doll": "toys:ToyAdapter"})
+    found = run(
+        tmp_path,
+        "from importlib import metadata",
+        "scans, plain = [], metadata.entry_points",
+        "metadata.entry_points = lambda **k: (scans.append(k), plain(**k))[1]",
+        "every = Registry()",
+        "same = every.get('toy') is every.allowing(('toy',)).get('toy')",
+        "names = every.allowing(('toy',)).names()",
+        "try: every.allowing(('toy',)).get('doll')",
+        "except ConfigurationError as error: said = error.code",
+        "asked = [k for k in scans if k.get('group') == 'moatbridge.adapters']",
+        "out = [same, names, said, len(asked), 'doll' in every.allowing(None).names()]",
+    )
+    assert found == [True, ["toy"], "registry.forbidden", 1, True]
+
+
+def test_what_is_registered_by_hand_is_allowed_by_name_too() -> None:
+    class Toy(Adapter[AdapterConfig]):
+        name = "toy"
+        Config = AdapterConfig
+
+        @classmethod
+        def endpoints(cls, config: Any) -> Sequence[tuple[str, int]]:
+            return []
+
+        def open(self) -> None: ...
+        def close(self) -> None: ...
+        def probe(self) -> Any: ...
+        def streams(self) -> Any: ...
+
+    registry = Registry(discover=False)
+    registry.register("toy", Toy)
+    limited = registry.allowing(("toy",))
+    assert limited.get("toy") is Toy
+    limited.register("other", Toy)
+    assert registry.names() == ["toy"]

@@ -50,15 +50,24 @@ def people(db: Any, count: int) -> str:
     return table
 
 
+def listen(adapter: Any, said: list[str]) -> None:
+    """Note every statement, sent with SQLAlchemy or without."""
+    database = adapter._database
+    if hasattr(database, "_connection"):
+        sa.event.listen(
+            database._connection,
+            "before_cursor_execute",
+            lambda *a: said.append(a[2]),
+        )
+    else:
+        database._raw.set_trace_callback(said.append)
+
+
 def test_scan_is_keyset_pages_and_one_more_statement(db: Any) -> None:
     table = people(db, 20)
     adapter = db.open(table, ["nr", "login"])
     said: list[str] = []
-    sa.event.listen(
-        adapter._database._connection,
-        "before_cursor_execute",
-        lambda *a: said.append(a[2]),
-    )
+    listen(adapter, said)
     batches = db.scan(adapter)
     assert [len(batch.changes) for batch in batches] == [5, 5, 5, 5, 0]
     assert len(said) == 5

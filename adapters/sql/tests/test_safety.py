@@ -77,10 +77,14 @@ def test_identity_is_the_servers_not_the_address(pg: Any, my: Any) -> None:
 def test_a_reading_session_cannot_write(refined: Any) -> None:
     """The server itself refuses, or the file is opened read-only."""
     table = table_of(refined)
-    adapter = refined.open(table, ["nr"])
-    connection = adapter._database._connection
+    database = refined.open(table, ["nr"])._database
+    run = (
+        database._raw.execute
+        if refined.kind == "sqlite"
+        else database._connection.exec_driver_sql
+    )
     with pytest.raises(Exception, match=r"(?i)read.?only"):
-        connection.exec_driver_sql(f"insert into {table} values (1, 'x')")
+        run(f"insert into {table} values (1, 'x')")
 
 
 def test_session_settings_of_writers(pg: Any, my: Any, lite: Any) -> None:

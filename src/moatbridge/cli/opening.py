@@ -55,8 +55,10 @@ def opened_partly(
     from moatbridge.registry import Registry  # noqa: PLC0415
     from moatbridge.run import Bridge  # noqa: PLC0415
 
-    read = load_partly(config_path(context, given), Registry())
-    return Bridge(read.config, redactor=redactor_of(context)), read
+    found = Registry()
+    read = load_partly(config_path(context, given), found)
+    allowed = found.allowing(read.config.adapters)
+    return Bridge(read.config, registry=allowed, redactor=redactor_of(context)), read
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sqlalchemy import Float, Integer, LargeBinary, Text
 from sqlalchemy.dialects import postgresql
 
-from moatbridge.ledger import schema_content
+from moatbridge.ledger.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,7 +77,7 @@ def batch(sql: str) -> Batch | None:
 
 
 def _insert(found: re.Match[str]) -> Batch | None:
-    table = schema_content.TABLES.tables.get(found["table"])
+    table = TABLES.tables.get(found["table"])
     columns, values = _words(found["columns"]), _words(found["values"])
     if table is None or len(values) != len(columns):
         return None
@@ -103,7 +103,7 @@ def _insert(found: re.Match[str]) -> Batch | None:
 
 
 def _update(found: re.Match[str]) -> Batch | None:
-    table = schema_content.TABLES.tables.get(found["table"])
+    table = TABLES.tables.get(found["table"])
     keys = [_CONDITION.fullmatch(part) for part in found["where"].split(" AND ")]
     assigned = list(_ASSIGNED.finditer(found["set"]))
     if table is None or not all(keys):

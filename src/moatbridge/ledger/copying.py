@@ -12,25 +12,24 @@ import sqlite3
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy.exc import DBAPIError
-
 from moatbridge.errors import ConfigurationError, MoatbridgeError, NotApplied
+from moatbridge.ledger.sqlite_connections import TooManyConnections
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sqlalchemy.engine import Engine
+    from moatbridge.ledger.sqlite_connections import Connections
 
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE})
 """What may be otherwise a minute later."""
 
 
-def copied(engine: Engine, target: Path) -> None:
+def copied(connections: Connections, target: Path) -> None:
     """Copy the database to a new file that only its owner may read.
 
     Args:
-        engine: Of the ledger.
+        connections: Of the ledger.
         target: The file.
 
     Raises:
@@ -48,9 +47,9 @@ def copied(engine: Engine, target: Path) -> None:
     except OSError as error:
         raise _failed(target, error) from None
     try:
-        _copy(engine, part)
+        _copy(connections, part)
         _name(part, target)
-    except (sqlite3.Error, DBAPIError, OSError) as error:
+    except (sqlite3.Error, TooManyConnections, OSError) as error:
         raise _failed(target, error) from None
     finally:
         for suffix in ("", "-journal", "-wal", "-shm"):
@@ -58,10 +57,9 @@ def copied(engine: Engine, target: Path) -> None:
                 part.with_name(part.name + suffix).unlink()
 
 
-def _copy(engine: Engine, part: Path) -> None:
-    with engine.connect() as connection, closing(sqlite3.connect(part)) as copy:
-        raw: Any = connection.connection.driver_connection
-        raw.backup(copy)
+def _copy(connections: Connections, part: Path) -> None:
+    with connections.one() as connection, closing(sqlite3.connect(part)) as copy:
+        connection.backup(copy)
 
 
 def _name(part: Path, target: Path) -> None:
@@ -90,7 +88,7 @@ def _exists(path: Path) -> ConfigurationError:
 
 
 def _failed(target: Path, error: BaseException) -> MoatbridgeError:
-    cause: Any = getattr(error, "orig", None) or error
+    cause: Any = error
     if isinstance(cause, OSError) and cause.errno not in _ROOM:
         return ConfigurationError(
             f"The ledger cannot be copied to {target}: {_why(target, cause)}. Name a "

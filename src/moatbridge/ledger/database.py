@@ -9,8 +9,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import DBAPIError
-
 from moatbridge.errors import ConfigurationError, MoatbridgeError
 from moatbridge.ledger import keyring, migrations
 from moatbridge.ledger.anchor import Anchor
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
-
-    from sqlalchemy.engine import Engine
 
     from moatbridge.adapter import Secret
     from moatbridge.ledger.store import Mode, Store
@@ -93,10 +89,6 @@ class Database:
         """SQLite's file; None for a database on a server."""
         return self._store.path
 
-    @property
-    def _engine(self) -> Engine:
-        return self._store.engine
-
     def check_whole(self) -> None:
         """Look whether a copy that was put in place is whole; PostgreSQL looks itself.
 
@@ -108,7 +100,7 @@ class Database:
         try:
             with self.read() as tx:
                 whole = tx.value("PRAGMA quick_check(1)") == "ok"
-        except (MoatbridgeError, DBAPIError):
+        except MoatbridgeError:
             whole = False
         if not whole:
             raise ConfigurationError(

@@ -7,115 +7,37 @@ with. There is no way back; a ledger with a number that this code does not know 
 refused.
 
 To change the schema: change the tables (`schema`, `schema_content`, or a module of your
-own that is imported below), and append one step to `STEPS` that makes the same of an
-existing ledger. Steps are written for both databases and can be repeated: `tables` and
-`columns` make only what is missing.
+own that `tables` imports), append one step to `steps.STEPS` that makes the same of an
+existing ledger, count it in `VERSION`, and write `steps.script()` to `SCRIPT`. Steps
+are written for both databases and can be repeated: `tables` and `columns` make only
+what is missing.
+
+Steps and tables are loaded only where they are needed: they bring SQLAlchemy.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import inspect
-from sqlalchemy.schema import CreateColumn, CreateTable
-
 from moatbridge.errors import ConfigurationError
-from moatbridge.ledger import schema_content, schema_delivery, schema_work
 from moatbridge.resilience.crash import crash_point
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
     from moatbridge.ledger.store import Store
     from moatbridge.ledger.transactions import Transaction
 
-    Step = Callable[["Store", Transaction], None]
+SCRIPT: Final = Path(__file__).with_name("sqlite.sql")
+"""All tables for SQLite, as SQLAlchemy words them; a test compares (`steps.script`)."""
 
-TABLES: Final = schema_content.TABLES
+_TABLE: Final = re.compile(r'CREATE TABLE "?(\w+)')
 
-
-def tables(*names: str) -> Step:
-    """A step that makes tables, as they are described now, where they are missing."""
-
-    def made(_store: Store, tx: Transaction) -> None:
-        wanted = [TABLES.tables[name] for name in names]
-        TABLES.create_all(tx.core, tables=wanted)
-
-    return made
-
-
-def columns(table: str, *names: str) -> Step:
-    """A step that adds columns, as they are described now, where they are missing.
-
-    They must be nullable or have a server default.
-    """
-
-    def added(store: Store, tx: Transaction) -> None:
-        if not store.has_table(tx, table):
-            return
-        connection = tx.core
-        there = {column["name"] for column in inspect(connection).get_columns(table)}
-        for name in names:
-            if name not in there:
-                column = TABLES.tables[table].columns[name]
-                words = CreateColumn(column).compile(dialect=connection.dialect)
-                tx.run(f'ALTER TABLE "{table}" ADD COLUMN {words}')
-
-    return added
-
-
-def statements(*texts: str) -> Step:
-    """A step of plain statements, which must be harmless when repeated."""
-
-    def run(_store: Store, tx: Transaction) -> None:
-        for text in texts:
-            tx.run(text)
-
-    return run
-
-
-def _missing_tables(_store: Store, tx: Transaction) -> None:
-    """The first ledgers grew by new tables only, some of them without a number."""
-    TABLES.create_all(tx.core)
-
-
-def _holds_are_numbered_once(store: Store, tx: Transaction) -> None:
-    """A hold's number is never used again: a person may still look at the old one.
-
-    SQLite's first ledgers did not promise that, and such a table cannot be altered. The
-    highest number that was ever decided on is not known; none above the highest that is
-    there was shown for long.
-    """
-    if store.kind != "sqlite":
-        return
-    made = tx.value("SELECT sql FROM sqlite_master WHERE type='table' AND name='hold'")
-    if made is None or "AUTOINCREMENT" in made.upper():
-        return
-    table = TABLES.tables["hold"]
-    there = [row[1] for row in tx.all("PRAGMA table_info(hold)")]
-    names = ", ".join(column.name for column in table.columns if column.name in there)
-    tx.run("ALTER TABLE hold RENAME TO hold_before")
-    tx.run(str(CreateTable(table).compile(dialect=tx.core.dialect)))
-    tx.run(f"INSERT INTO hold({names}) SELECT {names} FROM hold_before")
-    tx.run("DROP TABLE hold_before")
-
-
-STEPS: Final[tuple[Step, ...]] = (
-    _missing_tables,
-    _missing_tables,
-    _holds_are_numbered_once,
-    tables(*schema_work.NAMES),
-    tables(*schema_delivery.NAMES),
-    # What expired did not always say when: it is listed from the day it was held on.
-    statements(
-        "UPDATE hold SET expires=created WHERE decided='expire' AND expires IS NULL"
-    ),
-)
-"""Step n brings a ledger from schema n-1 to n."""
-
-VERSION: Final = len(STEPS)
-"""Number of the newest step this code knows."""
+VERSION: Final = 6
+"""Number of the newest step this code knows: how many `steps.STEPS` there are."""
 
 
 def bring_up(store: Store) -> None:
@@ -133,7 +55,9 @@ def bring_up(store: Store) -> None:
             if found == 0:
                 _make(store, tx)
             else:
-                STEPS[found](store, tx)
+                from moatbridge.ledger import steps  # noqa: PLC0415 - brings SQLAlchemy
+
+                steps.STEPS[found](store, tx)
                 _note(tx, found + 1)
             crash_point("migrate.step")
 
@@ -142,7 +66,7 @@ def _version(store: Store, tx: Transaction) -> int:
     if not store.has_table(tx, "meta"):
         return 0
     found = None
-    if {"name", "value"} <= {c["name"] for c in inspect(tx.core).get_columns("meta")}:
+    if {"name", "value"} <= store.columns(tx, "meta"):
         found = tx.value("SELECT value FROM meta WHERE name='schema'")
     if found is None:
         raise _foreign("meta")
@@ -156,10 +80,10 @@ def _version(store: Store, tx: Transaction) -> int:
 
 
 def _make(store: Store, tx: Transaction) -> None:
-    for name in TABLES.tables:
-        if store.has_table(tx, name):
-            raise _foreign(name)
-    TABLES.create_all(tx.core, checkfirst=False)
+    if store.kind == "sqlite":
+        _make_by_script(store, tx)
+    else:
+        _make_by_tables(store, tx)
     tx.many(
         "INSERT INTO meta(name, value) VALUES(?, ?)",
         [
@@ -170,6 +94,26 @@ def _make(store: Store, tx: Transaction) -> None:
             ("next_link", "1"),
         ],
     )
+
+
+def _make_by_script(store: Store, tx: Transaction) -> None:
+    made = SCRIPT.read_text(encoding="utf-8").split(";\n")[:-1]
+    _refuse_others(store, tx, [found[1] for found in map(_TABLE.match, made) if found])
+    for statement in made:
+        tx.run(statement)
+
+
+def _make_by_tables(store: Store, tx: Transaction) -> None:
+    from moatbridge.ledger import steps  # noqa: PLC0415 - brings SQLAlchemy
+
+    _refuse_others(store, tx, steps.TABLES.tables)
+    steps.make(tx)
+
+
+def _refuse_others(store: Store, tx: Transaction, names: Iterable[str]) -> None:
+    for name in names:
+        if store.has_table(tx, name):
+            raise _foreign(name)
 
 
 def _note(tx: Transaction, number: int) -> None:

@@ -304,6 +304,17 @@ class PostgresStore(Store):
             )
         )
 
+    def columns(self, tx: Transaction, table: str) -> set[str]:
+        """Of a table in the account's own schema."""
+        rows = tx.all(
+            "SELECT a.attname FROM pg_attribute a JOIN pg_class c ON c.oid=a.attrelid "
+            "JOIN pg_namespace n ON n.oid=c.relnamespace WHERE "
+            "n.nspname=current_schema() AND c.relname=? AND a.attnum>0 "
+            "AND NOT a.attisdropped",
+            table,
+        )
+        return {str(row[0]) for row in rows}
+
     def backup(self, target: Path) -> None:
         """Refused: PostgreSQL has its own tools, which also keep the server's rights.
 
@@ -334,7 +345,7 @@ class PostgresStore(Store):
     def close(self) -> None:
         """Close every connection. Idempotent."""
         self._closed.set()
-        super().close()
+        self.engine.dispose()
         self._watchdog.close()
 
 

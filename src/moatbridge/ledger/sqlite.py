@@ -4,7 +4,7 @@ WAL, ``synchronous=FULL``, every writing transaction begins with ``BEGIN IMMEDIA
 SQLAlchemy's default leaves the SELECT of a read-modify-write outside the transaction,
 and a deferred BEGIN that reads first and writes later fails at once with
 SQLITE_BUSY_SNAPSHOT, which no timeout cures. A connection never crosses a fork.
-Connections are SQLAlchemy's, statements go to the driver itself (design 0031).
+Connections and statements are the driver's own (design 0031, 0032).
 
 Of the threads of a process one at a time asks SQLite for its lock; the others wait in
 front of it without a connection. Else many slots that wait to write would hold every
@@ -17,24 +17,18 @@ import os
 import sqlite3
 import stat
 import threading
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import sqlalchemy
-from sqlalchemy import event
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from typing import TYPE_CHECKING, Final
 
 from moatbridge.errors import ConfigurationError, NotApplied
 from moatbridge.ledger import checkpoints, clock, copying
+from moatbridge.ledger.sqlite_connections import Connections, TooManyConnections
 from moatbridge.ledger.store import Mode, Store, ValueRefused, unavailable
 from moatbridge.ledger.transactions import SqliteTransaction, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from sqlalchemy.engine import Engine
 
     from moatbridge.ledger.anchor import Anchor
 
@@ -88,7 +82,7 @@ class SqliteStore(Store):
             _make_private(self.path)
         except OSError as error:
             raise _unavailable("open", error) from None
-        self.engine: Engine = _engine(self.path, durability)
+        self.connections: Connections = _connections(self.path, durability)
         self._checkpoints = checkpoints.janitor(self.path)
         self.anchor: Anchor | None = None
         self._writing = threading.RLock()
@@ -103,11 +97,10 @@ class SqliteStore(Store):
         anchor = None if mode == "read" else self.anchor
         mark = None
         try:
-            with self._turn(mode), closing(self.engine.raw_connection()) as pooled:
-                raw: Any = pooled.driver_connection
+            with self._turn(mode), self.connections.one() as raw:
                 raw.execute(f"BEGIN {begin}")
                 try:
-                    tx = SqliteTransaction(self.engine, pooled, self.now)
+                    tx = SqliteTransaction(raw, self.now)
                     yield tx
                     if anchor is not None:
                         mark = anchor.advance(tx)
@@ -116,14 +109,12 @@ class SqliteStore(Store):
                     with suppress(sqlite3.Error):  # SQLite may have done it by itself
                         raw.execute("ROLLBACK")
                     raise
-        except (IntegrityError, sqlite3.IntegrityError) as error:
+        except sqlite3.IntegrityError as error:
             # Two rows that exclude each other: an impossible state, never a bad disk.
-            cause = getattr(error, "orig", error)
-            raise AssertionError(f"ledger constraint: {cause}") from None
-        except (DataError, sqlite3.DataError) as error:
-            cause = getattr(error, "orig", error)
-            raise ValueRefused(f"ledger value: {type(cause).__name__}") from None
-        except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
+            raise AssertionError(f"ledger constraint: {error}") from None
+        except sqlite3.DataError as error:
+            raise ValueRefused(f"ledger value: {type(error).__name__}") from None
+        except (TooManyConnections, sqlite3.Error) as error:
             raise _unavailable(begin.lower(), error) from None
         if anchor is not None and mark is not None:
             anchor.note(mark)
@@ -151,9 +142,18 @@ class SqliteStore(Store):
         sql = "SELECT 1 FROM sqlite_master WHERE type='table' AND name=?"
         return tx.one(sql, name) is not None
 
+    def columns(self, tx: Transaction, table: str) -> set[str]:
+        """Of a table in the file."""
+        rows = tx.all("SELECT name FROM pragma_table_info(?)", table)
+        return {str(row[0]) for row in rows}
+
+    def close(self) -> None:
+        """Close every connection. Idempotent."""
+        self.connections.close()
+
     def backup(self, target: Path) -> None:
         """Copy the whole ledger consistently while it is in use."""
-        copying.copied(self.engine, target)
+        copying.copied(self.connections, target)
 
     def problems(self) -> tuple[list[tuple[str, str]], list[str]]:
         """The WAL-reset race of this SQLite, if it has it."""
@@ -237,38 +237,38 @@ def _make_private(path: Path) -> None:
                 file.chmod(0o600)
 
 
-def _engine(path: Path, durability: str) -> Engine:
+def _connections(path: Path, durability: str) -> Connections:
     if sqlite3.sqlite_version_info < _OLDEST:
         raise ConfigurationError(
             f"SQLite {sqlite3.sqlite_version} is too old for the ledger; 3.35 or "
             "newer is needed.",
             code="ledger.sqlite-version",
         )
-    engine = sqlalchemy.create_engine(
-        sqlalchemy.URL.create("sqlite", database=str(path)),
-        hide_parameters=True,
-        pool_size=5,
-        max_overflow=32,
-        connect_args={"isolation_level": None, "timeout": _WAIT},
+    pragmas = (
+        "journal_mode=WAL",
+        f"synchronous={durability.upper()}",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        f"busy_timeout={_WAIT * 1000:.0f}",
+        "cache_size=-2048",  # KiB, of each of the five connections that are kept
+        *checkpoints.pragmas(),
     )
 
-    def configure(connection: Any, _record: Any) -> None:
-        for pragma in (
-            "journal_mode=WAL",
-            f"synchronous={durability.upper()}",
-            "foreign_keys=ON",
-            "secure_delete=ON",
-            f"busy_timeout={_WAIT * 1000:.0f}",
-            "cache_size=-2048",  # KiB, of each of the five connections that are kept
-            *checkpoints.pragmas(),
-        ):
-            connection.execute(f"PRAGMA {pragma}")
+    def opened() -> sqlite3.Connection:
+        made = sqlite3.connect(
+            path, timeout=_WAIT, isolation_level=None, check_same_thread=False
+        )
+        try:
+            for pragma in pragmas:
+                made.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            made.close()
+            raise
+        return made
 
-    event.listen(engine, "connect", configure)
-    return engine
+    return Connections(opened, _WAIT)
 
 
 def _unavailable(what: str, error: BaseException) -> NotApplied:
-    cause = getattr(error, "orig", None) or error
-    why = getattr(cause, "sqlite_errorname", type(cause).__name__)
+    why = getattr(error, "sqlite_errorname", type(error).__name__)
     return unavailable(what, why, _ADVICE)

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from sqlalchemy.engine import Engine
-
     from moatbridge.ledger.anchor import Anchor
     from moatbridge.ledger.transactions import Transaction
 
@@ -27,7 +25,6 @@ class Store(ABC):
 
     kind: str
     """``sqlite`` or ``postgresql``."""
-    engine: Engine
     path: Path | None = None
     """The file, where there is one."""
     tells: bool = False
@@ -50,6 +47,10 @@ class Store(ABC):
         """Whether the ledger's own schema holds that table."""
 
     @abstractmethod
+    def columns(self, tx: Transaction, table: str) -> set[str]:
+        """Names of the columns of a table of the ledger's own schema."""
+
+    @abstractmethod
     def backup(self, target: Path) -> None:
         """Copy the ledger to a new file; see `Database.backup`."""
 
@@ -68,9 +69,9 @@ class Store(ABC):
         del heard, ended
         return False
 
+    @abstractmethod
     def close(self) -> None:
         """Close every connection. Idempotent."""
-        self.engine.dispose()
 
 
 class ValueRefused(AssertionError):

@@ -13,17 +13,13 @@ from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy.engine import Connection
-
-from moatbridge.ledger import batches
 from moatbridge.ledger.clock import boot_clock, boot_id
-from moatbridge.ledger.schema_content import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from sqlite3 import Connection as SqliteConnection
 
-    from sqlalchemy.engine import Engine
-    from sqlalchemy.pool import PoolProxiedConnection
+    from sqlalchemy.engine import Connection
 
 CHANNEL: Final = "'moatbridge_' || left(md5(current_schema()), 16)"
 """SQL for the name under which one ledger of a PostgreSQL database tells its news."""
@@ -103,20 +99,18 @@ class Transaction(ABC):
 class SqliteTransaction(Transaction):
     """On SQLite, through the driver's own connection."""
 
-    __slots__ = ("_engine", "_pooled", "_raw")
+    __slots__ = ("_raw",)
 
-    def __init__(
-        self, engine: Engine, pooled: PoolProxiedConnection, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, raw: SqliteConnection, now: Callable[[], float]) -> None:
         super().__init__(now)
-        self._engine = engine
-        self._pooled = pooled
-        self._raw: Any = pooled.driver_connection
+        self._raw: Any = raw
 
     @property
     def core(self) -> Connection:
         """A connection of SQLAlchemy's over the driver's; made for who asks for it."""
-        return Connection(self._engine, self._pooled)
+        from moatbridge.ledger.sqlite_connections import core_of  # noqa: PLC0415 - rare
+
+        return core_of(self._raw)
 
     def all(self, sql: str, *params: Any) -> Sequence[Any]:
         """Every row."""
@@ -192,6 +186,8 @@ class PostgresTransaction(Transaction):
         """Execute for every row, at once or in one pipeline; nothing for no rows."""
         if not rows:
             return
+        from moatbridge.ledger import batches  # noqa: PLC0415 - brings SQLAlchemy
+
         plain = batches.batch(sql) if len(rows) >= batches.FEWEST else None
         if plain and (arrays := plain.arrays(rows)):
             self._raw.cursor().execute(plain.text, arrays)
@@ -258,6 +254,8 @@ def _grouped(
 
 @lru_cache(maxsize=256)
 def _returning(sql: str) -> str:
+    from moatbridge.ledger.tables import TABLES  # noqa: PLC0415 - brings SQLAlchemy
+
     found = _INSERT.match(sql)
     name = found[1] if found else ""
     columns = TABLES.tables[name].primary_key.columns

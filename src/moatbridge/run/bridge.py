@@ -60,7 +60,9 @@ class Bridge(Reconciles, Retracts, Waits):
         from moatbridge.registry import Registry as AllAdapters  # noqa: PLC0415 - rare
 
         found = registry or AllAdapters()
-        return cls(load(path, found), registry=registry, redactor=redactor)
+        config = load(path, found)
+        allowed = registry or found.allowing(config.adapters)
+        return cls(config, registry=allowed, redactor=redactor)
 
     def plan(
         self,
@@ -272,11 +274,11 @@ class Bridge(Reconciles, Retracts, Waits):
         )
         tail.refuse_if_killed()
         waiting = self._waiting(route.row.flow_id)
-        again, state = self._next_try(route.row.flow_id), tail.state()
+        again, (state, outcome) = self._next_try(route.row.flow_id), tail.ended()
         with self.ledger.read() as tx:
             told = notices.of_tail(tx, route.row.flow_id, since=begun)
         return RunResult(
-            flow, tail.run_id, state, tail.outcome(), waiting, next_try=again,
+            flow, tail.run_id, state, outcome, waiting, next_try=again,
             notices=tuple(notice.words for notice in told), let_go=tail.let_go(),
         )  # fmt: skip
 

@@ -9,8 +9,8 @@ from moatbridge.errors import ConfigurationError, GuardStopped
 from moatbridge.flow.standing import not_approved
 from moatbridge.guard import EXIT_CODES, person, wrote
 from moatbridge.ledger import audit, authors, holds, review
+from moatbridge.run.flow_ids import flow_id_of
 from moatbridge.run.principals import principal
-from moatbridge.run.status import flow_id_of
 
 if TYPE_CHECKING:
     from moatbridge.config import BridgeConfig

@@ -143,20 +143,24 @@ class Tail:
             or any(at is not None and at <= soon for at in times)
         )
 
-    def state(self) -> str:
-        """``done``, ``applying`` if work is left, or ``nothing`` new was read."""
+    def ended(self) -> tuple[str, Outcome]:
+        """How it ended, and what it added to the outcome of the tail.
+
+        ``done``, ``applying`` if work is left, or ``nothing`` new was read.
+        """
+        left, found = self._left(), self._outcome()
+        return "applying" if left else "done" if found else "nothing", found
+
+    def _left(self) -> bool:
         with self._bridge.ledger.read() as tx:
-            left = sum(
+            return any(
                 parcels.unfinished(tx, flow_id, run.run_id)[0]
                 for flow_id in self._flows
                 for run in runs.applying(tx, flow_id)
             )
-        if left:
-            return "applying"
-        return "done" if self.outcome() else "nothing"
 
-    def outcome(self) -> Outcome:
-        """What this look added to the outcome of the tail: operation, state, count."""
+    def _outcome(self) -> Outcome:
+        """Operation, state, count."""
         with self._bridge.ledger.read() as tx:
             after = runs.outcome(tx, self.run_id)
         found: Outcome = {}
@@ -176,5 +180,5 @@ class Tail:
 
     def refuse_if_killed(self) -> None:
         """See `refuse_if_killed`; only if something waits to be sent."""
-        if self.state() == "applying":
+        if self._left():
             refuse_if_killed(self._bridge, self._route)

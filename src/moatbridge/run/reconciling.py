@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moatbridge.flow import Bridge as FlowBridge
-from moatbridge.flow.reconcile import reconcile
 from moatbridge.run.principals import principal
 
 if TYPE_CHECKING:
@@ -47,6 +46,8 @@ class Reconciles(FlowBridge):
             NotApplied: A system is unreachable, or a pass was not complete
                 (``reconcile.incomplete``, ``reconcile.blind``): nothing was compared.
         """
+        from moatbridge.flow.reconcile import reconcile  # noqa: PLC0415 - rarely asked for
+
         return reconcile(
             self,
             flow,

@@ -15,6 +15,7 @@ from moatbridge.guard import Kill, KillState, evaluate, file_there
 from moatbridge.ledger import Ledger, counts, killswitch, notices, review, runs
 from moatbridge.ledger.states import LinkState, State
 from moatbridge.ledger.tries import NextTry, next_try
+from moatbridge.run.flow_ids import flow_id_of
 from moatbridge.run.partition_status import (
     UNSERVED,
     PartitionStatus,
@@ -180,14 +181,6 @@ def expired(ledger: Ledger, flow: str) -> list[Waiting]:
     with ledger.read() as tx:
         flow_id = flow_id_of(tx, ledger, flow)
         return [] if flow_id is None else review.expired(tx, flow_id)
-
-
-def flow_id_of(tx: Transaction, ledger: Ledger, flow: str) -> int | None:
-    """The flow's id in the ledger; None if it never ran."""
-    found = tx.value(
-        "SELECT flow_id FROM flow WHERE scope=? AND name=?", ledger.scope, flow
-    )
-    return None if found is None else int(found)
 
 
 def _flow(

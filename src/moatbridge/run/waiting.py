@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from moatbridge.flow import Bridge as FlowBridge
 from moatbridge.ledger import parcels, review, runs
 from moatbridge.ledger.tries import earliest, next_try
+from moatbridge.run.flow_ids import flow_id_of
 from moatbridge.run.following import PATIENCE
-from moatbridge.run.status import flow_id_of
 
 if TYPE_CHECKING:
     from moatbridge.ledger.tries import NextTry

@@ -2,13 +2,14 @@
 
 There is one parser, SQLAlchemy's own, because it decides what is dialled: a second one
 that splits a URL differently would check other parts than those in use. It is loaded
-at the first URL, not with this module.
+at the first URL, not with this module. The plainest URL of a file, which we open
+ourselves, is read without it.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
@@ -38,15 +39,40 @@ _SHAPE: Final = re.compile(
     r"[\w+]+://([^/?]*@)?(\[[^]/?]+\]|[^][/?:@]*)(:\d{1,5})?([/?].*)?"
 )
 """SQLAlchemy passes over what follows a URL; we do not."""
+_FILE: Final = re.compile(r"sqlite:///([^?#@%\[\]\x00-\x1f\x7f]+)")
 _NO_URL: Final = "not a SQLAlchemy URL (dialect+driver://user@host/name)"
 
 
-def parsed(url: str) -> URL:
+class _File(NamedTuple):
+    """The parts of a plain file's URL, named as SQLAlchemy's."""
+
+    database: str
+    drivername: str = "sqlite"
+    username: None = None
+    password: None = None
+    host: None = None
+    port: None = None
+
+    @property
+    def query(self) -> dict[str, Any]:
+        """No options."""
+        return {}
+
+
+def plain_file(url: str) -> str | None:
+    """Path of the file in a URL that could not be plainer; None for any other."""
+    found = _FILE.fullmatch(url)
+    return found[1] if found else None
+
+
+def parsed(url: str) -> URL | _File:
     """The parts of a SQLAlchemy URL.
 
     Raises:
         ValueError: It is none; the message holds nothing of it.
     """
+    if path := plain_file(url):
+        return _File(path)
     from sqlalchemy import make_url  # noqa: PLC0415 - importing us must stay cheap
     from sqlalchemy.exc import ArgumentError  # noqa: PLC0415 - as above
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SAWarning
 from moatbridge.errors import ConfigurationError
 from moatbridge_sql._catalog import find_name
 from moatbridge_sql._schema import Column, Kind, Table, schema_changed
-from moatbridge_sql.engine import _information
+from moatbridge_sql.engine import _information, _sqlite_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -184,12 +184,7 @@ class Catalogue:
         return list(found.values())
 
 
-_SQLITE_INDEXES: Final = sa.text(
-    'SELECT l.name, l."unique", i.name'
-    " FROM pragma_index_list(:name, COALESCE(:schema, 'main')) l,"
-    " pragma_index_info(l.name, COALESCE(:schema, 'main')) i"
-    " WHERE l.partial = 0 ORDER BY l.name, i.seqno"
-)
+_SQLITE_INDEXES: Final = sa.text(_sqlite_values.INDEXES)
 
 
 def _table(
@@ -257,7 +252,10 @@ def _bits(found: Any) -> int | None:
 
 
 def _folded(found: Any) -> bool:
-    collation = (getattr(found, "collation", None) or "").casefold()
+    collation = getattr(found, "collation", None)
+    if not isinstance(collation, str):  # VARCHAR(3,4) of SQLite: SQLAlchemy takes the 4
+        return False
+    collation = collation.casefold()
     return collation == "nocase" or "_ci" in collation
 
 

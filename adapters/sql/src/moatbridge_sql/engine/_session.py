@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import sqlalchemy as sa
@@ -21,32 +20,30 @@ from sqlalchemy.pool import NullPool
 from moatbridge.errors import ConfigurationError, MoatbridgeError, NotApplied
 from moatbridge_sql import _url
 from moatbridge_sql._catalog import generic
-from moatbridge_sql._cursors import FUTURE_SECONDS
-from moatbridge_sql._database import Overview, Page
+from moatbridge_sql._database import Overview
 from moatbridge_sql._faults import FaultError, error_of
-from moatbridge_sql._schema import TEMPORAL
 from moatbridge_sql.engine import _drivers
 from moatbridge_sql.engine._block_writing import BlockWriter
 from moatbridge_sql.engine._dialect import GenericDialect
+from moatbridge_sql.engine._reading import Reading
 from moatbridge_sql.engine._reflection import Catalogue
 from moatbridge_sql.engine._statements import Statements
-from moatbridge_sql.engine._walking import Walker
 from moatbridge_sql.engine._writing import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from moatbridge.adapter import Net
     from moatbridge_sql._blocks import Block
     from moatbridge_sql._config import SqlConfig
     from moatbridge_sql._database import (
-        PagePlan,
-        RawKey,
         RowWrite,
         ServerFacts,
         Target,
         Written,
     )
+    from moatbridge_sql._faults import Fault
     from moatbridge_sql._schema import Column, Selection, Table
 
 T = TypeVar("T")
@@ -84,7 +81,7 @@ def _dialect(config: SqlConfig, *, read_only: bool) -> GenericDialect:
     return found
 
 
-class Session:
+class Session(Reading):
     """Implements `moatbridge_sql._database.Database`; see there for the promises."""
 
     def __init__(self, config: SqlConfig, net: Net, *, read_only: bool) -> None:
@@ -148,19 +145,6 @@ class Session:
 
     # --- running ------------------------------------------------------------------
 
-    def run(self, work: Callable[[], T]) -> T:
-        """Run driver work; its failure leaves as a `FaultError` without a cause."""
-        failure: Exception
-        try:
-            return work()
-        except (MoatbridgeError, FaultError) as error:
-            failure = error
-        except (KeyboardInterrupt, SystemExit, GeneratorExit):
-            raise
-        except Exception as error:  # noqa: BLE001 - drivers raise anything
-            failure = FaultError(self._dialect.fault(error, self._names.__contains__))
-        raise failure
-
     def connection(self) -> sa.Connection:
         """The open connection.
 
@@ -176,14 +160,25 @@ class Session:
     def _read(self, work: Callable[[sa.Connection], T]) -> T:
         return self.run(lambda: work(self.connection()))
 
-    def _told(self, work: Callable[[sa.Connection], T]) -> T:
+    def _asked(self, work: Callable[[sa.Connection], T]) -> T:
         """Like `_read`, with the public error."""
-        failure: MoatbridgeError
-        try:
-            return self._read(work)
-        except FaultError as error:
-            failure = error_of(error.fault)
-        raise failure
+        return self.told(lambda: work(self.connection()))
+
+    def _fault(self, error: Exception) -> Fault:
+        return self._dialect.fault(error, self._names.__contains__)
+
+    @property
+    def _chunk(self) -> int:
+        return self._dialect.chunk
+
+    def _statements(self, selection: Selection) -> Statements:
+        return Statements(selection, self._dialect)
+
+    def _tolerant(self) -> contextlib.AbstractContextManager[bool]:
+        return self._dialect.tolerant(self.connection())
+
+    def _clock(self, column: Column) -> datetime | None:
+        return self._dialect.clock(self.connection(), column)
 
     def _rows(self, statement: Any, *, binary: bool = False) -> list[Any]:
         def work(connection: sa.Connection) -> list[Any]:
@@ -202,7 +197,7 @@ class Session:
             tables = catalogue.describe(names)
             return self._dialect.refine(connection, tables)
 
-        found = self._told(work)
+        found = self._asked(work)
         if self._config.dialect_mode == "generic":
             found = {name: generic(table) for name, table in found.items()}
         for table in found.values():
@@ -225,102 +220,11 @@ class Session:
                 for table in tables.values()
             ]
 
-        return self._told(work)
+        return self._asked(work)
 
     def may_write(self, table: Table) -> bool | None:
         """See `Database`."""
-        return self._told(lambda c: self._dialect.may_write(c, table))
-
-    # --- reading ------------------------------------------------------------------
-
-    def pages(self, plan: PagePlan) -> Iterator[Page]:
-        """See `Database`."""
-        statements = Statements(plan.selection, self._dialect)
-        walker = Walker(self, statements, plan)
-        while True:
-            failure: MoatbridgeError | None = None
-            page = Page(())
-            try:
-                page = walker.next()
-            except FaultError as error:
-                failure = error_of(error.fault)
-            if failure is not None:
-                raise failure
-            yield page
-            if page.last:
-                return
-
-    def fetch(self, selection: Selection, keys: Sequence[RawKey]) -> list[Any]:
-        """See `Database`."""
-        statements = Statements(selection, self._dialect)
-        found: list[Any] = []
-        for chunk in _chunks(keys, self._dialect.chunk // len(selection.key) or 1):
-            statement = statements.by_keys(chunk)
-            found += self.told_rows(statement)
-        return found
-
-    def find(self, selection: Selection, column: Column, values: Sequence[Any]) -> Any:
-        """See `Database`."""
-        statements = Statements(selection, self._dialect)
-        found: list[Any] = []
-        for chunk in _chunks(values, self._dialect.chunk):
-            found += self.told_rows(statements.by_value(column.name, chunk))
-        return found
-
-    def bounds(self, selection: Selection) -> tuple[Any, Any] | None:
-        """See `Database`."""
-        row = self.told_rows(Statements(selection, self._dialect).bounds())[0]
-        return None if row[0] is None else (row[0], row[1])
-
-    def duplicated(self, selection: Selection) -> bool:
-        """See `Database`."""
-        return bool(self.told_rows(Statements(selection, self._dialect).duplicates()))
-
-    def horizon(self, selection: Selection) -> str | None:
-        """See `Database`."""
-        column = selection.table.column(selection.cursor or "")
-        if column.kind not in TEMPORAL:
-            return None
-        now = self._told(lambda c: self._dialect.clock(c, column))
-        if now is None:
-            return None
-        limit = now + timedelta(seconds=FUTURE_SECONDS)
-        return str(limit.date() if column.kind == "date" else limit)
-
-    def newest(self, selection: Selection) -> str | None:
-        """See `Database`."""
-        statements = Statements(selection, self._dialect)
-        rows = self.told_rows(statements.newest(self.horizon(selection)))
-        return str(rows[0][0]) if rows else None
-
-    def told_rows(self, statement: Any) -> list[Any]:
-        """Rows of a statement; values the driver cannot decode become markers."""
-        failure: MoatbridgeError
-        try:
-            return self.tolerant_rows(statement)[0]
-        except FaultError as error:
-            failure = error_of(error.fault)
-        raise failure
-
-    def tolerant_rows(
-        self, statement: Any, *, binary: bool = False
-    ) -> tuple[list[Any], bool]:
-        """Fast loaders first; the same statement again with tolerant ones (sql 14).
-
-        Args:
-            statement: What to read.
-            binary: All its columns may travel in the server's binary form.
-        """
-        try:
-            return self._rows(statement, binary=binary), False
-        except FaultError as error:
-            if error.fault.kind != "decode":
-                raise
-            fault = error.fault
-        with self._dialect.tolerant(self.connection()) as can:
-            if can:
-                return self._rows(statement), True
-        raise FaultError(fault)
+        return self._asked(lambda c: self._dialect.may_write(c, table))
 
     # --- writing ------------------------------------------------------------------
 
@@ -381,8 +285,3 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     """SQLAlchemy's recipe: the driver begins nothing by itself (isolation None)."""
     if connection.get_execution_options().get("moatbridge_write"):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

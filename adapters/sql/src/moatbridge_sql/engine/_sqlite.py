@@ -6,21 +6,15 @@ Sources: SQLite documentation (type affinity, row values, UPSERT, result codes).
 from __future__ import annotations
 
 import contextlib
-import sqlite3
-from dataclasses import replace
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from moatbridge_sql import _url
-from moatbridge_sql._database import ServerFacts
-from moatbridge_sql._faults import Fault, by_class, by_sqlite_code
-from moatbridge_sql._values import Undecodable
+from moatbridge_sql.engine import _sqlite_values
 from moatbridge_sql.engine._dialect import (
     RAW,
     BlockStatement,
@@ -32,35 +26,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from moatbridge_sql._columns import Values
+    from moatbridge_sql._database import ServerFacts
+    from moatbridge_sql._faults import Fault
     from moatbridge_sql._schema import Column, Table
 
-_CLOCK: Final = sa.text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
+_CLOCK: Final = sa.text(_sqlite_values.CLOCK)
 
 
 class SqliteDialect(GenericDialect):
     """Refinements for SQLite 3.24 and later."""
 
     locks: ClassVar[bool] = True  # BEGIN IMMEDIATE: there is one writer
-    missing: ClassVar[tuple[str, ...]] = ("server time-outs",)
+    chunk: ClassVar[int] = _sqlite_values.CHUNK
+    missing: ClassVar[tuple[str, ...]] = _sqlite_values.MISSING
 
     def prepare(self, connection: sa.Connection) -> ServerFacts:
         """The account is the file's; there are no rights inside."""
-        version = sqlite3.sqlite_version
         del connection
-        return ServerFacts(
-            self.plain_identity(), f"SQLite {version}", missing=self.missing
-        )
+        return _sqlite_values.facts(self.config)
 
     def plain_identity(self) -> str:
         """The file's absolute path."""
-        return f"sqlite:{Path(_url.database_name(self.config.url)).resolve()}"
+        return _sqlite_values.identity(self.config)
 
     def refine(
         self, connection: sa.Connection, tables: Mapping[str, Table]
     ) -> dict[str, Table]:
         """INTEGER PRIMARY KEY is the row id: never NULL, and filled by SQLite."""
         del connection
-        return {key: _row_id(table) for key, table in tables.items()}
+        return {key: _sqlite_values.row_id(table) for key, table in tables.items()}
 
     def may_write(self, connection: sa.Connection, table: Table) -> bool | None:
         """The file's own permission."""
@@ -90,15 +84,7 @@ class SqliteDialect(GenericDialect):
     def adapt(self, column: Column, value: Any) -> Any:
         """SQLite stores numbers, text and bytes only."""
         del column
-        if isinstance(value, bool):
-            return int(value)
-        if isinstance(value, Decimal):
-            return str(value)  # NUMERIC affinity makes it a number, TEXT keeps it
-        if isinstance(value, datetime):
-            return value.isoformat(" ")
-        if isinstance(value, date | time):
-            return value.isoformat()
-        return value
+        return _sqlite_values.adapt(value)
 
     def selected(self, column: Column, expression: Any, *, as_text: bool) -> Any:
         """The stored value, whatever its type; the decoders check it."""
@@ -112,22 +98,14 @@ class SqliteDialect(GenericDialect):
 
     def cursor_bound(self, column: Column, expression: Any, text: str) -> Any:
         """Text that affinity turns into a number where the column holds numbers."""
-        value: Any = text
-        if column.kind in ("int", "decimal", "float", "any"):
-            with contextlib.suppress(ValueError):
-                value = float(text)
-                value = int(text)
+        value = _sqlite_values.cursor_value(column, text)
         return self.bound(column, expression, value)
 
     def clock(self, connection: sa.Connection, column: Column) -> datetime | None:
         """UTC, or in the configured zone."""
         del column
-        now = datetime.fromisoformat(str(connection.execute(_CLOCK).scalar()))
-        zone = self.config.zone
-        if zone is None:
-            return now
-        utc = now.replace(tzinfo=_UTC)
-        return utc.astimezone(zone).replace(tzinfo=None)
+        said = connection.execute(_CLOCK).scalar()
+        return _sqlite_values.moment(said, self.config)
 
     def beyond(self, columns: Sequence[Any], values: Sequence[Any]) -> Any:
         """The row form: one index condition here."""
@@ -194,34 +172,12 @@ class SqliteDialect(GenericDialect):
     @contextlib.contextmanager
     def tolerant(self, connection: sa.Connection) -> Iterator[bool]:
         """Text that is not UTF-8 becomes a marker, or is decoded as configured."""
-        driver: Any = connection.connection.driver_connection
-        usual, driver.text_factory = driver.text_factory, _decode
-        try:
-            yield True
-        finally:
-            driver.text_factory = usual
+        with _sqlite_values.tolerant(connection.connection.driver_connection) as can:
+            yield can
 
     def fault(self, error: Exception, names: Callable[[str], bool]) -> Fault:
         """By result code; column names are kept only if the catalogue knows them."""
-        original = getattr(error, "orig", None) or error
-        code = getattr(original, "sqlite_errorcode", None)
-        if code is None:
-            if "decode" in str(original):
-                return Fault("decode", "utf-8")
-            if isinstance(original, OverflowError):
-                return Fault("value", "OverflowError")
-            name = type(original).__name__
-            return Fault(by_class(name), name)
-        if "no such table" in str(original) or "no such column" in str(original):
-            return Fault("schema", "SQLITE_ERROR")
-        kind = by_sqlite_code(code)
-        if kind == "unmapped":
-            kind = "decode" if "decode" in str(original) else "statement"
-        said = str(original).rpartition(".")[2] if kind == "constraint" else ""
-        column = said if said and names(said) else None
-        return Fault(
-            kind, str(getattr(original, "sqlite_errorname", code)), column=column
-        )
+        return _sqlite_values.fault(error, names)
 
 
 _each: Final = partial(BlockStatement, many=True)
@@ -237,25 +193,6 @@ def _update(table: sa.Table, keys: Sequence[str], places: Sequence[str]) -> Any:
     return table.update().values(bound).where(*where)
 
 
-_UTC: Final = UTC
 _STORED: Final = frozenset({int, float, str, bytes, type(None)})
 _BOOLEAN: Final = frozenset({bool, type(None)})
 _MOMENT: Final = frozenset({datetime, type(None)})
-
-
-def _decode(raw: bytes) -> Any:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return Undecodable(raw)
-
-
-def _row_id(table: Table) -> Table:
-    key = table.primary_key
-    if len(key) != 1 or table.column(key[0]).kind != "int":
-        return table
-    columns = tuple(
-        replace(c, nullable=False, default=True) if c.name == key[0] else c
-        for c in table.columns
-    )
-    return replace(table, columns=columns)

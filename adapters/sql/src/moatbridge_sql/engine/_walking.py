@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from moatbridge_sql._database import PagePlan, RawKey
-    from moatbridge_sql.engine._session import Session
-    from moatbridge_sql.engine._statements import Statements
+    from moatbridge_sql.engine._reading import Reading, Selecting
 
 PAGE_BYTES: Final = 8 << 20
 LARGEST_PAGE: Final = 64 << 20
@@ -27,9 +26,7 @@ _MEASURED: Final = frozenset({str, bytes, list, type(None)})
 class Walker:
     """Reads page after page, adapting the page's size to the rows' width."""
 
-    def __init__(
-        self, session: Session, statements: Statements, plan: PagePlan
-    ) -> None:
+    def __init__(self, session: Reading, statements: Selecting, plan: PagePlan) -> None:
         self._session = session
         self._statements = statements
         self._plan = plan
