@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from hashlib import sha256
 
 from flow.stillness import REQUEST
-from moatbridge.ledger import Leases
+from moatbridge.ledger import Leases, runs
+from moatbridge.ledger.sqlite import SqliteStore
 
 BIG = replace(REQUEST, max_batch=1000)
 
@@ -55,8 +57,8 @@ def wal(world):
     """Bytes that go to the ledger's log until this is called again."""
     path = world.folder / "ledger.db-wal"
     size = path.stat().st_size
-    with world.bridge.ledger.db._engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    with world.bridge.ledger.db._store.connections.one() as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return size
 
 
@@ -90,3 +92,66 @@ def test_an_unchanged_record_costs_no_call_to_the_target(worlds):
         world.go()
     assert len(world.social.effects()) == effects
     assert world.states() == {"DONE": 50}
+
+
+def writing(monkeypatch):
+    """Transactions that write, by who began them."""
+    found, begin = Counter(), SqliteStore.transaction
+
+    def transaction(store, mode, settled=None):
+        if mode != "read":
+            found[mode] += 1
+        return begin(store, mode, settled)
+
+    monkeypatch.setattr(SqliteStore, "transaction", transaction)
+    return found
+
+
+def polled(world, found):
+    """One look at the tail, and delivery; without the claims and their ends."""
+    found.clear()
+    world.live()
+    return found["write"] - 1  # this world's own, that makes the tail due
+
+
+def test_a_look_at_the_tail_writes_what_it_found_and_little_else(worlds, monkeypatch):
+    world = worlds(count=20)
+    world.go()
+    world.live()
+    found = writing(monkeypatch)
+    nothing = polled(world, found)
+    world.put(3, family="Changed")
+    something = polled(world, found)
+    assert world.there()["u0003"]["family"] == "Changed"
+    assert nothing <= 2  # its seat at the source, taken and given back
+    assert something <= nothing + 8
+
+
+def test_judging_begins_at_the_first_parcel_of_its_run(worlds):
+    """What earlier runs sent is kept, and is not walked through (design 0033)."""
+    world = worlds(count=30, parcel=10)
+    world.go()
+    with world.bridge.ledger.write() as tx:
+        new = runs.begin(tx, 1, kind="pass", state="done", auto=False, actor="test")
+        old, first = tx.one("SELECT run_id, min(parcel_id) FROM parcel GROUP BY run_id")
+        last = tx.value("SELECT max(parcel_id) FROM parcel")
+        assert (runs.before_first(tx, old), first < last) == ((first, -1), True)
+        assert runs.before_first(tx, new) == (last, -1)
+        empty = runs.digest(tx, 1, new)
+        assert empty == sha256(f"1/{new}".encode()).hexdigest()[:16]
+    world.put(3, family="Changed")
+    world.put(31)
+    world.go()
+    with world.bridge.ledger.read() as tx:
+        run = runs.latest(tx, 1, "done")
+        assert run.verdict["counts"] == {"update": 1, "create": 1}
+        said = tx.all(
+            "SELECT i.op, i.key, i.out_fp FROM intent i JOIN parcel p "
+            "ON p.parcel_id=i.parcel_id WHERE p.run_id=? "
+            "ORDER BY i.parcel_id, i.pos",
+            run.run_id,
+        )
+        whole = sha256(f"1/{run.run_id}".encode())
+        for op, key, out_fp in said:
+            whole.update(f"{op}{key}".encode() + (out_fp or b""))
+        assert runs.digest(tx, 1, run.run_id) == whole.hexdigest()[:16]

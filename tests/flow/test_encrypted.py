@@ -12,8 +12,8 @@ from flow.stillness import LOOSE, NONE, StillWorld
 from moatbridge.adapter.secret import Secret
 from moatbridge.errors import ConfigurationError
 from moatbridge.ledger import Ledger
-from moatbridge.ledger.migrations import TABLES
 from moatbridge.ledger.sealed import COLUMNS, content_in
+from moatbridge.ledger.tables import TABLES
 from moatbridge.resilience.retry import Retry
 from moatbridge.testing import FlakyAdapter, MemoryAdapter, Schedule
 

@@ -103,7 +103,7 @@ def test_a_record_that_the_target_refuses_to_look_for_is_rejected_alone(worlds):
 def test_a_row_that_postgresql_refuses_is_left_out_and_no_bug_of_the_flow(
     tmp_path, at_once, ledger_server, monkeypatch
 ):
-    monkeypatch.setattr("moatbridge.flow.observe.storable", lambda _text: True)
+    monkeypatch.setattr("moatbridge.flow.recognising.storable", lambda _text: True)
     put_on(ledger_server, tmp_path)
     world = StillWorld(tmp_path, source=Named, count=30)
     world.hr.set("people", page=10)

@@ -14,7 +14,7 @@ from moatbridge.guard import (
 
 
 def window(memory, rules=RULES, links=1_000):
-    return LiveWindow(rules, context(memory), links=lambda: links)
+    return LiveWindow(rules, context(memory), links=lambda most: min(links, most))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_links_are_counted_once_and_only_where_a_share_of_them_decides():
     """Counting reads every link there is: a first load must not do it each commit."""
     asked = []
     live = LiveWindow(
-        RULES, context(CountingMemory()), links=lambda: asked.append(1) or 1_000
+        RULES, context(CountingMemory()), links=lambda _most: asked.append(1) or 1_000
     )
     while live.judge("create").decision == "allow":
         pass
@@ -69,6 +69,25 @@ def test_links_are_counted_once_and_only_where_a_share_of_them_decides():
     while live.judge("update", changed=["title"]).decision == "allow":
         pass
     assert asked == [1]
+
+
+@given(st.integers(0, 300_000))
+def test_no_more_links_are_counted_than_decide(links):
+    """The same limit as with all of them, for the price of what it takes."""
+    asked = []
+
+    def count(most):
+        asked.append(most)
+        return min(links, most)
+
+    live = LiveWindow(RULES, context(CountingMemory()), links=count)
+    limit = RULES["removals"].at_most(links)
+    for _ in range(min(limit, 200)):
+        assert live.judge("delete").decision == "allow"
+    if limit < 200:
+        assert live.judge("delete").decision == "hold"
+    elif asked:
+        assert RULES["removals"].at_most(max(asked) // 4) < 200
 
 
 def test_live_changes_share_the_window_with_plans_and_earlier_batches():

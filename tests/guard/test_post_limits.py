@@ -8,7 +8,9 @@ def test_posts_beyond_a_run_or_a_day_are_held():
     memory = CountingMemory()
     sent = []
     for run in range(7):
-        window = LiveWindow(RULES, context(memory), links=lambda: 10, only={"posts"})
+        window = LiveWindow(
+            RULES, context(memory), links=lambda _most: 10, only={"posts"}
+        )
         keys = post_keys("social", run)
         verdicts = [window.judge("create", posts=keys) for _ in range(25)]
         sent.append(sum(each.decision == "allow" for each in verdicts))
@@ -19,20 +21,20 @@ def test_posts_beyond_a_run_or_a_day_are_held():
         memory.add(window.counts())
     assert sent == [20, 20, 20, 20, 20, 0, 0]
     memory.now += 86_401
-    window = LiveWindow(RULES, context(memory), links=lambda: 10, only={"posts"})
+    window = LiveWindow(RULES, context(memory), links=lambda _most: 10, only={"posts"})
     assert window.judge("create", posts=post_keys("social")).decision == "allow"
 
 
 def test_another_target_has_a_day_of_its_own():
     memory = CountingMemory()
     memory.add([("posts", "social", 100)])
-    window = LiveWindow(RULES, context(memory), links=lambda: 10)
+    window = LiveWindow(RULES, context(memory), links=lambda _most: 10)
     assert window.judge("create", posts=post_keys("social")).decision == "hold"
     assert window.judge("create", posts=post_keys("chat")).decision == "allow"
 
 
 def test_a_flood_raises_one_alert():
-    window = LiveWindow(RULES, context(), links=lambda: 10)
+    window = LiveWindow(RULES, context(), links=lambda _most: 10)
     for _ in range(10_000):
         window.judge("create", posts=post_keys("social"))
     assert window.alerts == (("posts", "social"),)

@@ -126,7 +126,7 @@ def test_a_sized_external_rule_only_notes_and_the_day_counts():
     verdict = ask(to=outside, rules=rules)
     assert held(verdict) == ("allow", ())
     assert verdict.rules == ("external",)
-    window = LiveWindow(rules, context(), links=lambda: 10)
+    window = LiveWindow(rules, context(), links=lambda _most: 10)
     decisions = [window.judge("create", external=True).decision for _ in range(3)]
     assert decisions == ["allow", "allow", "hold"]
     summary = adding(plan(external=3, entity_type="Post"), "create", 3)

@@ -222,6 +222,9 @@ class OpenSsh:
         keys.chmod(0o644)
 
     def _make_account(self, user: str) -> None:
+        # One may be left of a server on this port that was killed.
+        with contextlib.suppress(RuntimeError):
+            self._retried("userdel", user)
         self._retried("useradd", "-o", "-u", str(USER_ID), "-M", "-N", "-d",
                       str(self.drop), "-s", "/bin/sh", user)  # fmt: skip
 

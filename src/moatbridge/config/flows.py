@@ -66,7 +66,8 @@ class FlowConfig(Table):
         owner: Entity path -> address of the stream that owns it, ``latest``, ``hold``
             or, for a whole list, ``merge``; ``"*"`` is the rest, ``"."`` existence.
         reject_limit: How many records of a pass may be rejected.
-        partitions: How many parts a scan is cut into.
+        partitions: How many parts a scan is cut into; None: 4 with a ledger on
+            PostgreSQL, which many workers share, else 1.
         priority: 1 first, 5 last.
         decide: Replies that it reads become decisions.
         guard: Rules that are tighter for this flow.
@@ -91,7 +92,7 @@ class FlowConfig(Table):
     reject_limit: Annotated[RejectLimit, BeforeValidator(_reject_limit)] = RejectLimit(
         count=100, share=0.05
     )
-    partitions: int = Field(default=4, ge=1, le=1000, strict=True)
+    partitions: int | None = Field(default=None, ge=1, le=1000, strict=True)
     priority: int = Field(default=3, ge=1, le=5, strict=True)
     decide: DecideConfig | None = None
     guard: FlowGuardConfig | None = None

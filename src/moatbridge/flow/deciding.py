@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +12,7 @@ from moatbridge.flow.agreement import PairCarry
 from moatbridge.flow.conflicts import STAMP
 from moatbridge.flow.folding import PARTIAL
 from moatbridge.flow.leaving import leaver
+from moatbridge.flow.observation import ref_json
 from moatbridge.flow.readership import NOBODY, own_audience, read_by
 from moatbridge.flow.removals import GONE
 from moatbridge.flow.rendering import rendered
@@ -26,7 +26,7 @@ from moatbridge.ledger.states import LinkState
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from moatbridge.changes import Change, Record, Ref
+    from moatbridge.changes import Change, Record
     from moatbridge.flow.observation import Dead, Observation
     from moatbridge.flow.readership import Readership
     from moatbridge.flow.route import Route
@@ -396,8 +396,3 @@ def _dead(one: Seen, code: str, path: str | None) -> Dead:
 def out_fingerprint(bound: BoundTranslator, entity: dict[str, Any]) -> bytes:
     """First 16 bytes of the entity's fingerprint (delivery 16)."""
     return bound.fingerprint(entity)[:16]
-
-
-def ref_json(ref: Ref) -> str:
-    """A ref as the ledger keeps it."""
-    return json.dumps([ref.key, ref.name])

@@ -59,6 +59,7 @@ def judge_run(
     with ledger.read() as tx:
         links = marks.count_live(tx, route.row.pair_id)
         digest = runs.digest(tx, route.row.flow_id, run.run_id)
+        start = runs.before_first(tx, run.run_id)
         first = not runs.ever_applied(tx, route.agreement)
     summary = PlanSummary(
         flow=route.name,
@@ -76,7 +77,7 @@ def judge_run(
         digest=digest,
         salt=ledger.ledger_id.encode(),
     )
-    noticing = _gather(route, ledger, run.run_id, summary)
+    noticing = _gather(route, ledger, run.run_id, start, summary)
     context = Context(
         now=ledger.now(),
         memory=counts.Window(ledger.db, route.row.flow_id),
@@ -88,9 +89,13 @@ def judge_run(
 
 
 def _gather(
-    route: Route, ledger: Ledger, run_id: int, summary: PlanSummary
+    route: Route,
+    ledger: Ledger,
+    run_id: int,
+    after: tuple[int, int],
+    summary: PlanSummary,
 ) -> Noticing:
-    after, noticing = (0, -1), Noticing()
+    noticing = Noticing()
     while True:
         with ledger.read() as tx:
             rows = tx.all(

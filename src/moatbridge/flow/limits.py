@@ -98,9 +98,9 @@ class Limits:
         only = None if self._live else {_POSTS}
         return LiveWindow(route.rules, context, links=self._links, only=only)
 
-    def _links(self) -> int:
+    def _links(self, most: int) -> int:
         with self._ledger.read() as tx:
-            return marks.count_live(tx, self._route.row.pair_id)
+            return marks.count_live_to(tx, self._route.row.pair_id, most)
 
 
 def counted_as(

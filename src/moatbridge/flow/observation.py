@@ -10,7 +10,7 @@ from moatbridge.ledger import marks
 from moatbridge.ledger.keys import key_hash, made_storable, name_hash
 
 if TYPE_CHECKING:
-    from moatbridge.changes import Reject
+    from moatbridge.changes import Ref, Reject
     from moatbridge.flow.route import Route
     from moatbridge.ledger import Transaction
     from moatbridge.ledger.replies import Answer, Reply
@@ -69,8 +69,13 @@ def told_by_adapter(reject: Reject) -> Dead:
     field = reject.field and made_storable(reject.field)
     if reject.ref is None:
         return key_hash(f"blind/{why}/{where}"), None, where, why, field
-    ref = json.dumps([reject.ref.key, reject.ref.name])
-    return key_hash(made_storable(reject.ref.key)), ref, where, why, field
+    k, ref = key_hash(made_storable(reject.ref.key)), ref_json(reject.ref)
+    return k, ref, where, why, field
+
+
+def ref_json(ref: Ref) -> str:
+    """A ref as the ledger keeps it."""
+    return json.dumps([ref.key, ref.name])
 
 
 def commit_names(tx: Transaction, route: Route, observation: Observation) -> None:

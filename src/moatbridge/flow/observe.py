@@ -10,25 +10,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from moatbridge.changes import Absent, Change, OutOfScope, Record, Ref
-from moatbridge.flow.deciding import Decider, Seen, ref_json
+from moatbridge.flow.deciding import Decider, Seen
 from moatbridge.flow.folding import last_of_each
 from moatbridge.flow.observation import Observation
+from moatbridge.flow.recognising import Recogniser, duplicate_key
 from moatbridge.flow.removals import Removals
 from moatbridge.ledger import holds, marks, pending, reconciling
-from moatbridge.ledger.keys import kept_hash, key_hash, storable
+from moatbridge.ledger.keys import kept_hash
 from moatbridge.ledger.states import LinkState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from moatbridge.flow.observation import Dead
+    from moatbridge.flow.recognising import Recognised
     from moatbridge.flow.route import Route
     from moatbridge.guard import Memory
     from moatbridge.ledger import Ledger, Transaction
     from moatbridge.resilience.session import Session
 
-_Known: TypeAlias = tuple["Change", str, bytes]
-"""A record as read, its key and its fingerprint."""
+Row: TypeAlias = "tuple[bytes, bytes | None, bytes | None, int]"
+"""See `moatbridge.ledger.marks.rows`."""
 
 
 class Observer:
@@ -52,14 +53,14 @@ class Observer:
         self._source = source
         self._decider = Decider(route, ledger, target=target, memory=memory)
         self.removals: Removals = Removals(route, ledger)
-        self._fingerprint = route.fingerprint
-        self._project = route.source.bound.project
+        self._recogniser = Recogniser(route, self.link_of)
 
     def observe(
         self,
         changes: Sequence[Change],
         *,
         duplicate: Callable[[int], bool] = lambda _link_id: False,
+        fresh: Callable[[list[int]], bool] = lambda _link_ids: False,
         stale: Callable[[int], bool] = lambda _link_id: False,
         force: bool = False,
         feed: bool = False,
@@ -69,6 +70,8 @@ class Observer:
         Args:
             changes: As the adapter gave them; thin ones are fetched here.
             duplicate: Says whether a link was seen before by the same pass.
+            fresh: Says whether all these links were never seen before by it: then
+                ``duplicate`` need not be asked of each.
             stale: Says whether another path saw the link during this pass: what was
                 read may be older than what is known, so it is looked at again.
             feed: Several changes of one record are in order: the last one counts. In
@@ -77,45 +80,40 @@ class Observer:
         """
         result = Observation()
         whole = self._hydrated(changes, result, feed=feed)
-        seen = self._fingerprinted(whole, result)
+        known = self._recogniser.take(whole, result)
         with self._ledger.read() as tx:
-            waits = self._waiting(tx, list(seen)) if feed else set()
+            waits = self._waiting(tx, known.ks) if feed else set()
             result.waiting += waits
-            found = marks.lookup(tx, self._route.row.source_side, list(seen))
-            differing = []
-            for k, (change, key, fp) in seen.items():
-                mark = found.get(k)
-                if mark is not None:
-                    result.links.append(mark.link_id)
-                    if duplicate(mark.link_id):
-                        result.rejects.append(_duplicate(change, key))
-                        continue
-                    if mark.fp == fp and not force and k not in waits:
-                        continue
-                differing.append(Seen(change, key, k, fp, mark, k in waits))
-            known = marks.links(tx, [s.mark.link_id for s in differing if s.mark])
+            rows = marks.rows(tx, self._route.row.source_side, known.ks)
+            if not force and not waits and fresh([row[3] for row in rows]):
+                differing = _differing(known, rows, result)
+            else:
+                differing = _looked_at(
+                    known, rows, result, waits, duplicate, force=force
+                )
+            links = marks.links(tx, [s.mark.link_id for s in differing if s.mark])
             held = holds.held(tx, self._route.row.flow_id)
-        # What waited for a person is over when the record is as it was.
-        result.restored += [k for k in held & found.keys() if found[k].fp == seen[k][2]]
-        result.count("unchanged", len(seen) - len(differing))
+        if held:
+            result.restored += _as_they_were(held, known, rows)
+        result.count("unchanged", len(known.ks) - len(differing))
         old = [one for one in differing if one.mark and stale(one.mark.link_id)]
         if old and self._route.source.can("CanFetch"):
             differing = [one for one in differing if one not in old]
             differing += self._looked_again(old, result)
-        self._decider.decide(differing, known, result, force=force)
+        self._decider.decide(differing, links, result, force=force)
         return result
 
     def _looked_again(self, old: Sequence[Seen], result: Observation) -> list[Seen]:
         mark_of = {one.k: one.mark for one in old}
         again = Observation()
-        fresh = self._fingerprinted(
+        fresh = self._recogniser.take(
             self.fetched([one.change.ref for one in old], result), again
         )
         result.rejects += again.rejects
         result.blind += again.blind
         return [
             Seen(change, key, k, fp, mark)
-            for k, (change, key, fp) in fresh.items()
+            for change, key, k, fp in zip(*fresh, strict=True)
             if (mark := mark_of.get(k)) is None or mark.fp != fp
         ]
 
@@ -200,45 +198,6 @@ class Observer:
             return set()
         return pending.keys(tx, self._route.row.flow_id, ks)
 
-    def _fingerprinted(
-        self, changes: Sequence[Change], result: Observation
-    ) -> dict[bytes, _Known]:
-        """Key hash -> record, key and fingerprint; nothing more is made of most."""
-        seen: dict[bytes, _Known] = {}
-        for change in changes:
-            known = self._recognised(change, result)
-            if known is None:
-                continue
-            k, key, fp = known
-            if k in seen:
-                result.rejects.append(_duplicate(change, key))
-            else:
-                seen[k] = (change, key, fp)
-        result.seen = len(seen)
-        return seen
-
-    def _recognised(
-        self, change: Change, result: Observation
-    ) -> tuple[bytes, str, bytes] | None:
-        """Key hash, key and fingerprint; a reject if it has none that can be."""
-        key = change.ref.key
-        k = kept_hash(key)
-        if change.data is None or k is None:
-            k = key_hash(f"unusable/{key!a}")
-            result.rejects.append((k, None, "source", "record.key", None))
-            result.blind += 1
-            return None
-        try:
-            _check_texts(change)
-            values = self._project(change.data)
-            fp = self._fingerprint(key, change.ref.name, values)
-        except (TypeError, ValueError, KeyError) as error:
-            why = type(error).__name__
-            result.rejects.append((k, ref_json(change.ref), why, "record.shape", None))
-            result.links += self.link_of(k)
-            return None
-        return k, key, fp
-
     def link_of(self, k: bytes) -> list[int]:
         """The link of a source record, by its key hash: none or one."""
         with self._ledger.read() as tx:
@@ -250,15 +209,51 @@ def _needs_look(change: Change) -> bool:
     return change.data is None or change.partial or change.op == "delete"
 
 
-def _check_texts(change: Change) -> None:
-    """A database must be able to hold what is kept beside the data."""
-    name, version = change.ref.name, change.version
-    if name is None and version is None:
-        return
-    if not (storable(name or "") and storable(version or "")):
-        raise ValueError
+def _differing(
+    known: Recognised, rows: Sequence[Row], result: Observation
+) -> list[Seen]:
+    """Where no link was seen before: what has another fingerprint, or none."""
+    fps = {k: fp for k, fp, _out_fp, _link_id in rows}
+    result.links += [link_id for _k, _fp, _out_fp, link_id in rows]
+    if list(map(fps.get, known.ks)) == known.fps:
+        return []
+    other = {k for k, fp in zip(known.ks, known.fps, strict=True) if fps.get(k) != fp}
+    found = {row[0]: marks.Mark(*row[1:]) for row in rows if row[0] in other}
+    return [
+        Seen(change, key, k, fp, found.get(k))
+        for change, key, k, fp in zip(*known, strict=True)
+        if k in other
+    ]
 
 
-def _duplicate(change: Change, key: str) -> Dead:
-    k = key_hash(f"duplicate/{key}")
-    return k, ref_json(change.ref), "source", "duplicate-key", None
+def _looked_at(
+    known: Recognised,
+    rows: Sequence[Row],
+    result: Observation,
+    waits: set[bytes],
+    duplicate: Callable[[int], bool],
+    *,
+    force: bool,
+) -> list[Seen]:
+    """Each record by itself; what is told twice by one pass is rejected."""
+    found = {row[0]: marks.Mark(*row[1:]) for row in rows}
+    differing = []
+    for change, key, k, fp in zip(*known, strict=True):
+        mark = found.get(k)
+        if mark is not None:
+            result.links.append(mark.link_id)
+            if duplicate(mark.link_id):
+                result.rejects.append(duplicate_key(change, key))
+                continue
+            if mark.fp == fp and not force and k not in waits:
+                continue
+        differing.append(Seen(change, key, k, fp, mark, k in waits))
+    return differing
+
+
+def _as_they_were(
+    held: set[bytes], known: Recognised, rows: Sequence[Row]
+) -> list[bytes]:
+    """What waited for a person is over when the record is as it was."""
+    fps = {k: fp for k, fp, _out_fp, _link_id in rows if k in held}
+    return [k for k, fp in zip(known.ks, known.fps, strict=True) if fps.get(k) == fp]

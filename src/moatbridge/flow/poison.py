@@ -29,8 +29,8 @@ from moatbridge.errors import (
     OutcomeUnknown,
     Rejected,
 )
-from moatbridge.flow.deciding import ref_json
 from moatbridge.flow.ending import is_away
+from moatbridge.flow.observation import ref_json
 from moatbridge.flow.pieces import FEW, MOST, in_pieces
 from moatbridge.ledger.keys import kept_hash, key_hash
 from moatbridge.ledger.poison import POISON

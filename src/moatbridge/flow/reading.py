@@ -18,6 +18,7 @@ from moatbridge.flow.ahead import read_ahead
 from moatbridge.flow.envelope import Envelope
 from moatbridge.flow.limits import Limits
 from moatbridge.flow.observation import Observation, told_by_adapter
+from moatbridge.flow.opening import LIVE
 from moatbridge.flow.settling import settles_late
 from moatbridge.flow.writing import write
 from moatbridge.ledger import counts, scans, unsettled
@@ -92,11 +93,10 @@ class Pass:
         )
         self._committed = self.envelope.at
         self._pending = Observation()
-        live = lease.part == "live"
+        live = lease.part == LIVE
         self._limits = Limits(route, ledger, run_id=run_id, live=live)
         self._since = time.monotonic()
         self.seen: int = self.envelope.seen
-        self.staged: int = 0
 
     def resume(self) -> None:
         """Forget what was staged after the position that reading restarts from."""
@@ -112,7 +112,7 @@ class Pass:
                 self._lease.part,
                 self.envelope.seq,
             )
-        if stale and self._lease.part != "live":
+        if stale and self._lease.part != LIVE:
             with self._ledger.step(self._lease, got_on=False) as tx:
                 ids = [(parcel_id,) for (parcel_id,) in stale]
                 tx.many("DELETE FROM intent WHERE parcel_id=?", ids)
@@ -132,7 +132,11 @@ class Pass:
         if self._told_before(batch):
             self.commit()
         changes, poison = self._sifted(batch.changes)
-        found = self._judged(changes, lambda link_id: not self._here.add(link_id))
+        found = self._judged(
+            changes,
+            lambda link_id: not self._here.add(link_id),
+            self._here.add_new,
+        )
         for one in poison:
             found.rejects.append(one.dead)
             found.blind += not one.named
@@ -164,12 +168,16 @@ class Pass:
             self.commit()
 
     def _judged(
-        self, changes: Sequence[Change], duplicate: Callable[[int], bool]
+        self,
+        changes: Sequence[Change],
+        duplicate: Callable[[int], bool],
+        fresh: Callable[[list[int]], bool],
     ) -> Observation:
-        feed = self._lease.part == "live"
+        feed = self._lease.part == LIVE
         found = self._observer.observe(
             changes,
             duplicate=(lambda _id: False) if feed else duplicate,
+            fresh=(lambda _ids: True) if feed else fresh,
             stale=self._seen_live(),
             feed=feed,
         )
@@ -197,7 +205,7 @@ class Pass:
             return told
 
         try:
-            found = self._judged(changes, duplicate)
+            found = self._judged(changes, duplicate, lambda _ids: False)
             with suppress(_Undone), self._ledger.step(self._lease) as tx:
                 write(tx, self._route, found, self._run_id, self._lease)
                 raise _Undone
@@ -206,7 +214,7 @@ class Pass:
 
     def _told_before(self, batch: Batch) -> bool:
         """Whether what is not committed yet speaks of a record that this tells anew."""
-        if not self._route.told_once or self._lease.part != "live":
+        if not self._route.told_once or self._lease.part != LIVE:
             return False
         found = self._pending
         staged = {o.k for o in (*found.upserts, *found.disables, *found.deletes)}
@@ -224,11 +232,11 @@ class Pass:
 
         def seen(link_id: int) -> bool:
             nonlocal bits
-            if self._generation is None or self._lease.part == "live":
+            if self._generation is None or self._lease.part == LIVE:
                 return False
             if bits is None:
                 flow_id = self._route.row.flow_id
-                bits = scans.Bits(flow_id, self._generation, "live")
+                bits = scans.Bits(flow_id, self._generation, LIVE)
                 with self._ledger.read() as tx:
                     bits.load(tx)
             return bits.has(link_id)
@@ -276,11 +284,12 @@ class Pass:
                     seq=self._lease.seq + 1, cursor=self.envelope.at,
                 )  # fmt: skip
             counts.add(tx, row.flow_id, self._limits.counted())
+            if pending.staged and self._lease.part == LIVE:
+                self._ledger.leases.wake(tx, row.flow_id, "lane")
             crash_point("bits.before_cursor")
         crash_point("stage.done")
         self._bits.saved()
         self._committed = self.envelope.at
-        self.staged += pending.staged
         self._pending = Observation()
         self._since = time.monotonic()
         self.settle()

@@ -155,9 +155,10 @@ class _Slice:
                     self._route, self._bridge.ledger, self._lease, "flow.bug"
                 )
                 raise
-        finished = "nothing" if self._nothing else "done"
-        state = finished if outcome == "done" else "ready"
+        state = "ready" if outcome != "done" else "nothing" if self._nothing else "done"
         leases.release(self._lease, wait=wait, state=state, well=True)
+        if state != "ready":  # not before: it would see that we are not done
+            self._wake_control()
         if self._untidy:
             sweep(
                 self._bridge.ledger,
@@ -212,28 +213,28 @@ class _Slice:
             )
         if came_to == "more":
             return "more", 0.0
-        self._wake_control()
         self._nothing = came_to == "nothing"
         return "done", 0.0
 
     def _live(self) -> tuple[Outcome, float]:
         route, ledger = self._route, self._bridge.ledger
-        with ledger.write() as tx:
+        with ledger.read() as tx:
             if not runs.ever_applied(tx, route.agreement):
-                # The first run waits for a person: the tail is read from its old
-                # position afterwards, so nothing is lost and nothing slips through.
+                # The first run waits for a person; the tail is read from here then.
                 return "idle", min(route.config.every, LONGEST_WAIT)
-            run_id = runs.live(tx, route.row.flow_id)
+            run_id = runs.live_already(tx, route.row.flow_id)
             scan = scans.current(tx, route.row.flow_id)
+        if run_id is None:
+            with ledger.write() as tx:
+                run_id = runs.live(tx, route.row.flow_id)
         if self._too_much_waiting(State.PLANNED, run_id):
             return "idle", REST
         reading = self._pass(run_id, scan.generation if scan else None)
         left = self._followed(reading)
-        if reading.staged or route.writeback is not None:
+        if route.writeback is not None:
             with ledger.write() as tx:
                 ledger.leases.wake(tx, route.row.flow_id, "lane")
-                if route.writeback is not None:
-                    wake_answers(tx, ledger, route)
+                wake_answers(tx, ledger, route)
         if left:
             return "more", 0.0
         return "idle", min(route.config.every, LONGEST_WAIT)
@@ -359,8 +360,8 @@ class _Slice:
         """One session per use: a scan's connection is busy while it is looked up in."""
         if use not in self._borrowed:
             if use != "target" or self._lease.kind != "lane":
-                settings = self._bridge.config.systems[system]
-                refuse_closed(system, settings, self._bridge.ledger.now())
+                config = self._bridge.config.systems[system]
+                refuse_closed(system, config, self._bridge.ledger.now())
             self._opening = True
             self._borrowed[use] = self._stack.enter_context(
                 self._bridge.session(system)

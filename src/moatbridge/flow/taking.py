@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 from moatbridge.errors import NotApplied, TranslationError
 from moatbridge.flow import letting_go
 from moatbridge.flow.answering import answer
-from moatbridge.flow.deciding import out_fingerprint, ref_json
+from moatbridge.flow.deciding import out_fingerprint
 from moatbridge.flow.grounds import Asked, Shown
 from moatbridge.flow.identities import Known, account_of, look_up
-from moatbridge.flow.observation import Observation
+from moatbridge.flow.observation import Observation, ref_json
 from moatbridge.flow.standing import CHANGED
 from moatbridge.flow.wording import Said, plain, said
 from moatbridge.guard import Context, Outgoing, judge
@@ -113,6 +113,7 @@ class Taker:
         changes: Sequence[Change],
         *,
         duplicate: Callable[[int], bool] | None = None,
+        fresh: Callable[[list[int]], bool] | None = None,
         stale: Callable[[int], bool] | None = None,
         force: bool = False,
         feed: bool = False,
@@ -122,11 +123,12 @@ class Taker:
         Args:
             changes: As the adapter told them.
             duplicate: Not used: a reply is known by its key.
+            fresh: Not used.
             stale: Not used.
             force: Not used.
             feed: Not used: the first reading of a reply counts.
         """
-        del duplicate, stale, force, feed
+        del duplicate, fresh, stale, force, feed
         result = Observation()
         read = self._read(self._present(changes, result), result)
         with self._ledger.read() as tx:
@@ -134,8 +136,8 @@ class Taker:
         for one in read:
             if one.k in known:
                 self._again(one, known[one.k], result)
-        fresh = self._ours([one for one in read if one.k not in known], result)
-        self._take(fresh, result)
+        ours = self._ours([one for one in read if one.k not in known], result)
+        self._take(ours, result)
         return result
 
     # --- reading ----------------------------------------------------------------

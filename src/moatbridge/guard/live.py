@@ -25,14 +25,19 @@ HELD: Final = ".held"
 """Suffix of the rule under which held changes are counted, so one alert is enough."""
 
 
+FIRST: Final = 5_000
+"""Links that are counted at first where a share of them decides."""
+
+
 class LiveWindow:
     """The window's counts, and what one batch adds to them. One thread at a time.
 
     Args:
         rules: The flow's rules.
         context: Time and counts.
-        links: Counts the live links of the pair. That reads every link of a large
-            ledger, so it is asked once, and only if a share of them decides.
+        links: Counts the live links of the pair, up to the number it is given. That
+            reads them, so it is asked only if a share of them decides, and for more
+            only if so many are too few.
         only: Names of the rules to judge by; None: all that count. A planned run is
             judged as a whole, except for ``posts``: what is beyond is held one by one.
     """
@@ -42,14 +47,15 @@ class LiveWindow:
         rules: Rules,
         context: Context,
         *,
-        links: Callable[[], int],
+        links: Callable[[int], int],
         only: Collection[str] | None = None,
     ) -> None:
         self._only = only
         self._rules = rules.at(context.now)
         self._context = context
         self._count_links = links
-        self._links: int | None = None
+        self._links = 0
+        self._asked = 0
         self._seen: dict[Counted, int] = {}
         self._added: list[Counted] = []
         self._alerts: dict[Counted, None] = {}
@@ -120,9 +126,12 @@ class LiveWindow:
             return n <= rule.run
         if n <= rule.at_most(0) or rule.share is None:
             return n <= rule.at_most(0)
-        if self._links is None:
-            self._links = self._count_links()
-        return n <= rule.at_most(self._links)
+        while n > rule.at_most(self._links):
+            if self._links < self._asked:  # these are all of them
+                return False
+            self._asked = 4 * self._asked or FIRST
+            self._links = self._count_links(self._asked)
+        return True
 
     def _count(self, key: Counted) -> int:
         if key not in self._seen:

@@ -4,7 +4,7 @@ Knows no guard, translator or adapter; `moatbridge.flow` composes its functions 
 three transactions of delivery: A stage, B in flight, C result.
 
 * `database`, `transactions`, `sqlite`, `postgresql`: one database behind one interface
-* `schema`, `migrations`, `clock`, `keys`, `frozen`: the ground
+* `tables`, `migrations`, `steps`, `clock`, `keys`, `frozen`: the ground
 * `leases`: who may work on what (fencing)
 * `flows`, `marks`, `scans`: what is known of records, and what a pass saw
 * `runs`, `parcels`, `admission`, `settlement`, `states`: the life of an intent

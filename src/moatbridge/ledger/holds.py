@@ -41,6 +41,8 @@ def outdate_holds(
         by: The parcel that moves them on, if what was told after it stays: nobody
             could tell that again.
     """
+    if not ks:
+        return
     older, values = "", []
     if by is not None:
         older = (
@@ -91,6 +93,8 @@ def said_again(
         flow_id: The flow.
         said: Key hash -> operation and fingerprint of what is staged.
     """
+    if not said:
+        return set()
     rows = tx.all(
         "SELECT h.k, h.out_fp, i.op, i.out_fp FROM hold h JOIN intent i "
         f"ON i.parcel_id=h.parcel_id AND i.k=h.k WHERE h.flow_id=? AND {_WAITS}",

@@ -148,6 +148,43 @@ def fingerprinter(version: str) -> Callable[[str, str | None, Sequence[Any]], by
     return fingerprint
 
 
+def batch_hasher(
+    version: str,
+) -> Callable[
+    [Sequence[str], Sequence[str | None], Sequence[Sequence[Any]]],
+    tuple[list[bytes], list[bytes]],
+]:
+    """Make the function that hashes a whole batch, in half the time.
+
+    Args:
+        version: As for `fingerprinter`.
+
+    Returns:
+        A function of the keys, names and projected values of records, in one order. It
+        gives their `kept_hash` and their fingerprints; or raises, whatever it meets,
+        where one of them has none that can be. It does not look for NUL in the keys.
+    """
+    seed = blake2b(version.encode(), digest_size=16)
+
+    def hashed(
+        keys: Sequence[str],
+        names: Sequence[str | None],
+        values: Sequence[Sequence[Any]],
+    ) -> tuple[list[bytes], list[bytes]]:
+        raws = list(map(str.encode, keys))
+        if max(map(len, raws), default=0) > MAX_KEY_BYTES:
+            raise ValueError
+        ks = [blake2b(raw, digest_size=16).digest() for raw in raws]
+        fps, copy, json = [], seed.copy, to_json
+        for record in zip(keys, names, values, strict=True):
+            state = copy()
+            state.update(json(record, bytes_mode="base64"))
+            fps.append(state.digest())
+        return ks, fps
+
+    return hashed
+
+
 def idempotency_key(*parts: str | int | bytes | None, after: bytes = b"") -> str:
     """26 lower-case base32 characters over length-prefixed parts (delivery 14).
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from moatbridge.ledger.database import Transaction
 
 _CHUNK = 500
+_MANY = 50
+"""From so many records on, asking whether there are any at all costs nothing."""
 _T = TypeVar("_T")
 
 
@@ -69,18 +71,36 @@ _LINK = (
 
 def lookup(tx: Transaction, side_id: int, ks: Sequence[bytes]) -> dict[bytes, Mark]:
     """Marks of these key hashes on one side: one look-up per 500 (delivery 32)."""
-    found: dict[bytes, Mark] = {}
-    for part in chunks(ks, _CHUNK):
+    return {
+        k: Mark(fp, out_fp, link_id) for k, fp, out_fp, link_id in rows(tx, side_id, ks)
+    }
+
+
+def rows(
+    tx: Transaction, side_id: int, ks: Sequence[bytes]
+) -> list[tuple[bytes, bytes | None, bytes | None, int]]:
+    """What `lookup` finds, as rows of (key hash, fp, out_fp, link id) in any order.
+
+    For who asks about many records and looks closer at few.
+    """
+    found: list[tuple[bytes, bytes | None, bytes | None, int]] = []
+    if len(ks) >= _MANY and not any_of(tx, side_id):
+        return found  # of a first load nothing is known yet
+    for start in range(0, len(ks), _CHUNK):
+        part = ks[start : start + _CHUNK]
         holes = ",".join("?" * len(part))
-        rows = tx.all(
+        found += tx.all(
             "SELECT k, fp, out_fp, link_id FROM mark "
             f"WHERE side_id=? AND k IN ({holes})",
             side_id,
             *part,
         )
-        for k, fp, out_fp, link_id in rows:
-            found[k] = Mark(fp, out_fp, link_id)
     return found
+
+
+def any_of(tx: Transaction, side_id: int) -> bool:
+    """Whether anything at all is known of one side."""
+    return tx.one("SELECT 1 FROM mark WHERE side_id=? LIMIT 1", side_id) is not None
 
 
 def put(
@@ -153,6 +173,19 @@ def count_live(tx: Transaction, pair_id: int) -> int:
             "SELECT count(*) FROM link WHERE pair_id=? AND state=?",
             pair_id,
             LinkState.LIVE,
+        )
+    )
+
+
+def count_live_to(tx: Transaction, pair_id: int, most: int) -> int:
+    """The same, but no further than so many: it reads no more than that."""
+    return int(
+        tx.value(
+            "SELECT count(*) FROM (SELECT 1 FROM link WHERE pair_id=? AND state=? "
+            "LIMIT ?) AS some_of_them",
+            pair_id,
+            LinkState.LIVE,
+            most,
         )
     )
 

@@ -118,10 +118,16 @@ def ever_applied(tx: Transaction, flow_id: int) -> bool:
 
 def live(tx: Transaction, flow_id: int) -> int:
     """Id of the run that changes outside any pass belong to; made if there is none."""
-    run = latest(tx, flow_id, "applying", kind="live")
-    if run is not None:
-        return run.run_id
+    run_id = live_already(tx, flow_id)
+    if run_id is not None:
+        return run_id
     return begin(tx, flow_id, kind="live", state="applying", auto=True, actor="live")
+
+
+def live_already(tx: Transaction, flow_id: int) -> int | None:
+    """The same run, if there is one; writes nothing."""
+    run = latest(tx, flow_id, "applying", kind="live")
+    return None if run is None else run.run_id
 
 
 def applying(tx: Transaction, flow_id: int) -> list[Run]:
@@ -159,10 +165,24 @@ def replace_older(tx: Transaction, flow_id: int, run_id: int) -> None:
     )
 
 
+def before_first(tx: Transaction, run_id: int) -> tuple[int, int]:
+    """Where the run's intents begin: (parcel, position) before the first of them.
+
+    Parcels are few, and intents are kept: from the beginning, what earlier runs sent
+    would be looked at each time. Of a run without any: behind all others.
+    """
+    first = tx.value(
+        "SELECT coalesce((SELECT min(parcel_id) FROM parcel WHERE run_id=?), "
+        "(SELECT max(parcel_id) FROM parcel), 0)",
+        run_id,
+    )
+    return int(first), -1
+
+
 def digest(tx: Transaction, flow_id: int, run_id: int) -> str:
     """SHA-256 over the run's planned intents, in order; what an approval binds to."""
     state = hashlib.sha256(f"{flow_id}/{run_id}".encode())
-    after = (0, -1)
+    after = before_first(tx, run_id)
     while True:
         rows = tx.all(
             "SELECT i.parcel_id, i.pos, i.op, i.key, i.out_fp FROM intent i "

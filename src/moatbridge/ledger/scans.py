@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from moatbridge.ledger.states import LinkState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable
 
     from moatbridge.ledger.database import Transaction
 
 CHUNK_BYTES: Final = 4096
 CHUNK_LINKS: Final = CHUNK_BYTES * 8
+_ALL: Final = 0xFF
+_FEW: Final = 500
+"""Links that are looked up one by one rather than among all of a stretch."""
 
 
 class Scan(NamedTuple):
@@ -67,18 +70,26 @@ class Bits:
         self._dirty.add(number)
         return True
 
-    def update(self, link_ids: Iterable[int]) -> None:
-        """Set many bits: half a microsecond a record cheaper than `add`."""
-        chunks = self._chunks
-        for link_id in link_ids:
-            number, rest = divmod(link_id, CHUNK_LINKS)
-            chunk = chunks.get(number)
-            if chunk is None:
-                chunk = chunks[number] = bytearray(CHUNK_BYTES)
-            byte, bit = rest >> 3, 1 << (rest & 7)
-            if not chunk[byte] & bit:
-                chunk[byte] |= bit
+    def update(self, link_ids: Collection[int]) -> None:
+        """Set many bits: half the cost of `add`."""
+        for number, part in _by_chunk(link_ids):
+            old = self._chunks.setdefault(number, bytearray(CHUNK_BYTES))
+            new = _filled(old, number, part)
+            if new != old:
+                self._chunks[number] = new
                 self._dirty.add(number)
+
+    def add_new(self, link_ids: Collection[int]) -> bool:
+        """Set all these bits if none of them is set; else set none, and say False."""
+        made: dict[int, bytearray] = {}
+        for number, part in _by_chunk(link_ids):
+            old = self._chunks.get(number) or bytearray(CHUNK_BYTES)
+            made[number] = _filled(old, number, part)
+            if _count(made[number]) - _count(old) < len(part):
+                return False
+        self._chunks.update(made)
+        self._dirty.update(made)
+        return True
 
     def has(self, link_id: int) -> bool:
         """Whether the bit is set."""
@@ -98,6 +109,31 @@ class Bits:
     def saved(self) -> None:
         """The transaction of `save` has committed."""
         self._dirty.clear()
+
+
+def _by_chunk(link_ids: Collection[int]) -> Iterable[tuple[int, Collection[int]]]:
+    """The links by the chunk that they are in; nearly always it is one."""
+    if not link_ids:
+        return ()
+    first = min(link_ids) // CHUNK_LINKS
+    if max(link_ids) // CHUNK_LINKS == first:
+        return ((first, link_ids),)
+    found: dict[int, list[int]] = {}
+    for link_id in link_ids:
+        found.setdefault(link_id // CHUNK_LINKS, []).append(link_id)
+    return found.items()
+
+
+def _filled(chunk: bytearray, number: int, link_ids: Collection[int]) -> bytearray:
+    """A copy of a chunk with these bits set."""
+    made, first = bytearray(chunk), number * CHUNK_BYTES
+    for link_id in link_ids:
+        made[(link_id >> 3) - first] |= 1 << (link_id & 7)
+    return made
+
+
+def _count(chunk: bytearray) -> int:
+    return int.from_bytes(chunk, "little").bit_count()
 
 
 def begin(
@@ -236,28 +272,41 @@ def missing(
     top = min(after + limit, scan.link_high)
     if after >= scan.link_high:
         return [], None
-    bits = dict(_merged(tx, flow_id, scan.generation, after + 1, top))
+    unseen = _unseen(tx, flow_id, scan.generation, after + 1, top)
+    where, values = "link_id>? AND link_id<=?", [after, top]
+    if len(unseen) <= _FEW:  # of a pair that has all these numbers to itself
+        if not unseen:
+            return [], (None if top >= scan.link_high else top)
+        where, values = f"link_id IN ({','.join('?' * len(unseen))})", list(unseen)
     rows = tx.all(
-        "SELECT link_id FROM link WHERE link_id>? AND link_id<=? AND pair_id=? "
-        "AND state=?",
-        after,
-        top,
+        f"SELECT link_id FROM link WHERE {where} AND pair_id=? AND state=?",
+        *values,
         pair_id,
         LinkState.LIVE,
     )
-    gone = [row[0] for row in rows if not _seen(bits, row[0])]
+    gone = sorted(unseen.intersection(i for (i,) in rows))
     return gone, (None if top >= scan.link_high else top)
 
 
-def _seen(bits: dict[int, int], link_id: int) -> bool:
-    number, rest = divmod(link_id, CHUNK_LINKS)
-    return bool(bits.get(number, 0) >> rest & 1)
+def _unseen(
+    tx: Transaction, flow_id: int, generation: int, low: int, high: int
+) -> set[int]:
+    """Numbers whose bit nobody set, both ends included."""
+    seen = _merged(tx, flow_id, generation, low, high)
+    first = low // CHUNK_LINKS * CHUNK_BYTES
+    found: list[int] = []
+    for at in range(low >> 3, (high >> 3) + 1):
+        byte = seen[at - first]
+        if byte != _ALL:
+            found += [at * 8 + bit for bit in range(8) if not byte >> bit & 1]
+    return {number for number in found if low <= number <= high}
 
 
 def _merged(
     tx: Transaction, flow_id: int, generation: int, low: int, high: int
-) -> Iterator[tuple[int, int]]:
-    """Union of all partitions' bitmaps, chunk by chunk, as little-endian integers."""
+) -> bytes:
+    """Union of all partitions' bitmaps, of whole chunks, one behind the other."""
+    merged = b""
     for number in range(low // CHUNK_LINKS, high // CHUNK_LINKS + 1):
         union = 0
         for (bits,) in tx.all(
@@ -267,4 +316,5 @@ def _merged(
             number,
         ):
             union |= int.from_bytes(bits, "little")
-        yield number, union
+        merged += union.to_bytes(CHUNK_BYTES, "little")
+    return merged
