@@ -33,8 +33,8 @@ def python(peer: str) -> str:
 def installed() -> dict[str, str]:
     """The environment of a program that was started before, as users' are.
 
-    Its modules are compiled once and kept: some containers forbid that, and then every
-    start compiles whole libraries, in time and memory that no user sees.
+    Its modules are compiled once and kept. Where an environment keeps none, every start
+    compiles whole libraries, in time and memory that a program started before does not need.
     """
     kept = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
     return kept | {"PYTHONPYCACHEPREFIX": str(ROOT / ".results" / "compiled")}

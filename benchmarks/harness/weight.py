@@ -18,8 +18,6 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from harness.peers import installed
-
 ADAPTERS = ("ldap", "mastodon", "scim", "sftp", "soap", "sql", "webhook")
 EXTRAS = ("", *ADAPTERS, "gateway", "postgresql", "all")
 MAIN = ["-c", "from moatbridge.cli import main; main()"]
@@ -75,6 +73,8 @@ def size(name: str) -> int:
 
 def cpu_ms(arguments: list[str]) -> float:
     """CPU milliseconds of one Python process."""
+    from harness.peers import installed  # a test reads this file alone
+
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, *arguments]
     subprocess.run(command, capture_output=True, check=True, env=installed())

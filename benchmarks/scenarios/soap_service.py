@@ -1,7 +1,8 @@
 """A canned SOAP service in a process of its own: ``soap_service.py COUNT WSDL OPERATIONS``.
 
 Every POST below ``/all`` is answered with so many people, below ``/one`` with one; the
-WSDL is written to a file. Ends when its standard input does.
+WSDL is written to a file. A GET is answered with how many POSTs there were. Ends when its
+standard input does.
 """
 
 from __future__ import annotations
@@ -76,15 +77,24 @@ class Canned(BaseHTTPRequestHandler):
     wbufsize = -1  # one packet for head and small body: or the client waits for Nagle
     disable_nagle_algorithm = True
     answers: ClassVar[dict[str, bytes]] = {}
+    calls: ClassVar[int] = 0
+    counting: ClassVar[threading.Lock] = threading.Lock()
 
     def log_message(self, *args: object) -> None:
         """Silent."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        body = self.answers[self.path]
+        with self.counting:
+            Canned.calls += 1
+        self._say("text/xml", self.answers[self.path])
+
+    def do_GET(self) -> None:
+        self._say("application/json", json.dumps(self.calls).encode())
+
+    def _say(self, kind: str, body: bytes) -> None:
         self.send_response(200)
-        self.send_header("Content-Type", "text/xml")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

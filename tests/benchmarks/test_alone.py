@@ -18,9 +18,9 @@ import pytest
 pytestmark = pytest.mark.filterwarnings("ignore")
 WORKS = (
     "alone-ldap-scan", "alone-ldap-members", "alone-ldap-add", "alone-ldap-modify", "alone-sftp-small",
-    "alone-sftp-large", "alone-csv", "alone-soap-answer", "alone-soap-calls", "alone-soap-open", "alone-sql-scan",
-    "alone-sql-scan-sqlite", "alone-sql-upsert", "alone-sql-upsert-sqlite", "alone-scim-scan", "alone-scim-create",
-    "alone-scim-bulk",
+    "alone-sftp-large", "alone-csv", "alone-csv-typed", "alone-soap-answer", "alone-soap-calls", "alone-soap-open",
+    "alone-sql-scan", "alone-sql-scan-sqlite", "alone-sql-upsert", "alone-sql-upsert-sqlite", "alone-scim-scan",
+    "alone-scim-create", "alone-scim-bulk",
 )  # fmt: skip
 
 
@@ -73,7 +73,30 @@ def test_what_was_not_written_is_a_failure_and_no_figure(place):
         once(place, work, work.variants[0], lambda *_all: {"said": {"seen": 200}})
 
 
-def test_searches_of_a_directory_are_counted(place):
+def test_calls_of_a_service_are_counted_where_they_arrive(place):
+    from harness.rounds import VariantFailed, once
+    from scenarios.alone.service import Calls
+
+    work = Calls(place)
+    for variant in work.variants:
+        found = once(place, work, variant, here)
+        assert found["requests"] == found["records"] == work.count, variant.name
+    said = {"said": {"seen": work.count}}
+    with pytest.raises(VariantFailed, match="alone-soap-calls, naive: \\(0, "):
+        once(place, work, work.variants[0], lambda *_all: said)
+
+
+def test_what_was_not_compiled_is_a_failure_and_no_figure(place):
+    from harness.rounds import VariantFailed, once
+    from scenarios.alone.service import OPERATIONS, Opening
+
+    work = Opening(place)
+    said = {"said": {"seen": OPERATIONS - 1}}
+    with pytest.raises(VariantFailed, match="alone-soap-open, moatbridge: \\(299, "):
+        once(place, work, work.variants[-1], lambda *_all: said)
+
+
+def test_searches_of_a_directory_are_counted(place, monkeypatch):
     from harness.rounds import once
     from scenarios.alone.directory import Members
 
@@ -81,3 +104,9 @@ def test_searches_of_a_directory_are_counted(place):
     found = {v.name: once(place, work, v, here)["requests"] for v in work.variants}
     assert found["naive"] > 100
     assert found["moatbridge"] <= found["ldap3"] + 5 <= 10
+
+    # Who is given fewer reads no more than these: two pages, and a search for each.
+    monkeypatch.setattr("scenarios.alone.directory_ways.PAGE", 50)
+    naive = once(place, work, work.variants[0], here)
+    assert naive["records"] == work.count // 2 == 100
+    assert naive["requests"] == 2 + 100

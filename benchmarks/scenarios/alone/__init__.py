@@ -1,8 +1,9 @@
 """Each adapter by itself, beside what its protocol's own tools and libraries cost.
 
-No ledger, no guard, no platform: only reading, or only writing. Connections are open and
-imports done before anything is measured, unless the other side is a command, which must
-connect as well.
+No ledger and no guard: only reading, or only writing; `memory` alone is a whole flow. Imports
+are done before anything is measured. Connecting is measured with directories and files over
+SSH, where some variants are commands and must connect; elsewhere connections are open
+before. Where it is otherwise, the note of a work says so.
 """
 
 from scenarios.alone import directory, files, memory, platform, service, tables

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Order = dict[str, Any]
 HERE = "scenarios.alone.directory_ways"
 LDAPSEARCH = Variant("ldapsearch", "OpenLDAP's own ldapsearch", "scenarios.to_platform.floors", "ldapsearch")  # fmt: skip
+CONNECTING = "Connecting is measured."
 SEARCHES = "Requests are searches of the directory, a page one each."
 
 
@@ -28,7 +29,7 @@ class Reading(Alone):
 
     name = "alone-ldap-scan"
     title = "{count:,} people of an OpenLDAP directory, read only"
-    note = f"All of them connect first. {SEARCHES}"
+    note = f"{CONNECTING} {SEARCHES}"
     records = 100_000
     variants = (
         LDAPSEARCH,
@@ -83,7 +84,7 @@ class Members(Reading):
 class Writing(Alone):
     """Below a container that is made for each run; the server does not wait for its disk."""
 
-    note = "All of them connect first."
+    note = CONNECTING
     records = 5_000
 
     def __init__(self, place: Place) -> None:
@@ -118,7 +119,7 @@ class Adding(Writing):
     title = "{count:,} people added to an OpenLDAP directory"
     variants = (
         Variant("ldap3", "ldap3: add, one by one", HERE, "ldap3_add"),
-        Variant("moatbridge", "moatbridge's ldap adapter: write", HERE, "add", ours=True),
+        Variant("moatbridge", "moatbridge's ldap adapter: write, as in a flow", HERE, "add", ours=True),
     )  # fmt: skip
 
     def right(self, entries: dict[str, Any]) -> int:
@@ -134,7 +135,7 @@ class Modifying(Writing):
     variants = (
         Variant("ldap3", "ldap3: modify, one by one, by DN", HERE, "ldap3_modify"),
         Variant("ldap3-same", "ldap3: found by id, old value compared, id and version read back", HERE, "ldap3_modify_as_we_do"),
-        Variant("moatbridge", "moatbridge's ldap adapter: write", HERE, "modify", ours=True),
+        Variant("moatbridge", "moatbridge's ldap adapter: write, as in a flow", HERE, "modify", ours=True),
     )  # fmt: skip
 
     def filled(self, place: str, count: int, order: Order) -> None:

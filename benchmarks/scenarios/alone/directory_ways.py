@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from harness.contents import row
@@ -66,7 +67,7 @@ def ldap3_each(order: Order) -> Callable[[], Order]:
         seen = memberships = 0
         with connected(source) as connection:
             found = _paged(connection, source["people"], PEOPLE, source["attributes"])
-            for entry in list(found)[: order["records"]]:
+            for entry in islice(found, order["records"]):
                 seen += 1
                 text = f"(member={entry['dn']})"
                 connection.search(source["groups"], text, attributes=["cn"])

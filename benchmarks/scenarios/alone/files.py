@@ -29,7 +29,10 @@ class Small(Alone):
 
     name = "alone-sftp-small"
     title = "{count:,} files of 3 KiB fetched from an OpenSSH server"
-    note = "All of them connect, list the folder, and write what they fetch to files in memory."
+    note = (
+        "Connecting is measured. So are listing the folder and writing what is fetched to"
+        " files in memory."
+    )
     unit = "file"
     records = 5_000
     variants = (
@@ -99,14 +102,11 @@ class Csv(Alone):
     """The format alone, from a file on disk."""
 
     name = "alone-csv"
-    title = "{count:,} rows of a CSV file on disk to dicts"
-    note = "Ten columns; typed: a whole number, a date and eight texts."
+    title = "{count:,} rows of a CSV file on disk to dicts of ten texts"
     records = 1_000_000
-    variants = (
+    variants: tuple[Variant, ...] = (
         Variant("by-hand", "csv.reader and dict, texts", HERE, "csv_by_hand"),
-        Variant("by-hand-typed", "csv.reader and dict, types converted", HERE, "csv_by_hand_typed"),
-        Variant("texts", "moatbridge's csv format, texts", HERE, "csv_texts", ours=True),
-        Variant("moatbridge", "moatbridge's csv format, typed", HERE, "csv_typed", ours=True),
+        Variant("moatbridge", "moatbridge's csv format, texts", HERE, "csv_texts", ours=True),
     )  # fmt: skip
 
     def __init__(self, place: Place) -> None:
@@ -128,4 +128,16 @@ class Csv(Alone):
         return said["seen"]
 
 
-WORKS = (Small, Large, Csv)
+class CsvTyped(Csv):
+    """The same, and two columns are no texts."""
+
+    name = "alone-csv-typed"
+    title = "{count:,} rows of a CSV file on disk to dicts of a whole number, a date and eight texts"
+    variants = (
+        Variant("texts", "csv.reader and dict, nothing converted", HERE, "csv_by_hand"),
+        Variant("by-hand", "csv.reader and dict, types converted", HERE, "csv_by_hand_typed"),
+        Variant("moatbridge", "moatbridge's csv format, typed", HERE, "csv_typed", ours=True),
+    )  # fmt: skip
+
+
+WORKS = (Small, Large, Csv, CsvTyped)

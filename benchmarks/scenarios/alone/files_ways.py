@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,31 +22,51 @@ def _into(order: Order) -> Path:
     return folder
 
 
-def paramiko_small(order: Order) -> Callable[[], Order]:
-    """File by file."""
-    source, into = order["source"], _into(order)
+def _fetching(
+    order: Order, opened: Callable[[], Any], fetch: Callable[[Any, Path], None]
+) -> Callable[[], Order]:
+    """Open, then `fetch` with what is open, and where files go."""
+    into = _into(order)
 
     def run() -> Order:
-        with ssh(source) as client, client.open_sftp() as files:
-            for name in files.listdir(source["folder"]):
-                with files.open(f"{source['folder']}/{name}", "rb") as file:
-                    (into / name).write_bytes(file.read())
+        with opened() as files:
+            fetch(files, into)
         return {"fetched": str(into)}
 
     return run
+
+
+def _by_paramiko(
+    order: Order, one: Callable[[Any, str, Path], object]
+) -> Callable[[], Order]:
+    """``one`` for each file of the folder."""
+    source = order["source"]
+
+    @contextmanager
+    def opened() -> Iterator[Any]:
+        with ssh(source) as client, client.open_sftp() as files:
+            yield files
+
+    def fetch(files: Any, into: Path) -> None:
+        for name in files.listdir(source["folder"]):
+            one(files, f"{source['folder']}/{name}", into / name)
+
+    return _fetching(order, opened, fetch)
+
+
+def paramiko_small(order: Order) -> Callable[[], Order]:
+    """File by file."""
+
+    def one(files: Any, path: str, target: Path) -> None:
+        with files.open(path, "rb") as file:
+            target.write_bytes(file.read())
+
+    return _by_paramiko(order, one)
 
 
 def paramiko_large(order: Order) -> Callable[[], Order]:
     """``get`` with its defaults."""
-    source, into = order["source"], _into(order)
-
-    def run() -> Order:
-        with ssh(source) as client, client.open_sftp() as files:
-            for name in files.listdir(source["folder"]):
-                files.get(f"{source['folder']}/{name}", str(into / name))
-        return {"fetched": str(into)}
-
-    return run
+    return _by_paramiko(order, lambda files, path, to: files.get(path, str(to)))
 
 
 def _storage(order: Order) -> Callable[[], Any]:
@@ -68,36 +89,33 @@ def _storage(order: Order) -> Callable[[], Any]:
     return opened
 
 
+def _listed(order: Order, storage: Any) -> list[tuple[str, int]]:
+    """Path and size of each file of the folder."""
+    folder = Path(order["source"]["folder"]).name
+    entries, _skipped = storage.list(folder, limit=10**6)
+    return [(f"{folder}/{each.name}", each.size) for each in entries]
+
+
 def small(order: Order) -> Callable[[], Order]:
     """Up to 32 files on their way at once."""
-    opened, into = _storage(order), _into(order)
-    folder = Path(order["source"]["folder"]).name
 
-    def run() -> Order:
-        with opened() as storage:
-            entries, _skipped = storage.list(folder, limit=10**6)
-            names = [(f"{folder}/{each.name}", each.size) for each in entries]
-            for path, content in storage.read_small(names):
-                (into / Path(path).name).write_bytes(content)
-        return {"fetched": str(into)}
+    def fetch(storage: Any, into: Path) -> None:
+        for path, content in storage.read_small(_listed(order, storage)):
+            (into / Path(path).name).write_bytes(content)
 
-    return run
+    return _fetching(order, _storage(order), fetch)
 
 
 def large(order: Order) -> Callable[[], Order]:
     """Some MiB asked for ahead."""
-    opened, into = _storage(order), _into(order)
-    folder = Path(order["source"]["folder"]).name
 
-    def run() -> Order:
-        with opened() as storage:
-            (entry,), _skipped = storage.list(folder, limit=10**6)
-            with (into / entry.name).open("wb") as file:
-                for piece in storage.read(f"{folder}/{entry.name}", size=entry.size):
-                    file.write(piece)
-        return {"fetched": str(into)}
+    def fetch(storage: Any, into: Path) -> None:
+        ((path, size),) = _listed(order, storage)
+        with (into / Path(path).name).open("wb") as file:
+            for piece in storage.read(path, size=size):
+                file.write(piece)
 
-    return run
+    return _fetching(order, _storage(order), fetch)
 
 
 def csv_by_hand(order: Order) -> Callable[[], Order]:

@@ -22,7 +22,10 @@ HERE = "scenarios.alone.platform_ways"
 class Platform(Alone):
     """What they have in common."""
 
-    note = "All of them connect before."
+    note = (
+        "Connections are open before and not measured; what is asked for then counts as"
+        " requests."
+    )
 
     def given(self, variant: Variant, count: int, folder: Path) -> Order:
         self.place.sink.clear()
@@ -73,7 +76,7 @@ class Single(Platform):
     records = 2_000
     variants = (
         Variant("raw", "httpx2: POST, json", HERE, "raw_create"),
-        Variant("moatbridge", "moatbridge's scim adapter: write of one", HERE, "create", ours=True),
+        Variant("moatbridge", "moatbridge's scim adapter: write of one, as in a flow", HERE, "create", ours=True),
     )  # fmt: skip
 
 
@@ -85,7 +88,7 @@ class Bulk(Platform):
     records = 20_000
     variants = (
         Variant("raw", "httpx2 and json: bulk requests", HERE, "raw_bulk"),
-        Variant("moatbridge", "moatbridge's scim adapter: write of 500", HERE, "bulk", ours=True),
+        Variant("moatbridge", "moatbridge's scim adapter: write of 500, as in a flow", HERE, "bulk", ours=True),
     )  # fmt: skip
 
 

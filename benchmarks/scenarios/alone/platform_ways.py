@@ -17,13 +17,15 @@ MOST = 100
 
 
 def _client(order: Order) -> Any:
-    """One connection, kept."""
+    """One connection, open and kept."""
     import httpx2
 
     headers = {
         "Authorization": "Bearer benchmark", "Content-Type": "application/scim+json",
     }  # fmt: skip
-    return httpx2.Client(base_url=order["sink"], headers=headers, trust_env=False)
+    client = httpx2.Client(base_url=order["sink"], headers=headers, trust_env=False)
+    client.get("/ServiceProviderConfig").raise_for_status()
+    return client
 
 
 def raw_scan(order: Order) -> Callable[[], Order]:

@@ -132,7 +132,7 @@ class PostgreSql:
 class Tables(Alone):
     """What they have in common."""
 
-    note = "All of them connect before."
+    note = "Connections are open before and not measured."
     kind: type[Sqlite | PostgreSql]
 
     def __init__(self, place: Place) -> None:
@@ -177,12 +177,16 @@ class Upsert(Tables):
 
     name = "alone-sql-upsert"
     title = "{count:,} rows upserted into a PostgreSQL table that has half of them"
+    note = (
+        f"{Tables.note} Records are made before, and Python's collector does not look"
+        " through them."
+    )
     records = 100_000
     kind = PostgreSql
     variants: tuple[Variant, ...] = (
         Variant("merge", "SQLAlchemy ORM: merge", HERE, "merge", share=0.05),
         Variant("core", "SQLAlchemy Core: executemany, 1,000 a call", HERE, "executemany"),
-        Variant("moatbridge", "moatbridge's sql adapter: write, 1,000 a call", HERE, "upsert", ours=True),
+        Variant("moatbridge", "moatbridge's sql adapter: write, 1,000 a call, as in a flow", HERE, "upsert", ours=True),
     )  # fmt: skip
 
     def given(self, variant: Variant, count: int, folder: Path) -> Order:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from scenarios.alone.tables import COLUMNS, TEXTS, people, plain
@@ -202,14 +203,14 @@ def merge(order: Order) -> Callable[[], Order]:
     from sqlalchemy.orm import Session
 
     engine, table = _core(order, "target")
-    person, records = _entity(table), _records(order)
+    person, chunks = _entity(table), _chunks(_records(order))
 
     def run() -> Order:
         with Session(engine) as session:
-            for record in records:
+            for record in chain.from_iterable(chunks):
                 session.merge(person(**record))
             session.commit()
-        return {"seen": len(records)}
+        return {"seen": sum(map(len, chunks))}
 
     return run
 

@@ -6,6 +6,7 @@ groups, members through a table in memory.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from harness.contents import BULK, creates, user
@@ -41,9 +42,9 @@ def naive(order: Order) -> Callable[[], Order]:
                 source["people"],
                 "(objectClass=inetOrgPerson)",
                 attributes=names,
-                generator=False,
-            )[: order["records"]]
-            for entry in people:
+                generator=True,
+            )
+            for entry in islice(people, order["records"]):
                 values = entry["attributes"]
                 flat = [
                     values[n][0] if isinstance(values[n], list) else values[n]

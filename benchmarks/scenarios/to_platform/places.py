@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -296,6 +297,11 @@ class Soap:
         self._url = json.loads(process.stdout.readline())["url"]
         place.stack.callback(process.wait, 30)
         place.stack.callback(process.stdin.close)
+
+    def calls(self) -> int:
+        """How many the service has answered."""
+        with urllib.request.urlopen(self._url) as answer:
+            return json.load(answer)
 
     def order(self, _count: int, _folder: Path) -> Order:
         lists = {
