@@ -21,7 +21,7 @@ from moatbridge.ledger.sqlite_connections import (
 
 
 @pytest.fixture
-def made(tmp_path):
+def made():
     """What was opened, in order."""
     return []
 
@@ -139,3 +139,33 @@ def test_a_ledger_that_is_up_to_date_is_opened_and_used_without_sqlalchemy(tmp_p
         [sys.executable, "-c", code, url], capture_output=True, text=True, check=True
     )
     assert ran.stdout.strip() == "[]"
+
+
+FORKED = """
+import os, sys
+from pathlib import Path
+from moatbridge.ledger import Ledger
+
+ledger = Ledger(sys.argv[1])
+with ledger.write() as tx:
+    tx.run("INSERT INTO meta(name, value) VALUES('parent', '1')")
+pool = ledger.db._store.connections
+before = set(map(id, pool._idle))
+child = os.fork()
+if not child:
+    with ledger.write() as tx:
+        tx.run("INSERT INTO meta(name, value) VALUES('child', '1')")
+    os._exit(bool(before & set(map(id, pool._idle))))
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+with ledger.write() as tx:
+    tx.run("INSERT INTO meta(name, value) VALUES('again', '1')")
+    print(tx.value("SELECT count(*) FROM meta WHERE name IN ('parent','child','again')"))
+"""
+
+
+def test_a_forked_child_never_uses_or_closes_its_parents_connections(tmp_path):
+    """Nobody should fork with a ledger open; a server that does harms nothing."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    command = [sys.executable, "-c", FORKED, url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr

@@ -243,38 +243,3 @@ def test_reports_hold_no_data(name):
     ).to_text()
     assert "Lovelace" not in text
     assert "psst" not in text + repr(bound)
-
-
-def test_what_a_target_holds_as_it_is_is_given_back_untouched():
-    target = native(("userName", "name.givenName", "emails[type=work].value", "active"))
-    held = ("userName", "emails[type=work].value", "active")
-    entity = {"userName": "ada", "emails": [{"type": "work", "value": None}]}
-    assert target.restrict((*held, "title"), held)(entity) is entity
-    assert target.restrict((*held, "title"))(entity) == entity
-
-
-@pytest.mark.parametrize(
-    ("paths", "within"),
-    [
-        (("userName", "title"), ("userName", "title")),  # it has no title
-        (("userName", "nonsense"), ("userName", "nonsense")),
-        (("userName", "name"), ("userName", "name")),  # of a name only a part
-        (
-            ("userName", "emails"),
-            ("userName", "emails[type=work].value"),
-        ),  # may be gone
-    ],
-)
-def test_what_a_target_cannot_hold_as_it_is_is_cut(paths, within):
-    target = native(("userName", "name.givenName", "emails[type=work].value"))
-    entity = {"userName": "ada", "title": "Dr", "name": {"familyName": "L"}}
-    cut = target.restrict(paths, within)(entity)
-    assert cut is not entity
-    assert cut == target.restrict(paths)(entity)
-
-
-def test_references_are_turned_even_where_nothing_is_cut_off():
-    source = people()
-    target = native(source.paths)
-    entity = {"userName": "ada", "enterprise": {"manager": BOSS}}
-    assert target.restrict(source.paths, source.paths)(entity) is not entity

@@ -14,7 +14,7 @@ from moatbridge.adapter import Field
 from moatbridge.changes import Ref
 from moatbridge.entities.scim import ENTERPRISE, to_scim
 from moatbridge.http import BaseUrl
-from moatbridge_scim import ScimAdapter, filters, standard
+from moatbridge_scim import ScimAdapter, filters, preparing, standard
 from moatbridge_scim.bodies import BodyMaker
 from moatbridge_scim.peer import resource_types
 from moatbridge_scim.receipts import bulk_answers, ident_of
@@ -187,6 +187,57 @@ def test_moments_read_at_once_as_they_read_one_by_one(moment):
     resource = {"id": "7", "meta": {"created": moment, "lastModified": moment}}
     (change,) = maker.changes(["7"], [resource])
     assert change.data == record_of(resource, kind.kind, maker._fields).data
+
+
+SAID = st.recursive(
+    st.none() | st.booleans() | st.sampled_from([0, 1, 1.0, 1.5, "", "1", "True"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["type", "value"]), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+
+
+def meant(value):
+    """A value of JSON as one that is alike only if it means the same."""
+    if isinstance(value, dict):
+        return "object", [(name, meant(value[name])) for name in sorted(value)]
+    if isinstance(value, list):
+        return "list", [meant(each) for each in value]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return ("number", float(value)) if is_number else (type(value).__name__, value)
+
+
+def turned(value, *, order):
+    """The same in other words: another order of members, and of a list's entries."""
+    if isinstance(value, dict):
+        return {name: turned(value[name], order=False) for name in reversed(value)}
+    if isinstance(value, list):
+        found = [turned(each, order=False) for each in value]
+        return found[::-1] if order else found
+    return value
+
+
+@settings(deadline=None, max_examples=300)
+@given(SAID, SAID)
+def test_values_are_compared_at_once_as_by_what_they_mean(one, other):
+    alike = meant(one) == meant(other)
+    if isinstance(one, list) and isinstance(other, list):
+        alike = sorted(map(str, map(meant, one))) == sorted(map(str, map(meant, other)))
+    empty = (None, [], {}, "")
+    assert preparing._same(one, other) == (alike or (one in empty and other in empty))
+    assert preparing._same(one, turned(one, order=True))
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda v: v, lambda v: [v], lambda v: [{"primary": v}], lambda v: {"x": v}]
+)
+def test_a_boolean_is_no_number_wherever_it_stands(wrap):
+    for number, boolean in ((1, True), (0, False)):
+        assert not preparing._same(wrap(number), wrap(boolean))
+        assert not preparing._same(wrap(boolean), wrap(number))
+        assert preparing._same(wrap(number), wrap(float(number)))
 
 
 def test_two_records_never_share_a_list():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from moatbridge.errors import ConfigurationError
 from moatbridge.testing import net
 from moatbridge_sql import SqlConfig, _url
 from moatbridge_sql._config import Condition, Deleted
@@ -221,6 +223,47 @@ def test_every_way_of_reading_gives_the_same_rows(
     ways(both, lambda s: sorted(map(repr, s.find(selection, column, ["u1", "u2"]))))
 
 
+RENAMED = ("id", "mail", "state", "moved")
+
+
+@pytest.mark.parametrize("name", RENAMED)
+@pytest.mark.parametrize("plan", [{}, {"poll": True}], ids=["scan", "poll"])
+def test_a_column_that_is_gone_is_never_read_as_its_own_name(
+    tmp_path: Path, name: str, plan: dict[str, Any]
+) -> None:
+    """SQLite takes a quoted name that no column has for a text."""
+    both = Both(tmp_path / "hr.db")
+    both.execute(
+        "create table t(id integer primary key, mail text, state text, moved integer)",
+        rows=[
+            ("insert into t values(?,?,'on',?)", [(n, f"m{n}@x", n) for n in (1, 2)])
+        ],
+    )
+    ways = []
+    for one in (both.plain, both.whole):
+        selection = Selection(
+            table=one.describe(["t"])["t"],
+            fields=("id", "mail"),
+            key=("id",),
+            where=(Condition(column="state", op="=", value="on"),),
+            cursor="moved",
+        )
+        assert [
+            len(page.rows) for page in one.pages(PagePlan(selection, limit=5, **plan))
+        ] == [2]
+        ways.append((one, selection))
+    both.execute(f"alter table t rename column {name} to gone")
+    gone = re.escape("sql.schema-changed")
+    for one, selection in ways:
+        if name != "moved" or plan:  # a scan does not look at the cursor
+            with pytest.raises(ConfigurationError, match=gone):
+                list(one.pages(PagePlan(selection, limit=5, **plan)))
+        if name != "moved":
+            with pytest.raises(ConfigurationError, match=gone):
+                list(one.fetch(selection, [(1,)]))
+    both.close()
+
+
 def test_text_in_no_encoding_becomes_a_marker_either_way(both: Both) -> None:
     both.execute(
         "create table torn(nr integer primary key, login text)",
@@ -254,13 +297,15 @@ def test_no_url_is_plain_that_sqlalchemy_reads_differently(text: str) -> None:
 
 
 def test_who_writes_or_asks_for_the_generic_way_gets_sqlalchemy(both: Both) -> None:
+    both.execute("create table told(x)")
     generic = SqlConfig(url=both.config.url, dialect_mode="generic")
-    for config, read_only in ((both.config, False), (generic, True)):
+    encoded = SqlConfig(url=both.config.url, text_encoding="latin-1")
+    for config, read_only in ((both.config, False), (generic, True), (encoded, True)):
         with closing(open_database(config, net(()), read_only=read_only)) as database:
             assert isinstance(database, Session)
     with closing(open_database(both.config, net(()), read_only=True)) as database:
         assert isinstance(database, PlainSession)
-        assert "rows" in {found.table.name for found in database.overview()}
+        assert "told" in {found.table.name for found in database.overview()}
 
 
 CODE = """

@@ -68,14 +68,15 @@ class _Ahead:
         yield from self._as_read()
 
     def _start(self) -> None:
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=copy_context().run,
             args=(self._work,),
             name="moatbridge-read",
             daemon=True,
         )
         self._asked.put(_NEXT)
-        self._thread.start()
+        thread.start()
+        self._thread = thread  # one that cannot be started is not waited for
 
     def _as_read(self) -> Iterator[Batch]:
         while True:

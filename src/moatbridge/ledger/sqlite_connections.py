@@ -6,9 +6,11 @@ short command, is asked only where old tables are brought up to date (`core_of`)
 
 from __future__ import annotations
 
+import os
 import sqlite3
-import threading
+from collections import deque
 from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ class TooManyConnections(Exception):
 class Connections:
     """Opened where needed, kept where it pays. Safe to share between threads.
 
+    Places and idle connections stand in queues that are taken from in one step of the
+    interpreter's: a Ctrl-C finds no lock of ours held, which nobody would open again.
+
     Args:
         open_: Makes a connection, which any thread may use.
         wait: Seconds to wait for one while all of them are in use.
@@ -37,12 +42,14 @@ class Connections:
     def __init__(self, open_: Callable[[], sqlite3.Connection], wait: float) -> None:
         self._open = open_
         self._wait = wait
-        self._free = threading.BoundedSemaphore(MOST)
-        self._idle: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
-        self._life = 0
+        self._places: SimpleQueue[None] = SimpleQueue()
+        for _ in range(MOST):
+            self._places.put(None)
+        self._idle: deque[sqlite3.Connection] = deque()
+        self._life, self._process = 0, os.getpid()
+        self._parents: list[deque[sqlite3.Connection]] = []
         self.opened: list[Callable[[sqlite3.Connection], object]] = []
-        """Called with every new connection, before it is used."""
+        """Called with every new connection, before it is used: proofs set limits."""
 
     @contextmanager
     def one(self) -> Iterator[sqlite3.Connection]:
@@ -52,23 +59,26 @@ class Connections:
             TooManyConnections: All were in use for too long.
             sqlite3.Error: None can be opened.
         """
-        if not self._free.acquire(timeout=self._wait):
-            raise TooManyConnections
         try:
-            connection, life = self._taken()
+            self._places.get(timeout=self._wait)
+        except Empty:
+            raise TooManyConnections from None
+        try:
+            life, connection = self._life, self._taken()
             try:
                 yield connection
             finally:
                 self._back(connection, life)
         finally:
-            self._free.release()
+            self._places.put(None)
 
-    def _taken(self) -> tuple[sqlite3.Connection, int]:
-        with self._lock:
-            life = self._life
-            if self._idle:
-                return self._idle.pop(), life  # the newest: its pages are in memory
-        return self._new(), life
+    def _taken(self) -> sqlite3.Connection:
+        if self._process != os.getpid():
+            self._forked()
+        try:
+            return self._idle.pop()  # the newest: its pages are in memory
+        except IndexError:
+            return self._new()
 
     def _new(self) -> sqlite3.Connection:
         made = self._open()
@@ -80,28 +90,40 @@ class Connections:
             raise
         return made
 
+    def _forked(self) -> None:
+        """Leave the parent's connections alone: not used here, and not closed.
+
+        SQLite's own rule (sqlite.org/howtocorrupt.html): to close one in a child would
+        give up the parent's locks.
+        """
+        self._parents.append(self._idle)
+        self._idle, self._process = deque(), os.getpid()
+
     def _back(self, connection: sqlite3.Connection, life: int) -> None:
         # One that is still in a transaction would keep everybody else from writing.
-        whole = not connection.in_transaction
-        with self._lock:
-            keep = whole and life == self._life and len(self._idle) < KEPT
-            if keep:
-                self._idle.append(connection)
-        if not keep:
+        kept = not connection.in_transaction and life == self._life
+        if not kept or len(self._idle) >= KEPT:
             with suppress(sqlite3.Error):
                 connection.close()
+            return
+        self._idle.append(connection)
+        if life != self._life:  # they were closed meanwhile
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        with suppress(IndexError):
+            while True:
+                connection = self._idle.pop()
+                with suppress(sqlite3.Error):
+                    connection.close()
 
     def close(self) -> None:
         """Close those that are idle, and the others when they come back. Idempotent.
 
         Whoever asks for one later gets a new one.
         """
-        with self._lock:
-            self._life += 1
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            with suppress(sqlite3.Error):
-                connection.close()
+        self._life += 1
+        self._close_idle()
 
 
 def core_of(raw: Any) -> Connection:

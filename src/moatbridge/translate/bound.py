@@ -138,9 +138,7 @@ class BoundTranslator:
         """What of an entity this stream can hold; for the out fingerprint."""
         return self._cut(entity)
 
-    def restrict(
-        self, paths: Iterable[str], within: Sequence[str] | None = None
-    ) -> Callable[[Entity], Entity]:
+    def restrict(self, paths: Iterable[str]) -> Callable[[Entity], Entity]:
         """A function like `cut`, for entities that hold only these paths.
 
         Where ``paths`` owns a whole list and this translator a slot of it, a list
@@ -149,12 +147,10 @@ class BoundTranslator:
 
         Args:
             paths: What the source produces (its `paths`).
-            within: Paths that the entities were cut to already; if this stream can
-                hold all of them as they are, they are given back untouched.
         """
         from moatbridge.translate.cutting import cutter  # noqa: PLC0415 - cycle
 
-        return cutter(self.resolved, paths, within)
+        return cutter(self.resolved, paths)
 
     def fingerprint(self, entity: Entity) -> bytes:
         """`moatbridge.entities.fingerprint` with this entity type."""

@@ -12,7 +12,7 @@ from moatbridge.errors import ConfigurationError
 from moatbridge.translate.steps import At, Key, Step, clash, entity_spot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from moatbridge.entities import Shape
     from moatbridge.translate.leaves import Leaf
@@ -43,7 +43,7 @@ class _Node:
 
 
 def cutter(
-    resolved: Resolved, paths: Iterable[str], within: Sequence[str] | None = None
+    resolved: Resolved, paths: Iterable[str]
 ) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """See `BoundTranslator.restrict`; unknown paths are ignored."""
     produced = list(_spots(paths, resolved.shape))
@@ -54,39 +54,7 @@ def cutter(
         for steps in produced:
             if clash(steps, leaf.spot.steps):
                 _keep(root, steps, leaf)
-    if within is not None and _keeps_all(root, within, resolved.shape):
-        return _as_it_is
     return _object(root)
-
-
-def _keeps_all(root: _Node, paths: Sequence[str], shape: Shape) -> bool:
-    """Whether nothing of these paths is cut off, added or turned."""
-    found = list(_spots(paths, shape))
-    return (
-        len(found) == len(paths)
-        and not _changes(root)
-        and all(_is_kept(root, steps) for steps in found)
-    )
-
-
-def _changes(node: _Node) -> bool:
-    """Whether more is done below than leaving something out."""
-    if node.filled or node.entry is not None or node.reference is not None:
-        return True
-    return any(
-        _changes(each) for each in (*node.members.values(), *node.slots.values())
-    )
-
-
-def _is_kept(node: _Node, steps: tuple[Step, ...]) -> bool:
-    for step in steps:
-        below = node.slots.get(step) if isinstance(step, At) else None
-        if isinstance(step, Key):
-            below = node.members.get(step.name)
-        if below is None:
-            return False
-        node = below
-    return node.whole
 
 
 def _spots(paths: Iterable[str], shape: Shape) -> Iterator[tuple[Step, ...]]:

@@ -33,8 +33,9 @@ Schema: TypeAlias = dict[str, Any]
 OURS: Final = frozenset({"id", "schemas", "meta"})
 """What every resource has, and no record."""
 
-_NEVER: Final = "\0"
-"""An attribute that no resource has, for fields that no attribute fills."""
+_NEVER: Final[list[str | int]] = ["schemas", 1 << 40]
+"""A place that no resource has, for fields that no attribute fills: any name could be
+that of an attribute, but no list is so long."""
 
 _TEXT: Final[Schema] = {"type": "str", "strict": True}
 _TRUTH: Final[Schema] = {"type": "bool", "strict": True}
@@ -99,7 +100,7 @@ class PlainResources:
 
 def _member(field: Field, value: Schema | None) -> Schema:
     """A field of a record; one that nothing fills is as empty as a missing one."""
-    source: list[str | int] = [_NEVER if value is None else field.name]
+    source: list[str | int] = [field.name] if value is not None else _NEVER
     if value is None:
         value = {"type": "none"}
     elif field.name in _TIMES:

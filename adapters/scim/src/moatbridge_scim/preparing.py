@@ -167,15 +167,28 @@ def _moved(intent: Intent, current: Record) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    if one == other:
+    """Whether two values of JSON mean the same; a list's order means nothing.
+
+    A boolean is no number, although Python's ``==`` takes ``True`` for 1.
+    """
+    if one == other and (one.__class__ is str or repr(one) == repr(other)):
         return True
     if isinstance(one, list) and isinstance(other, list):
         return sorted(map(_canonical, one)) == sorted(map(_canonical, other))
-    return one in _EMPTY and other in _EMPTY
+    if one in _EMPTY and other in _EMPTY:
+        return True
+    return _canonical(one) == _canonical(other)
 
 
-def _canonical(entry: Any) -> str:
-    return repr(sorted(entry.items())) if isinstance(entry, dict) else repr(entry)
+def _canonical(value: Any) -> str:
+    if isinstance(value, dict):
+        said = [(name, _canonical(value[name])) for name in sorted(value)]
+        return f"{{{said}}}"
+    if isinstance(value, list):
+        return f"[{list(map(_canonical, value))}]"
+    if isinstance(value, float) and value.is_integer():
+        return repr(int(value))
+    return repr(value)
 
 
 def _owns_members(job: Job) -> bool:

@@ -35,6 +35,9 @@ FIELD_TYPES: Final[dict[str, FieldType]] = {
 }
 """What a record's field is called; text where nothing is said."""
 
+MOST_COLUMNS: Final = 1600
+"""A table or view with more is not taken."""
+
 NARROW: Final = 4000
 """A text of at most that many characters is never measured."""
 

@@ -32,5 +32,6 @@ def open_database(config: SqlConfig, net: Net, *, read_only: bool) -> Database:
 
 def _plain(config: SqlConfig) -> bool:
     """Whether it is a file that can be read without SQLAlchemy."""
-    ordinary = config.dialect_mode != "generic" and not config.schemas
+    ordinary = not (config.schemas or config.text_encoding)
+    ordinary = ordinary and config.dialect_mode != "generic"
     return ordinary and _url.plain_file(config.url) is not None

@@ -12,7 +12,13 @@ from sqlalchemy.exc import SAWarning
 
 from moatbridge.errors import ConfigurationError
 from moatbridge_sql._catalog import find_name
-from moatbridge_sql._schema import Column, Kind, Table, schema_changed
+from moatbridge_sql._schema import (
+    MOST_COLUMNS,
+    Column,
+    Kind,
+    Table,
+    schema_changed,
+)
 from moatbridge_sql.engine import _information, _sqlite_values
 
 if TYPE_CHECKING:
@@ -21,7 +27,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import ReflectedColumn
     from sqlalchemy.engine.reflection import Inspector
 
-MOST_COLUMNS: Final = 1600
 MOST_TABLES: Final = 10_000
 
 _KINDS: Final[tuple[tuple[Any, Kind], ...]] = (

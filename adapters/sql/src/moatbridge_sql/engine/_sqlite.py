@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from moatbridge_sql import _url
 from moatbridge_sql.engine import _sqlite_values
 from moatbridge_sql.engine._dialect import (
     RAW,
@@ -59,9 +58,7 @@ class SqliteDialect(GenericDialect):
     def may_write(self, connection: sa.Connection, table: Table) -> bool | None:
         """The file's own permission."""
         del connection, table
-        import os  # noqa: PLC0415 - one use
-
-        return os.access(_url.database_name(self.config.url), os.W_OK)
+        return _sqlite_values.may_write(self.config)
 
     # --- reading -----------------------------------------------------------------
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from moatbridge_sql._schema import Column, Kind, Table
+from moatbridge_sql._schema import MOST_COLUMNS, Column, Kind, Table
 from moatbridge_sql.engine._sqlite_values import INDEXES, row_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from sqlite3 import Connection
 
-_MOST: Final = 1600
 _TYPE: Final = re.compile(r"([A-Z]+)(?:\((\d+)(?:, ?(\d+))?\))?")
 _KINDS: Final[Mapping[str, Kind]] = {
     "BIGINT": "int", "BLOB": "bytes", "BOOLEAN": "bool", "CHAR": "char",
@@ -56,7 +55,7 @@ def _table(connection: Connection, name: str, *, view: bool) -> Table | None:
     ).fetchall()
     columns = [_column(*row[:4]) for row in rows]
     usual = [column for column in columns if column is not None]
-    if len(usual) < len(rows) or len(rows) > _MOST or any(row[5] for row in rows):
+    if len(usual) < len(rows) or len(rows) > MOST_COLUMNS or any(r[5] for r in rows):
         return None
     key = tuple(row[0] for row in sorted(rows, key=_place) if row[4])
     indexes = _indexes(connection, name)

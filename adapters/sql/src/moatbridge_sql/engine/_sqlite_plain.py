@@ -7,12 +7,10 @@ handed to a `Session` of its own, opened where it is first needed.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from moatbridge.errors import NotApplied
-from moatbridge_sql import _url
 from moatbridge_sql.engine import _sqlite_catalogue, _sqlite_file, _sqlite_values
 from moatbridge_sql.engine._reading import Reading
 from moatbridge_sql.engine._sqlite_selects import SqliteSelects
@@ -109,7 +107,7 @@ class PlainSession(Reading):
     def may_write(self, table: Table) -> bool | None:
         """The file's own permission."""
         del table
-        return os.access(_url.database_name(self._config.url), os.W_OK)
+        return _sqlite_values.may_write(self._config)
 
     def write(self, target: Target, rows: Sequence[RowWrite]) -> list[Written]:
         """See `Database`; it was opened for reading, and says so."""

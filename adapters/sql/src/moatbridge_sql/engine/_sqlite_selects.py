@@ -1,7 +1,9 @@
 """The statements of `_statements` for SQLite, as text: (SQL, values).
 
 Only what reads, of the plainest kind. All values are bound; names come from the
-catalogue and are quoted. `tests/test_sqlite_plain.py` holds both to the same rows.
+catalogue, are quoted, and name their table too: SQLite takes `"gone"` alone for a text
+if no column is called that (sqlite.org/quirks.html, section 8), and every row would
+say `gone`. `tests/test_sqlite_plain.py` holds both to the same rows.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ class SqliteSelects:
     def __init__(self, selection: Selection) -> None:
         self._selection = selection
         self._table = selection.table
-        self._keys = [quoted(name) for name in selection.key]
-        self._values = ", ".join(map(quoted, selection.columns))
+        self._keys = [self._named(name) for name in selection.key]
+        self._values = ", ".join(map(self._named, selection.columns))
 
     def page(self, plan: PagePlan, size: int) -> Part:
         """One page: of a scan by key, of a poll by (cursor, key)."""
@@ -59,7 +61,7 @@ class SqliteSelects:
 
     def by_value(self, name: str, values: Sequence[Any]) -> Part:
         """Rows inside the stream by one column."""
-        among = _among([quoted(name)], [(value,) for value in values])
+        among = _among([self._named(name)], [(value,) for value in values])
         return self._select((self._values, []), [*self._scope, among])
 
     def bounds(self) -> Part:
@@ -80,6 +82,9 @@ class SqliteSelects:
             where.append((f"{self._cursor} <= ?", [self._cursor_value(horizon)]))
         more = f" ORDER BY {self._cursor} DESC LIMIT 1"
         return self._select((self._cursor_text, []), where, more)
+
+    def _named(self, column: str) -> str:
+        return f"{quoted(self._table.name)}.{quoted(column)}"
 
     # --- pieces -------------------------------------------------------------------
 
@@ -122,7 +127,7 @@ class SqliteSelects:
 
     @cached_property
     def _cursor(self) -> str:
-        return quoted(self._selection.cursor or "")
+        return self._named(self._selection.cursor or "")
 
     @property
     def _cursor_text(self) -> str:
@@ -135,9 +140,12 @@ class SqliteSelects:
     @cached_property
     def _scope(self) -> list[Part]:
         """Conditions that a row of the stream meets."""
-        found = [_condition(condition) for condition in self._selection.where]
+        found = [
+            _condition(self._named(condition.column), condition)
+            for condition in self._selection.where
+        ]
         if deleted := self._selection.deleted:
-            name = quoted(deleted.column)
+            name = self._named(deleted.column)
             value = adapt(deleted.value)
             found.append((f"({name} IS NULL OR {name} != ?)", [value]))
         return found
@@ -178,8 +186,7 @@ def _marks(values: Sequence[Any]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _condition(condition: Condition) -> Part:
-    name = quoted(condition.column)
+def _condition(name: str, condition: Condition) -> Part:
     match condition.op:
         case "is-null":
             return f"{name} IS NULL", []

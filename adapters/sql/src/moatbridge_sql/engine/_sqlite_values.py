@@ -5,6 +5,7 @@ Sources: SQLite documentation (type affinity, result codes).
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -48,6 +49,11 @@ def facts(config: SqlConfig) -> ServerFacts:
 def identity(config: SqlConfig) -> str:
     """The file's absolute path."""
     return f"sqlite:{Path(_url.database_name(config.url)).resolve()}"
+
+
+def may_write(config: SqlConfig) -> bool:
+    """The file's own permission."""
+    return os.access(_url.database_name(config.url), os.W_OK)
 
 
 def adapt(value: Any) -> Any:
