@@ -1,5 +1,7 @@
 """Write `docs/reference/` from the code, or with ``--check`` tell what is out of date.
 
+The text of the ledger's tables, which a new SQLite ledger is made by, is written too.
+
 What the code does not say itself (the meaning of an error code, of a setting without
 a docstring) stands in `meanings.toml` beside this file; a missing meaning is an error.
 """
@@ -21,6 +23,8 @@ from reference_pages import (
     python,
     settings,
 )
+
+from moatbridge.ledger import migrations, steps
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "reference"
@@ -48,6 +52,7 @@ def generated() -> dict[Path, str]:
     _, _, after = rest.partition(END)
     table = "\n".join(abilities.table())
     found[readme] = f"{before}{START}\n{table}\n{END}{after}"
+    found[migrations.SCRIPT] = steps.script()
     return found
 
 

@@ -89,6 +89,7 @@ class World:
                 **self.extra.get("ledger", {}),
             },
             "guard": {"four_eyes": True, **self.extra.get("guard", {})},
+            "run": self.extra.get("run", {}),
             "systems": {
                 "hr": {
                     "adapter": "memory",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import stat
@@ -9,6 +10,7 @@ import tomllib
 
 import pytest
 
+from moatbridge import cli
 from moatbridge.cli.starter import LABELS, LEGACY, PLATFORMS, starter
 from moatbridge.config import parse
 from moatbridge.ledger.checkpoints import has_race
@@ -286,3 +288,23 @@ def test_an_error_nobody_foresaw_shows_no_traceback_and_no_value(world, monkeypa
 def test_the_ledger_is_only_for_its_owner(world):
     world.applied()
     assert stat.S_IMODE((world.folder / "ledger.db").stat().st_mode) == 0o600
+
+
+def test_garbage_is_left_to_the_settings_once_they_are_read(monkeypatch):
+    usual, seen = (700, 10, 10), []
+
+    def run(_arguments):
+        seen.append(gc.get_threshold())
+        cli.collect_as_usual()
+        seen.append(gc.get_threshold())
+        return 0
+
+    before = gc.get_threshold()
+    gc.set_threshold(*usual)
+    monkeypatch.setattr("moatbridge.cli.app.run", run)
+    try:
+        with pytest.raises(SystemExit):
+            cli.main()
+    finally:
+        gc.set_threshold(*before)
+    assert seen == [(20_000, 20, 20), usual]

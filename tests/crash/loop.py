@@ -68,9 +68,12 @@ def run(
         _round(loop, folder, report, kills, chance, spans)
         while high < records or report.kills < kills:
             new = range(high, min(high + step, records))
-            low = report.rounds * 300
-            changed, gone = range(low, low + 200), range(low + 200, low + 240)
-            world.mutate(folder, new=new, changed=changed, gone=gone)
+            # What is through is changed again, and nobody goes twice.
+            turn, block = divmod(report.rounds, records // 300)
+            low = block * 300
+            changed = range(low, low + 200)
+            gone = range(low + 200, low + (200 if turn else 240))
+            world.mutate(folder, new=new, changed=changed, gone=gone, turn=turn)
             report.removed += gone
             high = max(high, new.stop)
             _round(loop, folder, report, kills, chance, spans)

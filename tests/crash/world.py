@@ -113,14 +113,14 @@ def put(source, number, **more):
     )
 
 
-def mutate(folder, *, new, changed, gone):
+def mutate(folder, *, new, changed, gone, turn=0):
     """Change the source between two rounds: ranges of record numbers."""
     source = MemorySystem(path=folder / "source.db")
     with source.store.transaction():
         for number in new:
             put(source, number)
         for number in changed:
-            put(source, number, family=f"Changed{number}")
+            put(source, number, family=f"Changed{turn}-{number}")
         stream = source.stream("people")
         source.delete(
             "people", [source.ref_of(stream, {"uid": f"u{n:06}"}) for n in gone]
@@ -157,7 +157,14 @@ def config(folder, *, parcel=500, flow=(), source="memory", target="memory"):
             "hr/people": {"translator": {"entity": "Person", "fields": FIELDS}},
             "social/people": {"translator": {"entity": "Person", "fields": there}},
         },
-        "flows": {"people": {"from": "hr/people", "to": "social/people", **dict(flow)}},
+        "flows": {
+            "people": {
+                "from": "hr/people",
+                "to": "social/people",
+                "partitions": 4,
+                **dict(flow),
+            }
+        },
     }
 
 

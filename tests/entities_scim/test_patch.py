@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from entities_scim.oracle import applied
 from entities_scim.strategies import groups, people, updates
@@ -12,6 +15,7 @@ from moatbridge.entities.scim import (
     merged,
     patch_bodies,
     patch_operations,
+    slots,
     to_scim,
 )
 
@@ -164,6 +168,49 @@ def test_owning_everything_turns_one_person_into_another(before, after):
     )
     read = from_scim(applied(to_scim(before, "Person"), bodies, "Person"), "Person")
     assert _known(read) == _known(after)
+
+
+class Careful(dict):
+    """An object that is no plain one: it is always looked at member by member."""
+
+
+PARTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "givenName": st.none() | st.sampled_from(["a", "b", "1", 1, True]),
+        "department": st.none() | st.sampled_from(["a", "b", 0, False]),
+        "manager": st.sampled_from([None, "7", {"value": "7"}, {"value": "8"}]),
+    },
+)
+OBJECTS = st.sampled_from(
+    ["name", "name.givenName", "enterprise", "enterprise.department", "extensions",
+     "enterprise.manager", 'extensions."urn:x".manager', 'extensions."urn:x"']
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(OBJECTS, PARTS, st.none() | PARTS)
+def test_an_object_that_is_alike_is_skipped_as_if_looked_at_by_members(
+    path, have, other
+):
+    want = json.loads(json.dumps(have)) if other is None else other
+    field = path.partition(".")[0]
+
+    def found(held):
+        before, record = (
+            ({field: {"urn:x": one}} if field == "extensions" else {field: one})
+            for one in (held, want)
+        )
+        return _patch(before, record, path)
+
+    assert found(have) == found(Careful(have))
+    if other is None:
+        assert found(have) == []
+
+
+@given(st.text() | st.text('aZ09é\u0663\\"', max_size=4))
+def test_a_filters_text_is_quoted_as_json_is(text):
+    assert slots.quoted(text) == json.dumps(text, ensure_ascii=False)
 
 
 @settings(max_examples=60, deadline=None)

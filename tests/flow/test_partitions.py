@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flow.stillness import StillWorld
+from flow.stillness import LOOSE, StillWorld
 from moatbridge.ledger import Leases
 from servers.places import put_on
 
@@ -19,10 +19,16 @@ def parts(world):
 def opened(tmp_path, at_once):
     made = []
 
-    def make(wanted, *, server=None):
+    def make(wanted, *, server=None, processes=1):
         if server is not None:
             put_on(server, tmp_path)
-        made.append(StillWorld(tmp_path, count=40, flow={"partitions": wanted}))
+        extra = {
+            "ledger": {"durability": "normal"},
+            "guard": {"four_eyes": False, **LOOSE},
+            "run": {"processes": processes},
+        }
+        flow = {"partitions": wanted}
+        made.append(StillWorld(tmp_path, count=40, flow=flow, extra=extra))
         return made[-1]
 
     yield make
@@ -33,6 +39,10 @@ def opened(tmp_path, at_once):
 @pytest.mark.parametrize(("wanted", "cut"), [(None, 1), (3, 3)])
 def test_on_sqlite_a_scan_is_one_part_unless_it_is_set(opened, wanted, cut):
     assert parts(opened(wanted)) == cut
+
+
+def test_on_sqlite_several_processes_share_a_scan(opened):
+    assert parts(opened(None, processes=2)) == 4
 
 
 @pytest.mark.parametrize(("wanted", "cut"), [(None, 4), (1, 1)])

@@ -140,6 +140,18 @@ def test_a_loosening_ends_by_itself():
     assert rules.at(last + 120)["creates"].at_most(0) == 500
 
 
+def test_the_rules_of_two_days_are_told_apart_in_any_order():
+    """What was made for one day is kept, and never given for another."""
+    rules = effective(guard(creates=2_000, loosen={"creates": REASON}))
+    last = datetime(2027, 1, 31, 12, tzinfo=UTC).timestamp()
+    later = last + 86_400
+    for at, most in ((last, 2_000), (later, 500), (last, 2_000), (later, 500)):
+        held = rules.at(at)
+        assert held["creates"].at_most(0) == most
+        assert rules.at(at + 3_600) is held, "made once a day"
+        assert held.at(at) is held
+
+
 def test_what_a_flow_sets_under_a_loosened_default_ends_with_it():
     rules = effective(
         guard(creates=2_000, loosen={"creates": REASON}), flow_guard(creates=1_000)

@@ -252,7 +252,7 @@ def test_the_number_of_today_counts_the_steps():
 
 
 def test_the_script_of_sqlite_makes_the_tables_of_today():
-    """After a change: write what `steps.script` says to the file."""
+    """After a change: scripts/reference.py writes it."""
     assert migrations.SCRIPT.read_text(encoding="utf-8") == steps.script()
 
 

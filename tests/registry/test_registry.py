@@ -264,22 +264,9 @@ def test_a_registry_that_allows_less_knows_what_the_other_found(tmp_path: Path) 
 
 
 def test_what_is_registered_by_hand_is_allowed_by_name_too() -> None:
-    class Toy(Adapter[AdapterConfig]):
-        name = "toy"
-        Config = AdapterConfig
-
-        @classmethod
-        def endpoints(cls, config: Any) -> Sequence[tuple[str, int]]:
-            return []
-
-        def open(self) -> None: ...
-        def close(self) -> None: ...
-        def probe(self) -> Any: ...
-        def streams(self) -> Any: ...
-
     registry = Registry(discover=False)
-    registry.register("toy", Toy)
-    limited = registry.allowing(("toy",))
-    assert limited.get("toy") is Toy
-    limited.register("other", Toy)
-    assert registry.names() == ["toy"]
+    registry.register("hand", HandMade)
+    limited = registry.allowing(("hand",))
+    assert limited.get("hand") is HandMade
+    limited.register("other", HandMade)
+    assert registry.names() == ["hand"]

@@ -70,8 +70,8 @@ def of_result(result: RunResult) -> int:
     """The exit code for what became of a run."""
     if result.plan is not None and result.state == "planned":
         return result.plan.verdict.exit_code or TRY_AGAIN
-    if result.state not in {"done", "nothing"}:
-        return TRY_AGAIN
+    if result.state not in {"done", "nothing"} or result.next_try is not None:
+        return TRY_AGAIN  # an older run may have left what this one did not send
     return WAITING if result.waiting else DONE
 
 

@@ -50,7 +50,7 @@ def explain(
 
 
 def _rows(rules: Rules, ledger: Ledger, flow: str) -> list[dict[str, Any]]:
-    from moatbridge.ledger import counts  # noqa: PLC0415 - brings SQLAlchemy
+    from moatbridge.ledger import counts  # noqa: PLC0415 - --help stays quick
     from moatbridge.run.flow_ids import flow_id_of  # noqa: PLC0415
 
     let_go: dict[str, int] = {}

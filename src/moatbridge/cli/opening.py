@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from moatbridge.cli import collect_as_usual
 from moatbridge.cli.logs import redactor_of
 from moatbridge.cli.options import config_path
 
@@ -32,7 +33,9 @@ def opened_bridge(context: typer.Context, given: Path | None) -> Bridge:
     """
     from moatbridge.run import Bridge  # noqa: PLC0415 - --help stays quick
 
-    return Bridge.open(config_path(context, given), redactor=redactor_of(context))
+    found = Bridge.open(config_path(context, given), redactor=redactor_of(context))
+    collect_as_usual()
+    return found
 
 
 def opened_partly(
@@ -58,7 +61,9 @@ def opened_partly(
     found = Registry()
     read = load_partly(config_path(context, given), found)
     allowed = found.allowing(read.config.adapters)
-    return Bridge(read.config, registry=allowed, redactor=redactor_of(context)), read
+    made = Bridge(read.config, registry=allowed, redactor=redactor_of(context))
+    collect_as_usual()
+    return made, read
 
 
 @contextmanager
@@ -74,7 +79,7 @@ def opened(path: Path, *, older: bool = False) -> Iterator[tuple[BridgeConfig, L
         NotApplied: ``ledger.unavailable``.
     """
     from moatbridge.config import load  # noqa: PLC0415 - --help stays quick
-    from moatbridge.ledger import Ledger  # noqa: PLC0415 - brings SQLAlchemy
+    from moatbridge.ledger import Ledger  # noqa: PLC0415
 
     config = load(path)
     ledger = Ledger.configured(config.ledger, older=older)

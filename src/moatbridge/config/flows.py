@@ -66,8 +66,8 @@ class FlowConfig(Table):
         owner: Entity path -> address of the stream that owns it, ``latest``, ``hold``
             or, for a whole list, ``merge``; ``"*"`` is the rest, ``"."`` existence.
         reject_limit: How many records of a pass may be rejected.
-        partitions: How many parts a scan is cut into; None: 4 with a ledger on
-            PostgreSQL, which many workers share, else 1.
+        partitions: How many parts a scan is cut into; None: 4 where processes share
+            it (a ledger on PostgreSQL, or `run.processes` above 1), else 1.
         priority: 1 first, 5 last.
         decide: Replies that it reads become decisions.
         guard: Rules that are tighter for this flow.

@@ -143,6 +143,11 @@ class Rules:
     _today: list[Rules] = field(
         default_factory=list, init=False, repr=False, compare=False
     )
+    """What `at` made last, at most one: a day asks many times and is made once.
+
+    Without a lock: a list is filled in one step, so threads that race only make the
+    same day twice, and one that asks for another day looks at ``day`` and makes it.
+    """
 
     def __post_init__(self) -> None:
         ends = any(rule.until is not None for rule in self.rules.values())

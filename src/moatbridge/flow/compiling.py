@@ -15,7 +15,7 @@ from moatbridge.flow.owning import owning
 from moatbridge.flow.readership import circles
 from moatbridge.flow.references import nests
 from moatbridge.flow.route import End, Reference, Route
-from moatbridge.flow.settings import CONTENT, check_only_reader, settled
+from moatbridge.flow.settings import check_only_reader, settled
 from moatbridge.flow.writeback import Writeback, carried, writeback_of
 from moatbridge.guard import PathSet, check_route
 from moatbridge.guard import Route as GuardRoute
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from moatbridge.flow.described import Described
     from moatbridge.ledger.flows import FlowRow
     from moatbridge.translate import BoundTranslator
+
+_SHARED: Final = 4
+"""Parts that a scan is cut into for processes that share it (scale 2)."""
 
 _ALWAYS: Final = ("externalId", "active")
 """Paths a native target is asked for beyond what the source names: our key, and the
@@ -87,8 +90,6 @@ def compile_route(bridge: Bridge, name: str) -> Route:
         guarantee=promise,
         express=target.bound.restrict(
             dict.fromkeys((*source.bound.paths, *shared, *_ALWAYS)),
-            # What is written about is judged with what else was read.
-            None if target.bound.entity in CONTENT else (*shared, "active"),
         ),
         carry=owns.carry,
         initial=Carry(shared),
@@ -98,6 +99,7 @@ def compile_route(bridge: Bridge, name: str) -> Route:
         seed=bridge.ledger.seed(name, source.probe.server),
         creates=owns.creates,
         parcel=_parcel(config.ledger.parcel, traits),
+        partitions=settings.partitions or (_SHARED if _several(bridge) else 1),
         source_named=_named(config, source.address) or nests(source.bound.entity),
         target_named=_named(config, target.address),
         references=references,
@@ -145,6 +147,14 @@ def _writeback(
     posts = settings.decide.posts
     row = _row(bridge, posts, bridge.config.flows[posts])
     return writeback_of(bridge, name, source=source, target=target, posts=row)
+
+
+def _several(bridge: Bridge) -> bool:
+    """Whether several processes may work on one scan, as far as settings tell.
+
+    In one process its parts would only fight for the interpreter (design 0033).
+    """
+    return bridge.config.run.processes > 1 or bridge.ledger.db.kind != "sqlite"
 
 
 def _agreed_by(bridge: Bridge, name: str) -> int | None:

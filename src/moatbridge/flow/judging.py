@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 SAMPLES = 100
 _PAGE = 500
+"""Intents held at once, with all they say."""
 _COUNTED: Final = ("privileged", "external", "attachment", NOTICED)
 """Members of a create's payload that count for the plan; of most there are none."""
-"""Intents held at once, with all they say."""
 
 COUNTED_AS: Final[dict[str, tuple[Operation, ...]]] = {
     "create": ("create",),

@@ -7,7 +7,7 @@ commits the `Observation` together with the cursor.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from moatbridge.changes import Absent, Change, OutOfScope, Record, Ref
 from moatbridge.flow.deciding import Decider, Seen
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from moatbridge.flow.route import Route
     from moatbridge.guard import Memory
     from moatbridge.ledger import Ledger, Transaction
+    from moatbridge.ledger.marks import MarkRow
     from moatbridge.resilience.session import Session
-
-Row: TypeAlias = "tuple[bytes, bytes | None, bytes | None, int]"
-"""See `moatbridge.ledger.marks.rows`."""
 
 
 class Observer:
@@ -84,7 +82,7 @@ class Observer:
         with self._ledger.read() as tx:
             waits = self._waiting(tx, known.ks) if feed else set()
             result.waiting += waits
-            rows = marks.rows(tx, self._route.row.source_side, known.ks)
+            rows = marks.found_rows(tx, self._route.row.source_side, known.ks)
             if not force and not waits and fresh([row[3] for row in rows]):
                 differing = _differing(known, rows, result)
             else:
@@ -210,7 +208,7 @@ def _needs_look(change: Change) -> bool:
 
 
 def _differing(
-    known: Recognised, rows: Sequence[Row], result: Observation
+    known: Recognised, rows: Sequence[MarkRow], result: Observation
 ) -> list[Seen]:
     """Where no link was seen before: what has another fingerprint, or none."""
     fps = {k: fp for k, fp, _out_fp, _link_id in rows}
@@ -228,7 +226,7 @@ def _differing(
 
 def _looked_at(
     known: Recognised,
-    rows: Sequence[Row],
+    rows: Sequence[MarkRow],
     result: Observation,
     waits: set[bytes],
     duplicate: Callable[[int], bool],
@@ -252,7 +250,7 @@ def _looked_at(
 
 
 def _as_they_were(
-    held: set[bytes], known: Recognised, rows: Sequence[Row]
+    held: set[bytes], known: Recognised, rows: Sequence[MarkRow]
 ) -> list[bytes]:
     """What waited for a person is over when the record is as it was."""
     fps = {k: fp for k, fp, _out_fp, _link_id in rows if k in held}

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 LIVE: Final = "live"
 _MAX_PARTITIONS: Final = 10_000
 
-SHARED: Final = 4
-"""Parts that a scan is cut into for workers that share a ledger on a server."""
-
 
 def only_follows(route: Route) -> bool:
     """Whether there is nothing to scan: changes are all that the source tells."""
@@ -70,7 +67,7 @@ def open_pass(
     session = source()
     server = session.probe().server  # not the one of yesterday's connection
     live = _live_position(route, ledger, session)
-    split = _split(route, session, _wanted(route, ledger))
+    split = _split(route, session)
     flow_id = route.row.flow_id
     with ledger.step(lease, cursor=None) as tx:
         generation = scans.begin(
@@ -102,15 +99,10 @@ def open_pass(
             ledger.leases.add(tx, flow_id, LIVE, LIVE, cursor=live)
 
 
-def _wanted(route: Route, ledger: Ledger) -> int:
-    """How many parts: as it is set, else as many as gain by it (design 0033)."""
-    return route.config.partitions or (1 if ledger.db.kind == "sqlite" else SHARED)
-
-
-def _split(route: Route, session: Session, wanted: int) -> Sequence[Partition]:
+def _split(route: Route, session: Session) -> Sequence[Partition]:
     if only_follows(route):
         return ()
-    split = session.split(route.source.name, wanted)
+    split = session.split(route.source.name, route.partitions)
     if not split or len(split) > _MAX_PARTITIONS:
         raise ConfigurationError(
             f"{route.source.address} splits into {len(split)} partitions; 1 to "

@@ -66,6 +66,7 @@ class Route:
         seed: Common part of the idempotency keys.
         creates: The source owns existence: unknown records are created.
         parcel: Intents a parcel holds at most.
+        partitions: Into how many parts a scan is cut, if its source can be.
         source_named: Some translator refers to source records by name.
         target_named: Some translator refers to target records by name.
         references: Source stream address -> (side id, by which end) of the pair that
@@ -97,6 +98,7 @@ class Route:
     seed: KeySeed
     creates: bool = True
     parcel: int = 500
+    partitions: int = 1
     source_named: bool = False
     target_named: bool = False
     references: dict[str, Reference] = field(default_factory=dict)

@@ -28,6 +28,7 @@ from moatbridge.flow.standing import wake_answers
 from moatbridge.flow.taking import Taker
 from moatbridge.ledger import counts, partitions, poison, runs, scans
 from moatbridge.ledger.states import State
+from moatbridge.resilience.crash import crash_point
 from moatbridge.resilience.heart import Heart, beating, current
 
 if TYPE_CHECKING:
@@ -155,9 +156,11 @@ class _Slice:
                     self._route, self._bridge.ledger, self._lease, "flow.bug"
                 )
                 raise
-        state = "ready" if outcome != "done" else "nothing" if self._nothing else "done"
+        finished = "nothing" if self._nothing else "done"
+        state = finished if outcome == "done" else "ready"
         leases.release(self._lease, wait=wait, state=state, well=True)
-        if state != "ready":  # not before: it would see that we are not done
+        if outcome == "done":  # not before: it would see that we are not done
+            crash_point("scan.released")
             self._wake_control()
         if self._untidy:
             sweep(
@@ -376,12 +379,8 @@ class _Slice:
         """Whether the lanes are behind: then nothing more is read (scale 19)."""
         mine = "" if run_id is None else f" AND run_id={int(run_id)}"
         with self._bridge.ledger.read() as tx:
-            waiting = tx.value(
-                "SELECT coalesce(sum(n), 0) FROM parcel WHERE flow_id=? AND state=?"
-                + mine,
-                self._route.row.flow_id,
-                state,
-            )
+            told = "SELECT coalesce(sum(n), 0) FROM parcel WHERE flow_id=? AND state=?"
+            waiting = tx.value(told + mine, self._route.row.flow_id, state)
         return int(waiting) > 20 * self._route.parcel * self._route.lanes
 
     def _done(self) -> None:

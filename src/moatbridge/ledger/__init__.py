@@ -3,7 +3,8 @@
 Knows no guard, translator or adapter; `moatbridge.flow` composes its functions into the
 three transactions of delivery: A stage, B in flight, C result.
 
-* `database`, `transactions`, `sqlite`, `postgresql`: one database behind one interface
+* `database`, `transactions`, `sqlite`, `sqlite_connections`, `postgresql`: one database
+  behind one interface
 * `tables`, `migrations`, `steps`, `clock`, `keys`, `frozen`: the ground
 * `leases`: who may work on what (fencing)
 * `flows`, `marks`, `scans`: what is known of records, and what a pass saw

@@ -10,7 +10,7 @@ import errno
 import os
 import sqlite3
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from moatbridge.errors import ConfigurationError, MoatbridgeError, NotApplied
 from moatbridge.ledger.sqlite_connections import TooManyConnections
@@ -88,16 +88,15 @@ def _exists(path: Path) -> ConfigurationError:
 
 
 def _failed(target: Path, error: BaseException) -> MoatbridgeError:
-    cause: Any = error
-    if isinstance(cause, OSError) and cause.errno not in _ROOM:
+    if isinstance(error, OSError) and error.errno not in _ROOM:
         return ConfigurationError(
-            f"The ledger cannot be copied to {target}: {_why(target, cause)}. Name a "
+            f"The ledger cannot be copied to {target}: {_why(target, error)}. Name a "
             "file in a folder that is there and that you may write to.",
             code="ledger.backup",
         )
-    why = getattr(cause, "sqlite_errorname", None) or type(cause).__name__
-    if isinstance(cause, OSError):
-        why = cause.strerror or why
+    why = getattr(error, "sqlite_errorname", None) or type(error).__name__
+    if isinstance(error, OSError):
+        why = error.strerror or why
     return NotApplied(
         f"The copy {target} could not be written ({why}), and nothing of it is left. "
         "Check that its disk has room, and try again; the ledger itself is untouched.",

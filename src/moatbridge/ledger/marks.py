@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from moatbridge.ledger.states import LinkState
 
@@ -22,6 +22,8 @@ _CHUNK = 500
 _MANY = 50
 """From so many records on, asking whether there are any at all costs nothing."""
 _T = TypeVar("_T")
+MarkRow: TypeAlias = "tuple[bytes, bytes | None, bytes | None, int]"
+"""(Key hash, fp, out_fp, link id): a `Mark` and whose it is."""
 
 
 class Mark(NamedTuple):
@@ -72,22 +74,20 @@ _LINK = (
 def lookup(tx: Transaction, side_id: int, ks: Sequence[bytes]) -> dict[bytes, Mark]:
     """Marks of these key hashes on one side: one look-up per 500 (delivery 32)."""
     return {
-        k: Mark(fp, out_fp, link_id) for k, fp, out_fp, link_id in rows(tx, side_id, ks)
+        k: Mark(fp, out_fp, link_id)
+        for k, fp, out_fp, link_id in found_rows(tx, side_id, ks)
     }
 
 
-def rows(
-    tx: Transaction, side_id: int, ks: Sequence[bytes]
-) -> list[tuple[bytes, bytes | None, bytes | None, int]]:
-    """What `lookup` finds, as rows of (key hash, fp, out_fp, link id) in any order.
+def found_rows(tx: Transaction, side_id: int, ks: Sequence[bytes]) -> list[MarkRow]:
+    """What `lookup` finds, as rows in any order.
 
     For who asks about many records and looks closer at few.
     """
-    found: list[tuple[bytes, bytes | None, bytes | None, int]] = []
+    found: list[MarkRow] = []
     if len(ks) >= _MANY and not any_of(tx, side_id):
         return found  # of a first load nothing is known yet
-    for start in range(0, len(ks), _CHUNK):
-        part = ks[start : start + _CHUNK]
+    for part in chunks(ks, _CHUNK):
         holes = ",".join("?" * len(part))
         found += tx.all(
             "SELECT k, fp, out_fp, link_id FROM mark "
@@ -103,12 +103,8 @@ def any_of(tx: Transaction, side_id: int) -> bool:
     return tx.one("SELECT 1 FROM mark WHERE side_id=? LIMIT 1", side_id) is not None
 
 
-def put(
-    tx: Transaction,
-    side_id: int,
-    rows: Sequence[tuple[bytes, bytes | None, bytes | None, int]],
-) -> None:
-    """Write marks: rows of (key hash, fp, out_fp, link id)."""
+def put(tx: Transaction, side_id: int, rows: Sequence[MarkRow]) -> None:
+    """Write marks."""
     tx.many(
         "INSERT INTO mark(side_id, k, fp, out_fp, link_id) VALUES(?,?,?,?,?) "
         "ON CONFLICT(side_id, k) DO UPDATE SET fp=excluded.fp, "

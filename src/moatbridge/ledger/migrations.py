@@ -8,9 +8,9 @@ refused.
 
 To change the schema: change the tables (`schema`, `schema_content`, or a module of your
 own that `tables` imports), append one step to `steps.STEPS` that makes the same of an
-existing ledger, count it in `VERSION`, and write `steps.script()` to `SCRIPT`. Steps
-are written for both databases and can be repeated: `tables` and `columns` make only
-what is missing.
+existing ledger, count it in `VERSION`, and run scripts/reference.py, which writes
+`SCRIPT`. Steps are written for both databases and can be repeated: `tables` and
+`columns` make only what is missing.
 
 Steps and tables are loaded only where they are needed: they bring SQLAlchemy.
 """
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from moatbridge.ledger.transactions import Transaction
 
 SCRIPT: Final = Path(__file__).with_name("sqlite.sql")
-"""All tables for SQLite, as SQLAlchemy words them; a test compares (`steps.script`)."""
+"""All tables for SQLite, as SQLAlchemy words them (`steps.script`); a test compares."""
 
-_TABLE: Final = re.compile(r'CREATE TABLE "?(\w+)')
+_TABLE: Final = re.compile(r'^CREATE TABLE "?(\w+)', re.MULTILINE)
 
 VERSION: Final = 6
 """Number of the newest step this code knows: how many `steps.STEPS` there are."""
@@ -98,7 +98,7 @@ def _make(store: Store, tx: Transaction) -> None:
 
 def _make_by_script(store: Store, tx: Transaction) -> None:
     made = SCRIPT.read_text(encoding="utf-8").split(";\n")[:-1]
-    _refuse_others(store, tx, [found[1] for found in map(_TABLE.match, made) if found])
+    _refuse_others(store, tx, [found[1] for found in map(_TABLE.search, made) if found])
     for statement in made:
         tx.run(statement)
 

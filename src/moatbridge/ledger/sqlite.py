@@ -1,9 +1,10 @@
 """The ledger in one SQLite file (delivery 5-7).
 
-WAL, ``synchronous=FULL``, every writing transaction begins with ``BEGIN IMMEDIATE``:
-SQLAlchemy's default leaves the SELECT of a read-modify-write outside the transaction,
-and a deferred BEGIN that reads first and writes later fails at once with
-SQLITE_BUSY_SNAPSHOT, which no timeout cures. A connection never crosses a fork.
+WAL, ``synchronous=FULL``, every writing transaction begins with ``BEGIN IMMEDIATE``,
+said by us (``isolation_level=None``): the driver's own BEGIN comes late, with the first
+statement that writes, which leaves the SELECT of a read-modify-write outside the
+transaction; and it is deferred: one that reads first and writes later fails at once
+with SQLITE_BUSY_SNAPSHOT, which no timeout cures. A connection never crosses a fork.
 Connections and statements are the driver's own (design 0031, 0032).
 
 Of the threads of a process one at a time asks SQLite for its lock; the others wait in

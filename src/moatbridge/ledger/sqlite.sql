@@ -1,3 +1,4 @@
+-- All tables of a new ledger, from `tables`; made by scripts/reference.py.
 CREATE TABLE meta (
 	name TEXT NOT NULL,
 	value TEXT NOT NULL,

@@ -1,6 +1,7 @@
 """What brings a ledger from one schema to the next; see `migrations`.
 
-Loaded only where a ledger is made or brought up to date: it needs SQLAlchemy.
+Loaded only where a ledger is brought up to date, or made on PostgreSQL: it needs
+SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from moatbridge.ledger.transactions import Transaction
 
     Step = Callable[["Store", Transaction], None]
+
+__all__ = ["STEPS", "TABLES", "columns", "make", "script", "statements", "tables"]
+
+_MADE: Final = (
+    "-- All tables of a new ledger, from `tables`; made by scripts/reference.py."
+)
 
 
 def tables(*names: str) -> Step:
@@ -88,8 +95,6 @@ def _holds_are_numbered_once(store: Store, tx: Transaction) -> None:
     tx.run("DROP TABLE hold_before")
 
 
-__all__ = ["STEPS", "TABLES", "columns", "make", "script", "statements", "tables"]
-
 STEPS: Final[tuple[Step, ...]] = (
     _missing_tables,
     _missing_tables,
@@ -110,7 +115,7 @@ def make(tx: Transaction) -> None:
 
 
 def script() -> str:
-    """The same for SQLite, as text: what `migrations.SCRIPT` must hold."""
+    """The same for SQLite, as text: what scripts/reference.py writes to a file."""
     said: list[str] = []
 
     def note(statement: ExecutableDDLElement, *_values: object) -> None:
@@ -119,4 +124,4 @@ def script() -> str:
 
     engine = create_mock_engine("sqlite://", note)
     TABLES.create_all(engine, checkfirst=False)
-    return ";\n".join([*said, ""])
+    return f"{_MADE}\n" + ";\n".join([*said, ""])
