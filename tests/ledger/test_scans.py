@@ -163,10 +163,10 @@ def test_rows_of_marks_are_what_a_look_up_finds(ground):
         marks.put(tx, ground.row.target_side, [(b"other", b"f", b"o", 7)])
     ks = [row[0] for row in known[::-1]] + [b"nobody", b"other"]
     with ground.ledger.read() as tx:
-        found = {row[0]: marks.Mark(*row[1:]) for row in marks.rows(tx, side, ks)}
+        found = {row[0]: marks.Mark(*row[1:]) for row in marks.found_rows(tx, side, ks)}
         assert found == marks.lookup(tx, side, ks)
         assert len(found) == 1200
-        assert marks.rows(tx, side, []) == []
+        assert marks.found_rows(tx, side, []) == []
 
 
 @pytest.mark.parametrize("unseen", [(), (1,), (8, 9, 700), range(100, 800)])
