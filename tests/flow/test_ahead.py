@@ -28,7 +28,7 @@ class Source:
                 if number == self.fails:
                     raise ConnectionError(number)
                 if number in self.waiting:
-                    time.sleep(20 * WAITED)
+                    time.sleep(20 * WAITED)  # a source that lets us wait
                 yield Batch(cursor=number)
             self.asked[self.count].set()
         finally:

@@ -26,6 +26,7 @@ _UNPAIRED: Final = re.compile("[\ud800-\udfff]")
 
 
 _PATH_BYTES: Final = 4
+"""Of one path in ``link.base``."""
 
 
 def key_hash(key: str) -> bytes:
@@ -117,11 +118,14 @@ def path_hash(value: Any) -> bytes:
     return blake2b(text, digest_size=_PATH_BYTES).digest()
 
 
+_NO_VALUE: Final = path_hash(None)
+
+
 def path_hashes(values: Iterable[Any], missing: Any) -> list[bytes]:
     """`path_hash` of each, and that of null for what is ``missing``."""
-    hashed, text, nothing = blake2b, to_json, path_hash(None)
+    hashed, text = blake2b, to_json
     return [
-        nothing
+        _NO_VALUE
         if value is missing
         else hashed(text(value, bytes_mode="base64"), digest_size=_PATH_BYTES).digest()
         for value in values
@@ -154,7 +158,7 @@ def batch_hasher(
     [Sequence[str], Sequence[str | None], Sequence[Sequence[Any]]],
     tuple[list[bytes], list[bytes]],
 ]:
-    """Make the function that hashes a whole batch, in half the time.
+    """Make the function that hashes a whole batch in one loop (design 0033).
 
     Args:
         version: As for `fingerprinter`.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 500
 _MANY = 50
-"""From so many records on, asking whether there are any at all costs nothing."""
+"""From so many records on it is asked first whether there are any marks at all."""
 _T = TypeVar("_T")
 MarkRow: TypeAlias = "tuple[bytes, bytes | None, bytes | None, int]"
 """(Key hash, fp, out_fp, link id): a `Mark` and whose it is."""
